@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from galaxylib import baselines
+from galaxylib import baselines, networks
 from galaxylib.baselines import NETWORKS, build
 from galaxylib.errors import GalaxyError
 
@@ -116,7 +116,7 @@ def test_the_count_is_the_printed_one(name, classes, count):
 @pytest.mark.parametrize("name", PRINTED_LAYERS)
 def test_every_layer_is_the_printed_one(name):
     entry = NETWORKS[name]
-    rows = baselines.layers(build(name, classes=entry.classes), entry.size)
+    rows = networks.layers(build(name, classes=entry.classes), entry.size)
     kinds = {"MaxPool2d"} if name == "five_block" else {row.kind for row in rows} - {"ReLU"}
     assert [(row.shape, row.parameters) for row in rows if row.kind in kinds] == PRINTED_LAYERS[name]
 
@@ -178,20 +178,20 @@ def test_the_entry_agrees_with_its_network(name):
 def test_flops_are_those_counted_by_hand():
     convolution = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 16, 5))
     by_hand = 2 * (4 * 4 * 8 * 27 + 8 * 16 * 5)
-    assert baselines.flops(convolution, 4) == by_hand
+    assert networks.flops(convolution, 4) == by_hand
 
 
 def test_looking_leaves_the_mode_alone():
     network = build("convnet").train()
-    baselines.layers(network, 128)
-    baselines.flops(network, 128)
+    networks.layers(network, 128)
+    networks.flops(network, 128)
     assert network.training
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
 def test_convnet_experiments_have_other_depths():
     for blocks, side in ((1, 31), (2, 14), (3, 6), (4, 2), (5, 1)):
-        rows = baselines.layers(build("convnet", blocks=blocks), 128)
+        rows = networks.layers(build("convnet", blocks=blocks), 128)
         last = [row for row in rows if row.kind == "MaxPool2d"][-1]
         assert last.shape == (16 * 2**blocks, side, side)
     with pytest.raises(GalaxyError, match="from 1 to 5"):
@@ -201,7 +201,7 @@ def test_convnet_experiments_have_other_depths():
 def test_five_block_without_early_pooling_keeps_its_count():
     network = build("five_block", unpooled=2)
     assert sum(parameter.numel() for parameter in network.parameters()) == 1_575_690
-    shapes = [row.shape for row in baselines.layers(network, 128) if row.kind == "BatchNorm2d"]
+    shapes = [row.shape for row in networks.layers(network, 128) if row.kind == "BatchNorm2d"]
     assert shapes[-1] == (512, 32, 32)
 
 
