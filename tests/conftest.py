@@ -1,0 +1,96 @@
+"""Fixtures that all tests share."""
+
+import os
+from pathlib import Path
+
+# Before torch is imported anywhere: tests may run beside other work, and two busy threads slow each other.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import h5py
+import numpy as np
+import pytest
+
+from galaxylib.galaxy10 import CLASS_NAMES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared_data(name: str) -> Path:
+    """A file of the real images kept beside the repository; skips the test where it is absent."""
+    given = os.environ.get("GALAXY10_SAMPLE")
+    folder = Path(given).parent if given else ROOT.parent / "shared" / "data"
+    path = Path(given) if given and name.endswith("_sample.h5") else folder / name
+    if not path.exists():
+        pytest.skip(f"no {name}: put it in ../shared/data, or set GALAXY10_SAMPLE to the sample's path")
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _threads() -> None:
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture(scope="session")
+def real_sample() -> Path:
+    """Sixty real Galaxy10 DECaLS images in the full file's format, where present."""
+    return shared_data("galaxy10_decals_sample.h5")
+
+
+@pytest.fixture(scope="session")
+def real_catalogue() -> Path:
+    """Positions and labels of all 17,736 galaxies of the published set, where present."""
+    return shared_data("galaxy10_decals_catalogue.csv")
+
+
+def write_galaxy10(
+    path: Path, *, labels: np.ndarray, seed: int = 0, simulated: bool = False, **layout
+) -> Path:
+    """A file in the Galaxy10 format; each image is a blob of light, the longer the higher its label.
+
+    Cheap enough to write anywhere; `layout` goes to h5py (`chunks`, `compression`).
+    """
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:256, :256] - 127.5
+    images = np.empty((len(labels), 256, 256, 3), np.uint8)
+    for row, label in enumerate(labels):
+        width, ratio = generator.uniform(8, 14), 1 - 0.08 * label
+        angle = generator.uniform(0, np.pi)
+        u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        light = 180 * np.exp(-((u / width) ** 2 + (v / (width * ratio)) ** 2) / 2)[..., None] * [1, 0.9, 0.7]
+        images[row] = np.clip(light + generator.normal(38, 6, (256, 256, 3)), 0, 255)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=images, **layout)
+        file["ans"] = np.asarray(labels, np.uint8)
+        file["ra"] = generator.uniform(0, 360, len(labels))
+        file["dec"] = generator.uniform(-20, 30, len(labels))
+        file["redshift"] = generator.uniform(0.02, 0.2, len(labels))
+        file["pxscale"] = np.full(len(labels), 0.262)
+        if simulated:
+            file.attrs.update(simulated=True, seed=seed, version="0")
+            file["truth/r_magnitude"] = generator.uniform(15, 18, len(labels))
+            file["truth/axis_ratio"] = 1 - 0.08 * np.asarray(labels)
+    return path
+
+
+@pytest.fixture(scope="session")
+def blob_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty stand-in galaxies, four of each class, for tests that need a file but no real galaxy shapes."""
+    labels = np.repeat(np.arange(len(CLASS_NAMES)), 4)
+    return write_galaxy10(tmp_path_factory.mktemp("blobs") / "blobs.h5", labels=labels, simulated=True)
+
+
+@pytest.fixture(scope="session")
+def sim_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty simulated galaxies, six of each class."""
+    folder = tmp_path_factory.mktemp("simulated")
+    try:
+        from galaxylib.simulate import simulate
+    except ImportError:
+        return write_galaxy10(
+            folder / "sim.h5", labels=np.repeat(np.arange(len(CLASS_NAMES)), 6), simulated=True
+        )
+    simulate(folder / "sim.h5", n=60, seed=1, balance="uniform", processes=1, progress=False)
+    return folder / "sim.h5"
