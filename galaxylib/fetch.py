@@ -1,0 +1,206 @@
+"""The real Galaxy10 DECaLS file, brought here from Zenodo.
+
+A transfer of 2.5 GB gets cut: what has arrived is kept beside the target as `<name>.part`, and the next
+attempt, in the same run or in a later one, goes on from there. Only a file with the right SHA-256 gets its
+name.
+"""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from galaxylib.errors import DataError, GalaxyError
+from galaxylib.files import saving
+
+URL = "https://zenodo.org/records/10845026/files/Galaxy10_DECals.h5"
+SHA256 = "19aefc477c41bb7f77ff07599a6b82a038dc042f889a111b0d4d98bb755c1571"
+CHUNK = 1 << 20
+
+
+def fetch(
+    folder: str | Path,
+    url: str = URL,
+    sha256: str = SHA256,
+    *,
+    stall: float = 60.0,
+    attempts: int = 5,
+    pause: float = 2.0,
+    progress: bool = True,
+) -> Path:
+    """Download a file, or find it already there.
+
+    Args:
+        folder: where the file goes, under the name that the address ends in.
+        url: its address; the published set by default.
+        sha256: what the content must hash to.
+        stall: seconds without a byte after which the connection counts as lost.
+        attempts: lost connections in a row, none of which brought anything, before giving up.
+        pause: seconds before trying again.
+        progress: show a progress bar.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        DataError: the content does not have the right SHA-256.
+        GalaxyError: there is no network, the server refuses or keeps breaking off, or the disk is too small.
+    """
+    name = url.split("?")[0].rsplit("/", 1)[-1]
+    target = Path(folder) / name
+    transfer = Transfer(
+        part=target.with_name(name + ".part"), stall=stall, attempts=attempts, pause=pause, progress=progress
+    )
+    # Pooch tells of each download in the log; the progress bar says it already.
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        with saving(target):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=transfer)
+    except ValueError as fault:
+        if "hash" not in str(fault):
+            raise
+        raise DataError(
+            f"What {url} sent does not have the expected SHA-256 and was thrown away: run again to start "
+            "afresh; if it happens twice, the file there has changed."
+        ) from fault
+    except PermissionError as fault:
+        raise GalaxyError(f"{folder} may not be written by you: choose another folder.") from fault
+    return target
+
+
+class Interrupted(Exception):
+    """The connection was lost on the way; trying again may help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """Downloads for pooch, with resuming.
+
+    Attributes:
+        part: where the bytes gather.
+        stall: seconds without a byte after which the connection counts as lost.
+        attempts: fruitless attempts in a row before giving up.
+        pause: seconds between attempts.
+        progress: show a progress bar.
+    """
+
+    part: Path
+    stall: float
+    attempts: int
+    pause: float
+    progress: bool
+
+    def __call__(self, url: str, output: str, _: pooch.Pooch | None, check_only: bool = False) -> None:
+        """Bring the content of `url` to the path `output`; pooch then checks its hash."""
+        fruitless = 0
+        while True:
+            before = self._size()
+            try:
+                self._attempt(url)
+                break
+            except Interrupted as fault:
+                fruitless = 0 if self._size() > before else fruitless + 1
+                if fruitless >= self.attempts:
+                    if not self._size():
+                        self.part.unlink(missing_ok=True)
+                    raise GalaxyError(self._sentence(url, fault)) from fault
+                time.sleep(self.pause)
+        self.part.replace(output)
+
+    def _attempt(self, url: str) -> None:
+        """Go on from what is there until all has arrived."""
+        have = self._size()
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        # Ask for the bytes as they are: a packed answer could not be resumed.
+        headers["Accept-Encoding"] = "identity"
+        try:
+            with requests.get(url, headers=headers, stream=True, timeout=self.stall) as answer:
+                if answer.status_code == requests.codes.requested_range_not_satisfiable:
+                    self._finished_or_stale(answer, have)
+                    return
+                if answer.status_code >= 500:
+                    raise Interrupted(f"the server answered {answer.status_code}")
+                if not answer.ok:
+                    raise GalaxyError(
+                        f"{url} answered {answer.status_code} ({answer.reason}): check the address, or "
+                        "download the file by hand and give its path as data."
+                    )
+                resumed = answer.status_code == requests.codes.partial_content and _starts_at(answer, have)
+                self._receive(answer, have if resumed else 0)
+        except (
+            requests.ConnectionError,
+            requests.Timeout,
+            requests.exceptions.ChunkedEncodingError,
+        ) as fault:
+            raise Interrupted(_cause(fault, self.stall)) from fault
+        except requests.RequestException as fault:
+            raise GalaxyError(f"{url} is not an address that can be fetched: {fault}.") from fault
+
+    def _receive(self, answer: requests.Response, have: int) -> None:
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        self._check_space(answer.url, total, have)
+        with (
+            self.part.open("r+b" if have else "wb") as stream,
+            tqdm(
+                total=total,
+                initial=have,
+                unit="B",
+                unit_scale=True,
+                desc=self.part.stem,
+                disable=not self.progress,
+            ) as bar,
+        ):
+            stream.seek(have)
+            for chunk in answer.iter_content(CHUNK):
+                stream.write(chunk)
+                bar.update(len(chunk))
+        if total is not None and self._size() < total:
+            raise Interrupted(f"the connection ended after {self._size():,} of {total:,} bytes")
+
+    def _finished_or_stale(self, answer: requests.Response, have: int) -> None:
+        """The server has nothing beyond what is here: either all is here, or it is of another file."""
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        if total != str(have):
+            self.part.unlink()
+            raise Interrupted("what had arrived before belongs to another file")
+
+    def _check_space(self, url: str, total: int | None, have: int) -> None:
+        free = shutil.disk_usage(self.part.parent).free
+        if total is not None and total - have > free:
+            raise GalaxyError(
+                f"{url} needs {(total - have) / 1e9:.2f} GB more and the disk of {self.part.parent} has "
+                f"{free / 1e9:.2f} GB free: free some, or choose another folder."
+            )
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _sentence(self, url: str, fault: Interrupted) -> str:
+        kept = f"; the {self._size() / 1e6:,.1f} MB that arrived are kept" if self._size() else ""
+        return (
+            f"{url} cannot be fetched ({fault}): check the network and run again{kept}, "
+            "or work with simulated galaxies, which need no network."
+        )
+
+
+def _starts_at(answer: requests.Response, start: int) -> bool:
+    return answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+
+
+def _cause(fault: Exception, stall: float) -> str:
+    text = str(fault)
+    if isinstance(fault, requests.exceptions.ConnectTimeout):
+        return f"no answer within {stall:g} seconds"
+    if isinstance(fault, requests.Timeout) or "timed out" in text.lower():
+        return f"nothing came for {stall:g} seconds"
+    if "resolve" in text.lower() or "name or service" in text.lower():
+        return "the address is not found: there seems to be no network"
+    if "refused" in text.lower() or "unreachable" in text.lower():
+        return "no connection"
+    return "the connection broke off"
