@@ -1,0 +1,339 @@
+"""The ten classes of Galaxy10 DECaLS as data: how bright, how large, what colour, and what shapes.
+
+The ranges of neighbouring classes overlap on purpose, as the votes of volunteers do (Walmsley et al. 2022):
+a round body of axis ratio 0.75 may carry the name of either smooth class. Sizes are half-light radii in
+arcsec, angles degrees, bar and bulge lengths in disc scale lengths h, fractions of the r-band flux.
+"""
+
+# ruff: noqa: RUF009 - the distributions are frozen, so a shared default is safe
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.simulate.chance import Always, Chance, LogNormal, Normal, Pick, Uniform
+
+
+@dataclass(frozen=True)
+class Spheroid:
+    """A smooth body: one Sersic profile, in `envelope` of the cases inside a fainter, wider one."""
+
+    index: Chance
+    axis_ratio: Chance
+    envelope: float = 0.4
+
+
+@dataclass(frozen=True)
+class Spiral:
+    """A disc with arms, perhaps a bar, a ring, a bulge, dust and knots of young stars.
+
+    Attributes:
+        cos_inclination: 1 is face-on.
+        pitch: of the arms, degrees.
+        arms: how many.
+        strength: share of the disc's light that the arms hold.
+        sharpness: kappa of the arm profile exp(kappa (cos phi - 1)).
+        wander: radians by which arms leave the perfect spiral.
+        flocculence: amplitude of the small random arms.
+        bulge: share of the flux.
+        bar_share: how many of these galaxies have a bar.
+        bar_flux: share of the flux.
+        bar_half_length: in h.
+        ring_share: how many have a ring.
+        lopsided: amplitude of the m = 1 distortion.
+        warp_share: how many are bent.
+        young: share of the flux in knots.
+    """
+
+    cos_inclination: Chance
+    pitch: Chance
+    arms: Chance
+    strength: Chance = Uniform(0.15, 0.95)
+    sharpness: Chance = Uniform(0.6, 2.6)
+    wander: Chance = Uniform(0.1, 0.8)
+    flocculence: Chance = Uniform(0.05, 0.45)
+    bulge: Chance = Uniform(0.02, 0.35)
+    bar_share: float = 0.0
+    bar_flux: Chance = Uniform(0.10, 0.38)
+    bar_half_length: Chance = Uniform(0.8, 2.1)
+    ring_share: float = 0.0
+    lopsided: Chance = Uniform(0.0, 0.15)
+    warp_share: float = 0.1
+    young: Chance = LogNormal(0.015, 0.8, 0.002, 0.08)
+
+
+@dataclass(frozen=True)
+class EdgeOn:
+    """A disc from its side; `thickness` is hz over h, `dust` the optical depth of the lane in g."""
+
+    thickness: Chance
+    bulge: Chance
+    bulge_size: Chance = Uniform(0.18, 0.42)
+    dust_share: float = 0.5
+    dust: Chance = Uniform(0.2, 1.6)
+    asymmetry: Chance = Uniform(0.02, 0.2)
+
+
+@dataclass(frozen=True)
+class Wreck:
+    """A body bent and thrown off its centre, with blue clumps."""
+
+    index: Chance = Uniform(0.6, 2.5)
+    axis_ratio: Chance = Uniform(0.35, 0.9)
+    pieces: Chance = Pick((1, 2, 3), (0.3, 0.45, 0.25))
+    clumps: Chance = Uniform(2, 9)
+
+
+@dataclass(frozen=True)
+class Shelled:
+    """An early type with partial shells."""
+
+    index: Chance = Uniform(2.0, 4.5)
+    axis_ratio: Chance = Uniform(0.55, 0.95)
+    shells: Chance = Pick((1, 2, 3), (0.45, 0.35, 0.2))
+    shell_flux: Chance = Uniform(0.03, 0.12)
+
+
+@dataclass(frozen=True)
+class Merger:
+    """Two or three bodies in contact."""
+
+    bodies: Chance = Pick((2, 3), (0.85, 0.15))
+    secondary_flux: Chance = Uniform(0.12, 0.5)
+    separation: Chance = LogNormal(2.3, 0.35, 0.9, 5.0)
+    halo_share: float = 0.6
+
+
+Kind = Spheroid | Spiral | EdgeOn | Wreck | Shelled | Merger
+
+
+@dataclass(frozen=True)
+class Tails:
+    """Tidal tails: on how many galaxies, how many, and with how much of the flux each."""
+
+    share: float = 0.0
+    count: Chance = Pick((1, 2), (0.5, 0.5))
+    flux: Chance = Uniform(0.02, 0.12)
+    length: Chance = Uniform(2.0, 6.0)  # in half-light radii
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One class.
+
+    Attributes:
+        name: as in Galaxy10.
+        magnitude: total, in r.
+        size: half-light radius at the mean magnitude; brighter is larger, by 0.12 dex a magnitude.
+        size_scatter: of the size, in natural units.
+        colour: g - r of the whole galaxy.
+        kinds: (share, kind) pairs.
+        tails: tidal tails.
+    """
+
+    name: str
+    magnitude: Normal
+    size: float
+    size_scatter: float
+    colour: Normal
+    kinds: tuple[tuple[float, Kind], ...]
+    tails: Tails = Tails()
+
+
+def _magnitude(mean: float, sigma: float) -> Normal:
+    return Normal(mean, sigma, 14.2, 18.2)
+
+
+def _colour(mean: float, sigma: float) -> Normal:
+    return Normal(mean, sigma, 0.1, 1.35)
+
+
+_TWO = Always(2)
+
+_FAINT_ARMS = Spiral(
+    cos_inclination=Uniform(0.75, 1.0),
+    pitch=Normal(16, 6, 6, 40),
+    arms=Pick((2, 3, 4), (0.5, 0.25, 0.25)),
+    strength=Uniform(0.02, 0.22),
+    sharpness=Uniform(0.4, 1.2),
+    flocculence=Uniform(0.0, 0.12),
+    bulge=Uniform(0.05, 0.5),
+    bar_share=0.1,
+)
+
+_LOOSE = Spiral(
+    cos_inclination=Uniform(0.3, 1.0),
+    pitch=Normal(26, 8, 12, 50),
+    arms=Pick((1, 2, 3, 4), (0.08, 0.62, 0.16, 0.14)),
+    strength=Uniform(0.3, 1.0),
+    wander=Uniform(0.2, 1.0),
+    bulge=Uniform(0.01, 0.3),
+    bar_share=0.2,
+    bar_flux=Uniform(0.02, 0.12),
+    bar_half_length=Uniform(0.4, 1.1),
+    lopsided=Uniform(0.0, 0.5),
+    warp_share=0.5,
+    young=LogNormal(0.025, 0.7, 0.003, 0.1),
+)
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        name="Disturbed",
+        magnitude=_magnitude(16.8, 0.55),
+        size=3.8,
+        size_scatter=0.33,
+        colour=_colour(0.58, 0.17),
+        kinds=(
+            (
+                0.42,
+                Spiral(
+                    cos_inclination=Uniform(0.3, 1.0),
+                    pitch=Normal(30, 10, 12, 60),
+                    arms=Pick((1, 2, 3), (0.5, 0.4, 0.1)),
+                    strength=Uniform(0.2, 0.9),
+                    wander=Uniform(0.4, 1.6),
+                    bulge=Uniform(0.02, 0.45),
+                    lopsided=Uniform(0.25, 0.8),
+                    warp_share=0.8,
+                    young=LogNormal(0.04, 0.7, 0.005, 0.2),
+                ),
+            ),
+            (0.28, Wreck()),
+            (0.30, Shelled()),
+        ),
+        tails=Tails(share=0.6),
+    ),
+    Recipe(
+        name="Merging",
+        magnitude=_magnitude(16.3, 0.75),
+        size=5.2,
+        size_scatter=0.38,
+        colour=_colour(0.80, 0.16),
+        kinds=((1.0, Merger()),),
+        tails=Tails(share=0.5, count=Pick((1, 2, 3), (0.4, 0.4, 0.2)), flux=Uniform(0.02, 0.16)),
+    ),
+    Recipe(
+        name="Round Smooth",
+        magnitude=_magnitude(16.95, 0.6),
+        size=2.9,
+        size_scatter=0.3,
+        colour=_colour(0.86, 0.17),
+        kinds=(
+            (0.78, Spheroid(index=Uniform(1.2, 4.6), axis_ratio=Normal(1.0, 0.11, 0.66, 1.0))),
+            (0.22, _FAINT_ARMS),
+        ),
+    ),
+    Recipe(
+        name="In-between Round Smooth",
+        magnitude=_magnitude(16.95, 0.5),
+        size=2.6,
+        size_scatter=0.3,
+        colour=_colour(0.84, 0.15),
+        kinds=((1.0, Spheroid(index=Uniform(1.0, 3.8), axis_ratio=Normal(0.655, 0.09, 0.40, 0.86))),),
+    ),
+    Recipe(
+        name="Cigar Shaped Smooth",
+        magnitude=_magnitude(17.1, 0.5),
+        size=3.2,
+        size_scatter=0.28,
+        colour=_colour(0.74, 0.16),
+        kinds=(
+            (
+                0.75,
+                Spheroid(index=Uniform(0.7, 2.4), axis_ratio=Normal(0.37, 0.07, 0.20, 0.52), envelope=0.3),
+            ),
+            (
+                0.25,
+                EdgeOn(
+                    thickness=Uniform(0.2, 0.38),
+                    bulge=Uniform(0.0, 0.25),
+                    dust_share=0.15,
+                    dust=Uniform(0.1, 0.4),
+                    asymmetry=Uniform(0.0, 0.08),
+                ),
+            ),
+        ),
+    ),
+    Recipe(
+        name="Barred Spiral",
+        magnitude=_magnitude(15.95, 0.7),
+        size=7.4,
+        size_scatter=0.3,
+        colour=_colour(0.74, 0.11),
+        kinds=(
+            (
+                1.0,
+                Spiral(
+                    cos_inclination=Uniform(0.45, 1.0),
+                    pitch=Normal(19, 7, 6, 45),
+                    arms=Pick((2, 3, 4), (0.86, 0.07, 0.07)),
+                    strength=Uniform(0.1, 0.9),
+                    bulge=Uniform(0.02, 0.25),
+                    bar_share=1.0,
+                    ring_share=0.35,
+                ),
+            ),
+        ),
+    ),
+    Recipe(
+        name="Unbarred Tight Spiral",
+        magnitude=_magnitude(16.25, 0.7),
+        size=6.6,
+        size_scatter=0.3,
+        colour=_colour(0.70, 0.12),
+        kinds=(
+            (
+                1.0,
+                Spiral(
+                    cos_inclination=Uniform(0.42, 1.0),
+                    pitch=Normal(12.5, 4, 6, 24),
+                    arms=Pick((2, 3, 4, 5), (0.52, 0.2, 0.18, 0.1)),
+                    strength=Uniform(0.12, 0.8),
+                    bulge=Uniform(0.04, 0.6),
+                    bar_share=0.25,
+                    bar_flux=Uniform(0.02, 0.1),
+                    bar_half_length=Uniform(0.4, 1.0),
+                    ring_share=0.3,
+                ),
+            ),
+        ),
+    ),
+    Recipe(
+        name="Unbarred Loose Spiral",
+        magnitude=_magnitude(16.2, 0.7),
+        size=6.8,
+        size_scatter=0.32,
+        colour=_colour(0.60, 0.12),
+        kinds=((1.0, _LOOSE),),
+    ),
+    Recipe(
+        name="Edge-on without Bulge",
+        magnitude=_magnitude(15.9, 0.7),
+        size=9.6,
+        size_scatter=0.33,
+        colour=_colour(0.66, 0.13),
+        kinds=((1.0, EdgeOn(thickness=Uniform(0.11, 0.3), bulge=Uniform(0.0, 0.10))),),
+    ),
+    Recipe(
+        name="Edge-on with Bulge",
+        magnitude=_magnitude(16.6, 0.55),
+        size=6.2,
+        size_scatter=0.32,
+        colour=_colour(0.85, 0.12),
+        kinds=(
+            (
+                1.0,
+                EdgeOn(
+                    thickness=Uniform(0.10, 0.28),
+                    bulge=Normal(0.3, 0.1, 0.1, 0.6),
+                    bulge_size=Uniform(0.22, 0.5),
+                    dust_share=0.45,
+                ),
+            ),
+        ),
+    ),
+)
+
+if tuple(recipe.name for recipe in RECIPES) != CLASS_NAMES:  # a wrong order would mislabel every image
+    raise RuntimeError("The recipes are not in the order of Galaxy10's classes.")
