@@ -1,0 +1,249 @@
+"""The command `galaxylib`: simulate, fetch, train, evaluate, dream.
+
+Exit status 0, or one sentence on standard error and status 1. What a subcommand needs is imported when it
+runs, so that `--help` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import NoReturn
+
+from galaxylib.errors import DreamError, GalaxyError
+from galaxylib.recipes import RECIPES, Recipe
+
+PARTS = ("all", "train", "validation", "test")
+METHODS = ("sky", "paper", "published_code")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence instead of printing the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise GalaxyError(f"{message[:1].upper()}{message[1:]}: see `{self.prog} --help`.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        options = parser(arguments[0] if arguments else "").parse_args(arguments)
+        return options.run(options) or 0
+    except GalaxyError as fault:
+        print(f"galaxylib: {fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "galaxylib: stopped; `galaxylib train --resume` and `simulate` go on where they were.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def parser(chosen: str = "") -> Parser:
+    """The command line's grammar; `dream` gets its options only where `chosen` says that it will run."""
+    whole = Parser(
+        prog="galaxylib",
+        description="Draw galaxies, fetch real ones, train and evaluate networks on them, and let them dream.",
+    )
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+    for name, add, summary in (
+        ("simulate", _add_simulate, "draw galaxies into a file of the Galaxy10 format"),
+        ("fetch", _add_fetch, "download the real Galaxy10 DECaLS file (2.5 GB) and check it"),
+        ("train", _add_train, "train a network and leave a checkpoint folder"),
+        ("evaluate", _add_evaluate, "score a trained network on a file"),
+        (
+            "dream",
+            _add_dream if chosen == "dream" else None,
+            "let a network change an image until it sees more in it",
+        ),
+    ):
+        command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if add is not None:
+            add(command)
+    return whole
+
+
+def _add_simulate(command: Parser) -> None:
+    command.add_argument("--n", type=int, required=True, metavar="N", help="galaxies to draw")
+    command.add_argument("--out", required=True, metavar="FILE", help="the HDF5 file to write")
+    command.add_argument(
+        "--seed", type=int, default=0, help="same seed, same galaxies (default: %(default)s)"
+    )
+    command.add_argument(
+        "--balance",
+        choices=("catalogue", "uniform"),
+        default="catalogue",
+        help="shares of the classes: as in the real set, or equal (default: %(default)s)",
+    )
+    command.add_argument(
+        "--processes", type=int, metavar="N", help="how many draw side by side (default: one a core)"
+    )
+    _add_quiet(command)
+    command.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    from galaxylib.simulate import simulate
+
+    path = simulate(
+        options.out,
+        n=options.n,
+        seed=options.seed,
+        balance=options.balance,
+        processes=options.processes,
+        progress=not options.quiet,
+    )
+    print(f"{options.n} galaxies are in {path or options.out}.")
+
+
+def _add_fetch(command: Parser) -> None:
+    command.add_argument("--out", required=True, metavar="FOLDER", help="where the file goes")
+    command.add_argument("--url", help="another address than the published one; needs --sha256")
+    command.add_argument("--sha256", help="what the file's SHA-256 must be")
+    _add_quiet(command)
+    command.set_defaults(run=_fetch)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from galaxylib.fetch import fetch
+
+    if bool(options.url) != bool(options.sha256):
+        raise GalaxyError("Give --url and --sha256 together, so that the file can be checked, or neither.")
+    elsewhere = {"url": options.url, "sha256": options.sha256} if options.url else {}
+    print(fetch(options.out, **elsewhere, progress=not options.quiet))
+
+
+def _add_train(command: Parser) -> None:
+    command.add_argument("--data", required=True, metavar="FILE", help="a Galaxy10 HDF5 file")
+    command.add_argument("--out", required=True, metavar="FOLDER", help="the checkpoint folder to write")
+    command.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        default="paper",
+        help="the settings to start from; the options below change them one by one (default: %(default)s)",
+    )
+    command.add_argument("--resume", action="store_true", help="go on with the run that was begun in --out")
+    command.add_argument(
+        "--split", choices=METHODS, default="sky", help="how the file is divided (default: %(default)s)"
+    )
+    command.add_argument(
+        "--split-seed", type=int, default=0, metavar="N", help="of the division (default: 0)"
+    )
+    _add_quiet(command)
+    settings = command.add_argument_group("recipe (default: as the recipe says)")
+    for setting in fields(Recipe):
+        flag, meaning = f"--{setting.name.replace('_', '-')}", setting.metadata["help"].replace("%", "%%")
+        if setting.type is bool:
+            settings.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
+        else:
+            settings.add_argument(
+                flag, type=setting.type, metavar=setting.type.__name__.upper(), help=meaning
+            )
+    command.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    given = {setting.name: getattr(options, setting.name) for setting in fields(Recipe)}
+    recipe = RECIPES[options.recipe].but(
+        **{name: value for name, value in given.items() if value is not None}
+    )
+
+    from galaxylib.galaxy10 import Galaxy10
+    from galaxylib.hardware import Devices
+    from galaxylib.splits import make_split
+    from galaxylib.train import train
+    from galaxylib.workspace import SPLIT
+
+    data = Galaxy10(options.data)
+    split = make_split(data, method=options.split, seed=options.split_seed)
+    done = train(data, split, recipe, out=options.out, resume=options.resume, progress=not options.quiet)
+    if Devices.announced().rank == 0:
+        split.save(f"{options.out}/{SPLIT}")
+        print(
+            f"Best after epoch {done['best_epoch']}: validation accuracy {done['validation_accuracy']:.1%}. "
+            f"The checkpoint is in {options.out}."
+        )
+
+
+def _add_evaluate(command: Parser) -> None:
+    command.add_argument("--data", required=True, metavar="FILE", help="a Galaxy10 HDF5 file")
+    command.add_argument(
+        "--checkpoint", required=True, metavar="PATH", help="a folder that `train` wrote, or `pretrained`"
+    )
+    command.add_argument(
+        "--out", required=True, metavar="FOLDER", help="for evaluation.json and predictions.csv"
+    )
+    command.add_argument(
+        "--part",
+        choices=PARTS,
+        default="all",
+        help="which galaxies: all of the file, or a part of the split kept with the checkpoint (default: all)",
+    )
+    command.add_argument(
+        "--batch-size", type=int, default=64, metavar="N", help="images at once (default: 64)"
+    )
+    command.add_argument(
+        "--symmetries", action="store_true", help="average over the eight views of each image"
+    )
+    _add_quiet(command)
+    command.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from galaxylib.checkpoint import load
+    from galaxylib.evaluate import predict, write_evaluation
+    from galaxylib.galaxy10 import Galaxy10
+    from galaxylib.splits import load_split
+    from galaxylib.workspace import SPLIT
+
+    data, loaded = Galaxy10(options.data), load(options.checkpoint)
+    trained_here = loaded.meta.get("data", {}).get("fingerprint") == data.fingerprint
+    if options.part == "all":
+        rows = np.arange(len(data))
+        if trained_here:
+            print(
+                "galaxylib: this network was trained on images of this file; see --part test.",
+                file=sys.stderr,
+            )
+    else:
+        rows = getattr(load_split(f"{options.checkpoint}/{SPLIT}", data), options.part)
+    table = predict(
+        loaded,
+        data,
+        rows,
+        batch_size=options.batch_size,
+        symmetries=options.symmetries,
+        progress=not options.quiet,
+    )
+    found = write_evaluation(
+        table,
+        options.out,
+        data={"path": str(data.path), "fingerprint": data.fingerprint, "simulated": data.simulated},
+        part=options.part,
+        trained_on_this_file=trained_here,
+        symmetries=options.symmetries,
+        checkpoint={name: loaded.meta[name] for name in ("network", "options", "sha256")},
+    )
+    low, high = found["accuracy_interval"]
+    print(
+        f"{found['n']} galaxies: accuracy {found['accuracy']:.1%} ({low:.1%} to {high:.1%}), "
+        f"macro F1 {found['macro_f1']:.3f}."
+    )
+
+
+def _add_dream(command: Parser) -> None:
+    try:
+        from galaxylib.dream import command as dreaming
+    except ModuleNotFoundError as fault:
+        raise DreamError(f"This copy of galaxylib cannot dream: it has no {fault.name}.") from fault
+    dreaming.add_arguments(command)
+    command.set_defaults(run=dreaming.run)
+
+
+def _add_quiet(command: Parser) -> None:
+    command.add_argument("--quiet", action="store_true", help="show no progress")

@@ -1,0 +1,105 @@
+"""What a chapter needs when it is run: its galaxies, their split, a trained network.
+
+Within the book each of them was left by an earlier chapter. A chapter that is run alone makes what is missing
+and says so.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from galaxylib.errors import DataError
+from galaxylib.galaxy10 import Galaxy10
+from galaxylib.splits import Split, load_split, make_split
+
+if TYPE_CHECKING:
+    from galaxylib.checkpoint import Loaded
+    from galaxylib.recipes import Recipe
+
+SIMULATED = "simulated"
+SPLIT, CHECKPOINT = "split.json", "checkpoint"
+
+
+def open_data(data: str | Path, *, outputs: str | Path, simulated: int, seed: int = 0) -> Galaxy10:
+    """The galaxies that a chapter works on.
+
+    Args:
+        data: "simulated", or the path of a Galaxy10 HDF5 file.
+        outputs: folder in which the chapters of a run meet; drawn galaxies are kept near it, in `_build/data`
+            for `_build/results/default`, for the next chapter and the next run.
+        simulated: galaxies to draw.
+        seed: of the drawing.
+
+    Raises:
+        DataError: the file is missing or not as it must be.
+        GalaxyError: the disk is full.
+    """
+    if str(data) != SIMULATED:
+        return Galaxy10(data)
+    outputs = Path(outputs)
+    folder = outputs.parents[1] if outputs.parent.name == "results" else outputs
+    path = folder / "data" / f"simulated-{simulated}-{seed}.h5"
+    if not path.exists():
+        from galaxylib.simulate import simulate
+
+        print(f"Drawing {simulated:,} galaxies into {path}.", flush=True)
+        simulate(path, n=simulated, seed=seed)
+    return Galaxy10(path)
+
+
+def open_split(data: Galaxy10, *, outputs: str | Path, method: str = "sky", seed: int = 0) -> Split:
+    """The split that the data chapter wrote for this file; otherwise one made now.
+
+    Args:
+        data: the galaxies.
+        outputs: folder in which the chapters of a run meet.
+        method: of a split made now, see `make_split`.
+        seed: of a split made now.
+
+    Raises:
+        DataError: the file has too few galaxies to be split.
+    """
+    path = Path(outputs) / SPLIT
+    if path.exists():
+        try:
+            return load_split(path, data)
+        except DataError:
+            print(f"{path} belongs to other galaxies: these are split anew.", flush=True)
+    return make_split(data, method=method, seed=seed)
+
+
+def open_checkpoint(
+    checkpoint: str | Path,
+    *,
+    outputs: str | Path,
+    data: Galaxy10,
+    split: Split,
+    recipe: "Recipe | None" = None,
+) -> "Loaded":
+    """The network that a chapter examines.
+
+    Args:
+        checkpoint: its folder, or "pretrained"; empty for the one that the training chapter left in `outputs`,
+            or, where there is none, a short training now.
+        outputs: folder in which the chapters of a run meet.
+        data: the galaxies that a short training works on.
+        split: of these galaxies.
+        recipe: of the short training; by default three quick epochs of a small network.
+
+    Raises:
+        CheckpointError: the checkpoint that was asked for is missing or damaged.
+    """
+    from galaxylib.checkpoint import load
+
+    folder = Path(outputs) / CHECKPOINT
+    if str(checkpoint):
+        return load(checkpoint)
+    if not (folder / "checkpoint.json").exists():
+        from galaxylib.recipes import QUICK
+        from galaxylib.train import train
+
+        folder = Path(outputs) / "short_training"
+        print(
+            f"No trained network in {outputs}: a small one is trained for a moment, in {folder}.", flush=True
+        )
+        train(data, split, recipe or QUICK.but(width=0.125, size=64, epochs=3), out=folder)
+    return load(folder)
