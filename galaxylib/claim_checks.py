@@ -1,0 +1,344 @@
+"""Checks of the documents' claims that need no galaxy: arithmetic on printed tables, networks, the sky.
+
+A check takes an `Evidence` and returns a dictionary of results, which the claims file names by path
+(`matrix/Macro avg./f1`). Its basis says what it compares with: the document's own numbers, what this project
+builds, or a source outside both.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from galaxylib.claims import Printed
+
+if TYPE_CHECKING:
+    from galaxylib.galaxy10 import Catalogue, Galaxy10
+
+TEST_SHARE_TOLERANCE = 1
+"""A stratified draw rounds each class to a whole number of galaxies, so it errs by less than one."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a check may look at.
+
+    Attributes:
+        printed: the claims file.
+        catalogue: labels and positions of the published set, a `Catalogue` or the real file itself; None
+            where the reader has neither.
+    """
+
+    printed: Printed
+    catalogue: "Catalogue | Galaxy10 | None" = None
+
+
+Check = Callable[[Evidence], dict[str, Any]]
+CHECKS: dict[str, Check] = {}
+BASES: dict[str, str] = {}
+
+
+def check(basis: str) -> Callable[[Check], Check]:
+    """Register a check with its basis: "own" numbers, what is "built" here, or a source "outside"."""
+
+    def register(function: Check) -> Check:
+        CHECKS[function.__name__] = function
+        BASES[function.__name__] = basis
+        return function
+
+    return register
+
+
+# --- the DMAGNet paper --------------------------------------------------------------------------------------
+
+
+def matchings(
+    supports: Mapping[str, int], counts: Mapping[str, int], *, tolerance: float
+) -> list[dict[str, str]]:
+    """Every way to give each row of a test table its class, so that its support is that class's share.
+
+    The test images are a stratified share of the set, the same for all classes: `sum(supports)` of
+    `sum(counts)`. All assignments of classes to rows are searched, each class used once.
+
+    Args:
+        supports: test galaxies in each row of the table, by the row's printed name.
+        counts: galaxies of each class in the whole set.
+        tolerance: largest difference between a support and its class's share, in galaxies.
+
+    Returns:
+        the assignments, each from printed name to class.
+    """
+    share = sum(supports.values()) / sum(counts.values())
+    fits = {
+        row: [name for name, count in counts.items() if abs(support - share * count) <= tolerance]
+        for row, support in supports.items()
+    }
+    rows = list(supports)
+    found: list[dict[str, str]] = []
+
+    def extend(assigned: dict[str, str]) -> None:
+        if len(assigned) == len(rows):
+            found.append(assigned)
+            return
+        row = rows[len(assigned)]
+        for name in fits[row]:
+            if name not in assigned.values():
+                extend(assigned | {row: name})
+
+    extend({})
+    return found
+
+
+def class_scores(matrix: pd.DataFrame) -> pd.DataFrame:
+    """Precision, recall, F1 and support of each class of a confusion matrix (rows true, columns called)."""
+    counts = matrix.to_numpy(float)
+    right = np.diag(counts)
+    precision, recall = right / counts.sum(axis=0), right / counts.sum(axis=1)
+    return pd.DataFrame(
+        {
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / (precision + recall),
+            "support": counts.sum(axis=1).astype(int),
+        },
+        index=matrix.index,
+    )
+
+
+def averages(matrix: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Accuracy, macro and weighted averages of a confusion matrix, named as in the paper's Table 3."""
+    scores = class_scores(matrix)
+    total = int(scores["support"].sum())
+    measures = scores[["precision", "recall", "f1"]]
+    weighted = measures.mul(scores["support"], axis=0).sum() / total
+    return {
+        "Accuracy": {"f1": float(np.trace(matrix.to_numpy())) / total, "support": total},
+        "Macro avg.": measures.mean().to_dict() | {"support": total},
+        "Weighted avg.": weighted.to_dict() | {"support": total},
+    }
+
+
+def confused_pairs(matrix: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pairs of classes by how often one is called the other, most often first."""
+    counts = matrix.to_numpy()
+    both = counts + counts.T
+    pairs = [
+        {
+            "pair": ", ".join(sorted((matrix.index[one], matrix.index[other]))),
+            "count": int(both[one, other]),
+        }
+        for one, other in zip(*np.triu_indices(len(counts), k=1), strict=True)
+    ]
+    return sorted(pairs, key=lambda pair: -pair["count"])
+
+
+def _first_column(table: pd.DataFrame) -> dict[str, int]:
+    return {str(name): int(value) for name, value in table.iloc[:, 0].items()}
+
+
+@check("own")
+def names(evidence: Evidence) -> dict[str, Any]:
+    """Which class each row of Tables 2 and 3 holds, from the supports alone; and that only one way fits."""
+    supports = _first_column(evidence.printed.table("000-table-3-support"))
+    counts = _first_column(evidence.printed.table("000-counts"))
+    found = matchings(supports, counts, tolerance=TEST_SHARE_TOLERANCE)
+    share = sum(supports.values()) / sum(counts.values())
+    assigned = found[0] if found else {}
+    # At the smallest distance at which a second assignment fits, the first stops being the only one.
+    distances = sorted({abs(n - share * count) for n in supports.values() for count in counts.values()})
+    second = next(
+        distance for distance in distances if len(matchings(supports, counts, tolerance=distance + 1e-9)) > 1
+    )
+    order = list(assigned.values())
+    as_folders = sorted(counts)
+    return {
+        "assigned": assigned,
+        "assignments": len(found),
+        "share": share,
+        "tolerance": TEST_SHARE_TOLERANCE,
+        "largest_error": max(abs(supports[row] - share * counts[name]) for row, name in assigned.items()),
+        "second_fits_at": second,
+        "rows_named_right": sum(row == name for row, name in assigned.items()),
+        "order": order,
+        "folder_order": as_folders,
+        "out_of_folder_order": [
+            name for name, folder in zip(order, as_folders, strict=True) if name != folder
+        ],
+    }
+
+
+@check("own")
+def matrix(evidence: Evidence) -> dict[str, Any]:
+    """Table 3 recomputed from Table 2 as printed: cells, averages, and the interval of the accuracy."""
+    from scipy.stats import binomtest
+
+    counts, printed = (evidence.printed.table(f"000-{name}") for name in ("table-2", "table-3"))
+    scores = class_scores(counts)
+    support = _first_column(evidence.printed.table("000-table-3-support"))
+    follows = (scores[printed.columns] - printed).abs() <= 0.005 + 1e-9
+    right, total = int(np.trace(counts.to_numpy())), int(counts.to_numpy().sum())
+    interval = binomtest(right, total).proportion_ci(method="wilson")
+    return averages(counts) | {
+        "cells": printed.size + len(support),
+        "cells_that_follow": int(follows.to_numpy().sum())
+        + sum(int(scores["support"][name]) == value for name, value in support.items()),
+        "right": right,
+        "total": total,
+        "accuracy": right / total,
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+    }
+
+
+@check("own")
+def corrected(evidence: Evidence) -> dict[str, Any]:
+    """Tables 2 and 3 with each row and column under the class that its support belongs to."""
+    true_name = names(evidence)["assigned"]
+    printed = evidence.printed.table("000-table-2")
+    order = list(printed.index)
+    counts = printed.rename(index=true_name, columns=true_name).loc[order, order]
+    scores = class_scores(counts)
+    return {
+        "confusion": counts.to_dict(orient="index"),
+        "scores": scores.to_dict(orient="index"),
+        "confused_pairs": confused_pairs(counts),
+        "worst": scores["f1"].idxmin(),
+        "best": list(scores["f1"].nlargest(4).index),
+    }
+
+
+@check("own")
+def sums(evidence: Evidence) -> dict[str, Any]:
+    """Totals of the DMAGNet paper's printed parts: classes, split, blocks, and the input of Table 1."""
+    printed = evidence.printed
+    split = sum(int(printed.value(f"000-split-{part}")) for part in ("training", "validation", "test"))
+    total = int(printed.table("000-counts").sum().sum())
+    image, *sides = (int(side) for side in str(printed.value("000-resolution")).split())
+    shapes = printed.table("000-table-1-shapes").iloc[: len(sides), 0]
+    inputs = {int(shape.split("x")[-1]) * image // side for shape, side in zip(shapes, sides, strict=True)}
+    return {
+        "class_total": total,
+        "split_total": split,
+        "missing": total - split,
+        "dma_blocks": int(printed.table("000-table-1-blocks").sum().sum()),
+        "table_1_input": inputs.pop() if len(inputs) == 1 else None,
+        "prose": " → ".join(str(side) for side in (image, *sides)),
+    }
+
+
+@check("outside")
+def published_code(evidence: Evidence) -> dict[str, Any]:
+    """What the authors' published code does otherwise than their paper says."""
+    facts = evidence.printed.facts["published_code"]
+    training, dreaming = (np.array(facts[f"{phase}_std"]) for phase in ("training", "dreaming"))
+    return facts["split"] | {
+        "split_total": sum(facts["split"].values()),
+        "std_difference": float(np.abs(training - dreaming).max()),
+        "std_percent": float(100 * np.abs(1 - dreaming / training).max()),
+    }
+
+
+# --- what this project builds -------------------------------------------------------------------------------
+
+
+@cache
+def _dmagnet_shapes(size: int) -> tuple[dict[str, str], dict[str, int], dict[str, int]]:
+    """Output shape, parameters and DMA blocks of each stage, from the built network.
+
+    On torch's "meta" device a tensor has a shape and no content, so the pass costs nothing.
+    """
+    import torch
+
+    from galaxylib.dmagnet import STAGES, DMABlock, DMAGNet, count_parameters
+
+    with torch.device("meta"):
+        network, x = DMAGNet(), torch.empty(1, 3, size, size)
+    shapes = {}
+    for stage in STAGES:
+        x = network.get_submodule(stage)(x)
+        shapes[stage] = "x".join(str(side) for side in x.shape[1:])
+    parameters = {stage: count_parameters(network.get_submodule(stage)) for stage in STAGES}
+    blocks = {
+        stage: sum(isinstance(part, DMABlock) for part in network.get_submodule(stage).modules())
+        for stage in STAGES
+    }
+    return shapes, parameters, blocks
+
+
+@check("built")
+def dmagnet(evidence: Evidence) -> dict[str, Any]:
+    """The built DMAGNet: parameters, shapes at two sizes, blocks."""
+    shapes, parameters, blocks = _dmagnet_shapes(256)
+    features = [stage for stage in shapes if stage != "head"]
+    # The LAM doubles the channels and keeps the size: the printed sequence of sizes counts each size once.
+    sides = list(dict.fromkeys(int(shapes[stage].split("x")[-1]) for stage in features))
+    return {
+        "parameters": parameters | {"total": sum(parameters.values())},
+        "at_256": shapes,
+        "at_512": _dmagnet_shapes(512)[0],
+        "blocks": blocks,
+        "classes": int(shapes["head"]),
+        "components": len({stage.rstrip("0123456789") for stage in shapes}),
+        "layers": 1 + sum(blocks.values()) + 1 + 2,
+        "resolution_256": " ".join(map(str, [256, *sides])),
+        "channels": " ".join(["3", *(shapes[stage].split("x")[0] for stage in features)]),
+        "dreamt_stages": len(features),
+    }
+
+
+@check("built")
+def recipe(evidence: Evidence) -> dict[str, Any]:
+    """The settings that this project's code uses where the documents print theirs."""
+    from dataclasses import asdict
+
+    from galaxylib.baselines import NETWORKS
+    from galaxylib.recipes import PAPER
+
+    return {"dmagnet": PAPER.to_dict()} | {
+        name: asdict(entry.recipe) | {"size": entry.size, "crop": entry.crop}
+        for name, entry in NETWORKS.items()
+        if name != "dmagnet"
+    }
+
+
+# --- the sky ------------------------------------------------------------------------------------------------
+
+
+@check("outside")
+def catalogue(evidence: Evidence) -> dict[str, Any]:
+    """Class counts and repeated positions of the published set; None where no catalogue is at hand."""
+    from galaxylib.galaxy10 import CLASS_NAMES
+    from galaxylib.splits import sky_pairs
+
+    table = evidence.catalogue
+    if table is None:
+        return {
+            "counts": dict.fromkeys(CLASS_NAMES),
+            "total": None,
+            "pairs_1_arcsec": None,
+            "pairs_10_arcsec": None,
+            "apart": None,
+        }
+    counts = np.bincount(table.labels, minlength=len(CLASS_NAMES))
+    within = {radius: len(sky_pairs(table.ra, table.dec, radius)) for radius in (1.0, 10.0)}
+    return {
+        "counts": dict(zip(CLASS_NAMES, counts.tolist(), strict=True)),
+        "total": len(table),
+        "pairs_1_arcsec": within[1.0],
+        "pairs_10_arcsec": within[10.0],
+        "apart": len(table) - within[1.0],
+    }
+
+
+@check("outside")
+def cosmos(evidence: Evidence) -> dict[str, Any]:
+    """Look-back times at the Galaxy Zoo 2 report's redshift limits, in the Planck 2018 cosmology."""
+    from astropy.cosmology import Planck18
+
+    low, high = (
+        Planck18.lookback_time(float(evidence.printed.value(f"004-z-{end}"))) for end in ("low", "high")
+    )
+    return {"low_myr": float(low.to_value("Myr")), "high_gyr": float(high.to_value("Gyr"))}

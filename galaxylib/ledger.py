@@ -1,0 +1,227 @@
+"""The verdict on every claim: what the documents print beside what this project computes.
+
+A claim's source is a check of `galaxylib.claim_checks` or a result in a chapter's JSON file. Nothing is typed
+here: another result gives another verdict.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from galaxylib.claim_checks import BASES, CHECKS, Evidence
+from galaxylib.claims import Claim, Value
+from galaxylib.errors import GalaxyError
+
+CHAPTERS = {
+    "01_data": "The data",
+    "02_architecture": "The architecture",
+    "03_training": "Training",
+    "04_evaluation": "Evaluation",
+    "05_baselines": "Baselines",
+    "06_deepdream": "DeepDream",
+    "07_votes": "Galaxy Zoo votes",
+}
+"""The chapters whose results answer claims."""
+
+GALAXIES = 17_736
+"""Images in the real file; a score on fewer is no answer to a claim about all of them."""
+
+
+class Verdict(StrEnum):
+    """What is found of a claim."""
+
+    REPRODUCED = "reproduced"
+    SIMULATED = "reproduced on simulated data"
+    DIFFERS_SIMULATED = "differs on simulated data"
+    DIFFERS = "differs on the real file"
+    CONSISTENT = "agrees with the seed's own numbers"
+    CONTRADICTED = "contradicted by the seed's own numbers"
+    OUTSIDE = "contradicted by another source"
+    FOLLOWED = "followed"
+    DEPARTED = "departed from"
+    NEEDS_FILE = "needs the real file"
+    NOT_RUN = "not run"
+    QUOTED = "quoted"
+
+
+MEANINGS = {
+    Verdict.REPRODUCED: "computed anew from what is built here or from a public source, and equal",
+    Verdict.SIMULATED: "an ordering or tendency that the simulated galaxies show too",
+    Verdict.DIFFERS_SIMULATED: "an ordering or tendency that the simulated galaxies do not show",
+    Verdict.DIFFERS: "computed anew from the real file, and different",
+    Verdict.CONSISTENT: "follows from the other numbers that the same document prints; not a new measurement",
+    Verdict.CONTRADICTED: "does not follow from the other numbers that the same document prints",
+    Verdict.OUTSIDE: "does not agree with cosmology, the published catalogue or the published code",
+    Verdict.FOLLOWED: "a choice of the authors that the code here makes too",
+    Verdict.DEPARTED: "a choice of the authors that the code here makes otherwise",
+    Verdict.NEEDS_FILE: "a result on the real images: set `data` (or `catalogue`) and run again",
+    Verdict.NOT_RUN: "its chapter did not run, or left the experiment out in this profile",
+    Verdict.QUOTED: "taken by the authors from the work of others; recorded, not tested",
+}
+"""One sentence for each verdict."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with its verdict.
+
+    Attributes:
+        claim: the claim.
+        verdict: what is found.
+        computed: this project's value in the claim's unit; None where there is none.
+        remark: what the computed value is, or why there is none.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    computed: Value | None
+    remark: str
+
+
+class Results:
+    """What the checks and the chapters computed, each looked at once.
+
+    Args:
+        evidence: for the checks.
+        outputs: the folder with the chapters' JSON files.
+    """
+
+    def __init__(self, evidence: Evidence, outputs: str | Path) -> None:
+        self.evidence = evidence
+        self.outputs = Path(outputs)
+        self._known: dict[str, dict[str, Any] | None] = {}
+
+    def of(self, origin: str) -> dict[str, Any] | None:
+        """The results of a check or a chapter; None where the chapter did not run.
+
+        Raises:
+            GalaxyError: a chapter's file is not JSON.
+        """
+        if origin not in self._known:
+            self._known[origin] = CHECKS[origin](self.evidence) if origin in CHECKS else self._chapter(origin)
+        return self._known[origin]
+
+    def _chapter(self, name: str) -> dict[str, Any] | None:
+        path = self.outputs / f"{name}.json"
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as fault:
+            raise GalaxyError(
+                f"{path} is not a chapter's results ({fault}): run that chapter again."
+            ) from fault
+
+
+def judge(results: Results) -> list[Finding]:
+    """Find the verdict on every claim, in the order of the file.
+
+    Raises:
+        GalaxyError: a claim names a check, a chapter or a result that does not exist.
+    """
+    return [_find(claim, results) for claim in results.evidence.printed.claims.values()]
+
+
+def _find(claim: Claim, results: Results) -> Finding:
+    if claim.kind == "quoted":
+        return Finding(claim, Verdict.QUOTED, None, "")
+    origin, *path = claim.source.split("/")
+    if origin not in CHECKS and origin not in CHAPTERS:
+        near = difflib.get_close_matches(origin, [*CHECKS, *CHAPTERS], n=2)
+        meant = (
+            f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join([*CHECKS, *CHAPTERS])}."
+        )
+        raise GalaxyError(
+            f"The claim {claim.id} asks for {origin!r}, which is no check and no chapter: {meant}"
+        )
+    content = results.of(origin)
+    if content is None:
+        return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} did not run")
+    computed = look_up(content, path, claim)
+    if computed is None:
+        if origin in CHECKS:
+            return Finding(claim, Verdict.NEEDS_FILE, None, "give the published catalogue")
+        return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} left this out")
+    if claim.unit == "%":
+        computed = 100 * computed
+    simulated = origin in CHAPTERS and bool(content.get("simulated"))
+    whole = content.get("n_images") == GALAXIES
+    verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), simulated=simulated, whole=whole)
+    remark = claim.note.format_map(content)
+    if verdict is Verdict.NEEDS_FILE:
+        remark = "on simulated galaxies" if simulated else f"on {content.get('n_images', 'few')} real images"
+    return Finding(claim, verdict, computed, remark)
+
+
+def _verdict(claim: Claim, agrees: bool, basis: str | None, *, simulated: bool, whole: bool) -> Verdict:
+    """The verdict on a claim that has a computed value; `basis` is None for a chapter's result."""
+    if claim.kind == "setting":
+        return Verdict.FOLLOWED if agrees else Verdict.DEPARTED
+    if basis == "own":
+        return Verdict.CONSISTENT if agrees else Verdict.CONTRADICTED
+    if basis is not None or claim.kind in ("design", "fact", "arithmetic"):
+        return Verdict.REPRODUCED if agrees else Verdict.OUTSIDE
+    if claim.kind == "score" and (simulated or not whole):
+        return Verdict.NEEDS_FILE
+    if simulated:
+        return Verdict.SIMULATED if agrees else Verdict.DIFFERS_SIMULATED
+    return Verdict.REPRODUCED if agrees else Verdict.DIFFERS
+
+
+def look_up(content: Any, path: list[str], claim: Claim) -> Any:
+    """The entry of nested results at `path`; `column=value` picks a row of a table, a number an item.
+
+    Raises:
+        GalaxyError: there is no such entry; the sentence names the nearest.
+    """
+    for step in path:
+        if isinstance(content, list):
+            content = _row(content, step)
+            known: list[str] = []
+        elif isinstance(content, Mapping) and step in content:
+            content = content[step]
+            continue
+        else:
+            known = [str(name) for name in content] if isinstance(content, Mapping) else []
+            content = None
+        if content is None:
+            near = difflib.get_close_matches(step, known, n=3)
+            meant = f"did you mean {' or '.join(near)}?" if near else "correct its source."
+            raise GalaxyError(
+                f"The claim {claim.id} asks for {claim.source!r}, which has no result {step!r}: {meant}"
+            )
+    return content
+
+
+def _row(rows: list[Any], step: str) -> Any:
+    """The item of a list at a place (`"0"`), or the first table row with a value (`"network=convnet"`)."""
+    if "=" in step:
+        column, value = step.split("=", 1)
+        return next((row for row in rows if str(row.get(column)) == value), None)
+    return rows[int(step)] if step.isdigit() and int(step) < len(rows) else None
+
+
+def as_table(findings: list[Finding]) -> pd.DataFrame:
+    """The ledger as a table, one row a claim."""
+    return pd.DataFrame(
+        {
+            "id": finding.claim.id,
+            "seed": finding.claim.seed,
+            "where": finding.claim.where,
+            "claim": finding.claim.says,
+            "kind": finding.claim.kind,
+            "printed": finding.claim.value,
+            "computed": finding.computed,
+            "unit": finding.claim.unit,
+            "source": finding.claim.source,
+            "verdict": str(finding.verdict),
+            "remark": finding.remark,
+        }
+        for finding in findings
+    )

@@ -1,0 +1,132 @@
+"""The ledger as HTML tables whose rows lead to what answers them."""
+
+import html
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from galaxylib.claim_checks import CHECKS
+from galaxylib.ledger import CHAPTERS, MEANINGS, Finding, Verdict
+
+MARKS = {
+    Verdict.REPRODUCED: "✓",
+    Verdict.SIMULATED: "≈",
+    Verdict.CONSISTENT: "=",
+    Verdict.FOLLOWED: "→",
+    Verdict.CONTRADICTED: "✗",
+    Verdict.OUTSIDE: "✗",
+    Verdict.DIFFERS: "≠",
+    Verdict.DIFFERS_SIMULATED: "≠",
+    Verdict.DEPARTED: "↷",
+    Verdict.NEEDS_FILE: "…",
+    Verdict.NOT_RUN: "○",
+    Verdict.QUOTED: "“",
+}
+"""A sign for each verdict, so that none is told by colour alone."""
+
+
+def summary(findings: Iterable[Finding]) -> pd.DataFrame:
+    """Claims by verdict (rows, the empty ones left out) and document (columns), with totals."""
+    pairs = pd.DataFrame(((str(f.verdict), f.claim.seed) for f in findings), columns=["verdict", "seed"])
+    counts = pd.crosstab(pairs["verdict"], pairs["seed"], margins=True, margins_name="all")
+    order = [str(verdict) for verdict in Verdict if str(verdict) in counts.index]
+    return counts.loc[[*order, "all"]]
+
+
+def meanings(findings: Iterable[Finding]) -> pd.DataFrame:
+    """The verdicts that occur, each with its sign and its sentence."""
+    found = {finding.verdict for finding in findings}
+    return pd.DataFrame(
+        {"sign": MARKS[verdict], "verdict": str(verdict), "meaning": MEANINGS[verdict]}
+        for verdict in Verdict
+        if verdict in found
+    )
+
+
+def as_html(findings: Iterable[Finding], *, chapters: str | Path = "book") -> str:
+    """A table with one row a claim: where, claim, printed, computed, verdict, and a link to how.
+
+    Args:
+        findings: the rows.
+        chapters: folder of the chapters' sources, in which the section that reports a result is looked up.
+    """
+    rows = [
+        "<tr>"
+        f'<th scope="row" id="claim-{html.escape(finding.claim.id)}">{html.escape(finding.claim.where)}</th>'
+        f"<td>{html.escape(finding.claim.says)}</td>"
+        f"<td>{_quantity(finding.claim.value, finding.claim.unit)}</td>"
+        f"<td>{_quantity(finding.computed, finding.claim.unit)}</td>"
+        f"<td>{MARKS[finding.verdict]} {finding.verdict}{_remark(finding.remark)}</td>"
+        f"<td>{_how(finding.claim.source, Path(chapters))}</td>"
+        "</tr>"
+        for finding in findings
+    ]
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("where", "claim", "printed", "here", "verdict", "how")
+    )
+    return f'<table class="ledger"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+
+
+def checks_html(findings: Iterable[Finding]) -> str:
+    """A list of the checks that the claims use, each with its own sentence; the rows above link to it."""
+    used = {finding.claim.source.split("/")[0] for finding in findings}
+    entries = [
+        f'<dt id="check-{name}"><code>{name}</code></dt>'
+        f"<dd>{html.escape((function.__doc__ or '').splitlines()[0])}</dd>"
+        for name, function in CHECKS.items()
+        if name in used
+    ]
+    return f"<dl>{''.join(entries)}</dl>"
+
+
+def section_of(chapter: str, key: str, chapters: Path) -> str:
+    """The anchor of the section of a chapter's page in which it reports `key`; empty where none is found."""
+    path = chapters / f"{chapter}.py"
+    if not path.is_file():
+        return ""
+    heading = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"# #{1,4} (.+)", line):
+            heading = match[1]
+        elif f'"{key}"' in line and heading:
+            return anchor(heading)
+    return ""
+
+
+def anchor(heading: str) -> str:
+    """The anchor that Sphinx gives a heading."""
+    from docutils.nodes import make_id
+
+    return make_id(heading)
+
+
+def _quantity(value: object, unit: str) -> str:
+    """A printed or computed value with its unit, to four significant digits."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = str(value)
+    elif isinstance(value, int) or float(value).is_integer():
+        text = f"{int(value):,}"
+    else:
+        text = f"{value:.4g}"
+    return html.escape(f"{text} {unit}".strip())
+
+
+def _remark(remark: str) -> str:
+    return f"<br><small>{html.escape(remark)}</small>" if remark else ""
+
+
+def _how(source: str, chapters: Path) -> str:
+    """The link to what answers a claim: a section of a chapter, or a check described on the ledger's page."""
+    if not source:
+        return "—"
+    origin, key, *_ = [*source.split("/"), ""]
+    if origin in CHAPTERS:
+        section = section_of(origin, key, chapters)
+        return (
+            f'<a href="{origin}.html{"#" + section if section else ""}">{html.escape(CHAPTERS[origin])}</a>'
+        )
+    return f'<a href="#check-{origin}"><code>{html.escape(origin)}</code></a>'

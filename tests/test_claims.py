@@ -1,0 +1,317 @@
+"""The claims file and its checks, against hand counts, scikit-learn, SciPy and brute force."""
+
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import classification_report
+from sklearn.model_selection import train_test_split
+
+from galaxylib.claim_checks import (
+    CHECKS,
+    Evidence,
+    averages,
+    class_scores,
+    confused_pairs,
+    matchings,
+)
+from galaxylib.claims import load_claims
+from galaxylib.errors import GalaxyError
+from galaxylib.galaxy10 import CLASS_COUNTS
+from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
+
+FILE = Path(__file__).parents[1] / "book" / "claims.yml"
+CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def printed():
+    return load_claims(FILE)
+
+
+@pytest.fixture(scope="module")
+def evidence(printed):
+    return Evidence(printed)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A claims file of one claim, whose fields a test may change."""
+
+    def write(**changes):
+        claim = {"id": "000-x", "where": "section 1", "says": "half", "value": 0.5, "kind": "score"}
+        claim |= {"source": "04_evaluation/accuracy", "tolerance": 0.01} | changes
+        content = {"seeds": {"000": {"short": "paper"}}, "facts": {}, "tables": [], "texts": {"000": [claim]}}
+        path = tmp_path / "claims.yml"
+        path.write_text(yaml.safe_dump(content))
+        return load_claims(path)
+
+    return write
+
+
+def verdicts(printed, outputs, catalogue=None):
+    findings = judge(Results(Evidence(printed, catalogue), outputs))
+    return {finding.claim.id: finding for finding in findings}
+
+
+# --- the permuted names -------------------------------------------------------------------------------------
+
+
+def test_class_names_by_brute_force(printed, evidence):
+    """Every one of the 10! assignments, by SciPy's optimum and by counting permutations."""
+    supports = printed.table("000-table-3-support")["support"].to_numpy()
+    counts = printed.table("000-counts")["images"]
+    errors = np.abs(supports[:, None] - supports.sum() / counts.sum() * counts.to_numpy()[None])
+    rows, columns = linear_sum_assignment(errors)
+    found = CHECKS["names"](evidence)
+    assert list(found["assigned"].values()) == [counts.index[column] for column in columns]
+    assert found["largest_error"] == pytest.approx(errors[rows, columns].max())
+    fits = errors <= 1
+    perfect = sum(
+        all(fits[row, column] for row, column in enumerate(order))
+        for order in itertools.permutations(range(10))
+        if fits[0, order[0]]
+    )
+    assert found["assignments"] == perfect == 1
+    assert found["rows_named_right"] == 0
+
+
+def test_a_stratified_draw_gives_the_printed_supports(printed, evidence):
+    """scikit-learn's own stratified split of the 17,736 labels has exactly Table 3's supports."""
+    labels = np.repeat(list(CLASS_COUNTS), list(CLASS_COUNTS.values()))
+    _, test = train_test_split(labels, test_size=3194, stratify=labels, random_state=42)
+    drawn = pd.Series(test).value_counts()
+    supports = printed.table("000-table-3-support")["support"]
+    for row, name in CHECKS["names"](evidence)["assigned"].items():
+        assert abs(drawn[name] - supports[row]) <= 1
+
+
+def test_ambiguous_supports_have_many_matchings():
+    supports, counts = {"a": 10, "b": 11, "c": 30}, {"x": 100, "y": 110, "z": 300}
+    assert matchings(supports, counts, tolerance=0.5) == [{"a": "x", "b": "y", "c": "z"}]
+    assert len(matchings(supports, counts, tolerance=2)) == 2
+    assert matchings({"a": 20, "b": 31}, {"x": 100, "z": 410}, tolerance=1) == []
+
+
+def test_second_assignment_fits_where_it_says(printed, evidence):
+    supports = printed.table("000-table-3-support")["support"].to_dict()
+    limit = CHECKS["names"](evidence)["second_fits_at"]
+    assert len(matchings(supports, CLASS_COUNTS, tolerance=limit - 1e-6)) == 1
+    assert len(matchings(supports, CLASS_COUNTS, tolerance=limit + 1e-6)) == 2
+
+
+# --- Tables 2 and 3 -----------------------------------------------------------------------------------------
+
+
+def report_of(matrix):
+    """scikit-learn's report on galaxies drawn out of a confusion matrix one by one."""
+    counts = matrix.to_numpy()
+    true, called = (np.repeat(places.ravel(), counts.ravel()) for places in np.indices(counts.shape))
+    return classification_report(true, called, target_names=list(matrix.index), output_dict=True)
+
+
+def test_scores_as_scikit_learn(printed):
+    matrix = printed.table("000-table-2")
+    oracle, scores, means = report_of(matrix), class_scores(matrix), averages(matrix)
+    for name in matrix.index:
+        for ours, theirs in (("precision",) * 2, ("recall",) * 2, ("f1", "f1-score"), ("support",) * 2):
+            assert scores.loc[name, ours] == pytest.approx(oracle[name][theirs])
+    assert means["Accuracy"]["f1"] == pytest.approx(oracle["accuracy"]) == pytest.approx(2763 / 3194)
+    for ours, theirs in (("Macro avg.", "macro avg"), ("Weighted avg.", "weighted avg")):
+        assert means[ours]["precision"] == pytest.approx(oracle[theirs]["precision"])
+        assert means[ours]["recall"] == pytest.approx(oracle[theirs]["recall"])
+        assert means[ours]["f1"] == pytest.approx(oracle[theirs]["f1-score"])
+
+
+def test_table_3_follows_from_table_2(evidence):
+    found = CHECKS["matrix"](evidence)
+    assert (found["cells"], found["cells_that_follow"]) == (40, 40)
+    assert (found["right"], found["total"]) == (2763, 3194)
+    # Wilson's interval by its formula.
+    z, n, p = 1.959963984540054, 3194, 2763 / 3194
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2) / (1 + z**2 / n)
+    centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
+    assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx((centre - half, centre + half))
+
+
+def test_a_wrong_cell_of_table_3_is_found(printed):
+    table = printed.table("000-table-3").copy()
+    table.loc["Disturbed", "f1"] = 0.86
+    wrong = replace(printed, tables={**printed.tables, "000-table-3": table})
+    assert CHECKS["matrix"](Evidence(wrong))["cells_that_follow"] == 39
+
+
+def test_corrected_tables_by_hand(evidence):
+    found = CHECKS["corrected"](evidence)
+    assert found["worst"] == "Disturbed"
+    assert found["scores"]["Disturbed"]["support"] == 195
+    assert found["scores"]["Disturbed"]["f1"] == pytest.approx(2 * 112 / (150 + 195))
+    assert found["confusion"]["Barred Spiral"]["Unbarred Loose Spiral"] == 23
+    assert found["confusion"]["Unbarred Loose Spiral"]["Unbarred Tight Spiral"] == 38
+    assert found["best"][:2] == ["Round Smooth", "Edge-on with Bulge"]
+    assert found["confused_pairs"][0] == {"pair": "Unbarred Loose Spiral, Unbarred Tight Spiral", "count": 72}
+    assert sum(pair["count"] for pair in found["confused_pairs"]) == 3194 - 2763
+
+
+def test_confused_pairs_of_three():
+    matrix = pd.DataFrame([[9, 1, 0], [4, 9, 2], [0, 0, 9]], index=list("abc"), columns=list("abc"))
+    assert [(pair["pair"], pair["count"]) for pair in confused_pairs(matrix)] == [
+        ("a, b", 5),
+        ("b, c", 2),
+        ("a, c", 0),
+    ]
+
+
+# --- sums, networks, the sky --------------------------------------------------------------------------------
+
+
+def test_sums_by_hand(evidence):
+    found = CHECKS["sums"](evidence)
+    assert found["class_total"] == 17_736 == sum(CLASS_COUNTS.values())
+    assert (found["split_total"], found["missing"]) == (15_957, 1_779)
+    assert found["table_1_input"] == 512
+    assert found["dma_blocks"] == 5
+
+
+def test_published_code(evidence):
+    found = CHECKS["published_code"](evidence)
+    assert found["split_total"] == 17_736
+    assert found["std_difference"] == pytest.approx(0.10070 - 0.09187)
+
+
+def test_look_back_times(evidence):
+    """z = 0.0005 is z / H0 to first order: with H0 = 67.66 km/s/Mpc about 7.2 million years."""
+    found = CHECKS["cosmos"](evidence)
+    hubble_time_myr = 977_792 / 67.66
+    assert found["low_myr"] == pytest.approx(0.0005 * hubble_time_myr, rel=2e-3)
+    assert found["high_gyr"] == pytest.approx(3.04, abs=0.02)
+
+
+def test_repeated_positions_of_the_catalogue(printed):
+    """Two galaxies 0.9" apart, a third 8" off, one alone; SciPy's tree against a naive loop elsewhere."""
+    from galaxylib.galaxy10 import Catalogue
+
+    arcsec = 1 / 3600
+    sky = Catalogue(
+        np.array([0, 0, 1, 9]),
+        np.array([10.0, 10.0, 10.0, 200.0]),
+        np.array([0.0, 0.9 * arcsec, 8 * arcsec, 5.0]),
+        "hand",
+    )
+    found = CHECKS["catalogue"](Evidence(printed, sky))
+    assert (found["pairs_1_arcsec"], found["pairs_10_arcsec"], found["total"]) == (1, 3, 4)
+    assert found["counts"]["Disturbed"] == 2
+    assert CHECKS["catalogue"](Evidence(printed))["counts"]["Disturbed"] is None
+
+
+# --- the file -----------------------------------------------------------------------------------------------
+
+
+def test_every_claim_has_a_verdict(printed, tmp_path):
+    """No orphan: without any chapter, each claim is judged, and only chapters' claims wait."""
+    table = as_table(judge(Results(Evidence(printed), tmp_path))).set_index("id")
+    assert len(table) == len(printed.claims)
+    assert set(table["seed"]) == set(printed.seeds)
+    waiting = table["verdict"] == str(Verdict.NOT_RUN)
+    assert (waiting == table["source"].str.split("/").str[0].isin(CHAPTERS)).all()
+
+
+def test_every_check_is_used(printed):
+    used = {claim.source.split("/")[0] for claim in printed.claims.values()} - {""}
+    # `names` feeds `corrected` and the chapter's text.
+    assert set(CHECKS) - used <= {"names"}
+    assert used <= set(CHECKS) | set(CHAPTERS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"kind": "guess"}, "unknown kind 'guess'"),
+        ({"compare": "near"}, "compares by 'near'"),
+        ({"source": ""}, "needs one"),
+        ({"kind": "quoted"}, "a quoted claim has none"),
+        ({"colour": "red"}, "has no use for 'colour'"),
+        ({"id": "x"}, "must begin with the number of its document"),
+    ],
+)
+def test_a_faulty_claim_is_told(small, changes, sentence):
+    with pytest.raises(GalaxyError, match=sentence):
+        small(**changes)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("09_dreams/accuracy", "no check and no chapter"),
+        ("matrx/accuracy", "did you mean matrix"),
+        ("matrix/acuracy", "did you mean accuracy"),
+        ("04_evaluation/acuracy", "did you mean accuracy"),
+    ],
+)
+def test_an_unknown_source_is_told(small, tmp_path, source, sentence):
+    (tmp_path / "04_evaluation.json").write_text('{"accuracy": 0.5}')
+    printed = small(source=source)
+    whole = replace(load_claims(FILE), claims=printed.claims)
+    with pytest.raises(GalaxyError, match=sentence):
+        judge(Results(Evidence(whole), tmp_path))
+
+
+def test_a_missing_or_broken_file_is_told(tmp_path):
+    with pytest.raises(GalaxyError, match="cannot be read"):
+        load_claims(tmp_path / "none.yml")
+    (tmp_path / "04_evaluation.json").write_text("{")
+    with pytest.raises(GalaxyError, match="run that chapter again"):
+        Results(Evidence(load_claims(FILE)), tmp_path).of("04_evaluation")
+
+
+# --- verdicts -----------------------------------------------------------------------------------------------
+
+SIMULATED = {"simulated": True, "n_images": 4000}
+REAL = {"simulated": False, "n_images": GALAXIES}
+SAMPLE = {"simulated": False, "n_images": 60}
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "value", "verdict"),
+    [
+        ("score", SIMULATED, 0.5, Verdict.NEEDS_FILE),
+        ("score", SAMPLE, 0.5, Verdict.NEEDS_FILE),
+        ("score", REAL, 0.495, Verdict.REPRODUCED),
+        ("score", REAL, 0.4, Verdict.DIFFERS),
+        ("comparison", SIMULATED, 0.5, Verdict.SIMULATED),
+        ("comparison", SIMULATED, 0.4, Verdict.DIFFERS_SIMULATED),
+        ("comparison", REAL, 0.4, Verdict.DIFFERS),
+        ("setting", SIMULATED, 0.5, Verdict.FOLLOWED),
+        ("setting", SIMULATED, 0.6, Verdict.DEPARTED),
+        ("design", SIMULATED, 0.5, Verdict.REPRODUCED),
+        ("score", REAL, None, Verdict.NOT_RUN),
+    ],
+)
+def test_another_result_gives_another_verdict(small, tmp_path, kind, about, value, verdict):
+    printed = small(kind=kind)
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NOT_RUN
+    (tmp_path / "04_evaluation.json").write_text(json.dumps(about | {"accuracy": value}))
+    finding = verdicts(printed, tmp_path)["000-x"]
+    assert finding.verdict is verdict
+    assert finding.computed == value
+
+
+def test_units_comparisons_and_tables(small, tmp_path):
+    rows = [{"network": "a", "accuracy": 0.2}, {"network": "b", "accuracy": 0.7}]
+    (tmp_path / "05_baselines.json").write_text(json.dumps(SIMULATED | {"table": rows}))
+    of = {"kind": "comparison", "unit": "%", "source": "05_baselines/table/network=b/accuracy"}
+    for compare, value, verdict in (
+        ("above", 69, Verdict.SIMULATED),
+        ("above", 71, Verdict.DIFFERS_SIMULATED),
+        ("below", 71, Verdict.SIMULATED),
+        ("at_least", 70, Verdict.SIMULATED),
+        ("at_most", 69, Verdict.DIFFERS_SIMULATED),
+    ):
+        finding = verdicts(small(**of, compare=compare, value=value, tolerance=0.5), tmp_path)["000-x"]
+        assert (finding.verdict, finding.computed) == (verdict, pytest.approx(70))
