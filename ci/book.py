@@ -1,0 +1,201 @@
+"""`make book`: bring the paper up to date with Snakemake, and say what is done and why.
+
+python -m ci.book --profile smoke --data ../galaxy10.h5
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from ci.lock import hold_lock
+from ci.parameters import profile_values, run_name
+from galaxylib.errors import DataError, GalaxyError
+
+BUILD = Path("_build")
+# Less than this and no run ends well; the default profile's own needs are the larger part of it.
+NEEDED = 3e9  # bytes
+
+
+def check_files(*paths: str) -> None:
+    """Refuse a path that is no file before any chapter runs.
+
+    Raises:
+        DataError: one sentence.
+    """
+    for path in paths:
+        if not Path(path).is_file():
+            raise DataError(
+                f"There is no file {path}: give the path of a Galaxy10 HDF5 file, or leave it out."
+            )
+
+
+def check_space(folder: Path, *, needed: float = NEEDED) -> None:
+    """Refuse to start on a disk that would fill up on the way.
+
+    Raises:
+        GalaxyError: one sentence with what is free and what is needed.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise GalaxyError(
+            f"The disk that holds {folder} has {free / 1e9:.1f} GB free and the book needs "
+            f"{needed / 1e9:.1f} GB: free some and run again; what was finished before is kept."
+        )
+
+
+def snakemake(
+    settings: dict[str, str], *options: str, lock: IO[str] | None = None, hear: bool = False
+) -> str:
+    """Start Snakemake on the paper's graph.
+
+    Args:
+        settings: The Snakefile's configuration: profile, data, real_sample.
+        options: Further options of Snakemake.
+        lock: Handed down, so that it lasts until Snakemake has ended even if this process is killed.
+        hear: Return what it prints instead of showing it.
+
+    Raises:
+        GalaxyError: a step failed, or the graph itself is wrong.
+    """
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--nolock", "--rerun-incomplete"]
+    # The configuration takes all words up to the next option, so it goes before one.
+    command += ["--config", *(f"{name}={value}" for name, value in settings.items()), *options]
+    # Ctrl-C reaches Snakemake too, which then cleans up: wait for that instead of killing it.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE if hear else None,
+            stderr=subprocess.STDOUT if hear else None,
+            pass_fds=[lock.fileno()] if lock else [],
+            text=True,
+            check=False,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if done.returncode and hear:
+        raise GalaxyError(f"Snakemake cannot read the graph:\n{done.stdout}")
+    if done.returncode:
+        raise GalaxyError("The book is not finished; the next `make book` goes on at the step that stopped.")
+    return done.stdout or ""
+
+
+def changed_outside(results: Path) -> list[str]:
+    """List chapters whose numbers are newer than their pages: run by hand, with parameters of their own."""
+    chapters = []
+    for notebook in sorted(results.glob("notebooks/[0-9][0-9]_*.ipynb")):
+        numbers = results / f"{notebook.stem}.json"
+        if numbers.exists() and numbers.stat().st_mtime > notebook.stat().st_mtime:
+            chapters.append(notebook.stem)
+    return chapters
+
+
+def planned(text: str) -> dict[str, str]:
+    """Read Snakemake's dry run: step -> reason, in the order of the chapters."""
+    steps = dict(re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    reason: (.*)$", text, re.MULTILINE))
+    steps.pop("book", None)
+    return {step: brief(reason) for step, reason in sorted(steps.items())}
+
+
+def brief(reason: str) -> str:
+    """Shorten Snakemake's reason to what a reader asks: made before or not, and what changed."""
+    parts = []
+    for part in reason.split("; "):
+        cause, _, files = part.partition(": ")
+        stems = ", ".join(sorted({Path(file).stem for file in files.split(", ")}))
+        if cause == "Missing output files":
+            return "not made yet"
+        parts.append(f"follows {stems}" if cause == "Input files updated by another job" else part)
+    return "; ".join(parts)
+
+
+def point_to(html: Path, link: Path) -> None:
+    """Let `_build/html` show this run's pages."""
+    if link.is_symlink() or not link.exists():
+        link.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(link)
+    link.symlink_to(os.path.relpath(html, link.parent), target_is_directory=True)
+
+
+def say(text: str) -> None:
+    """Print to the terminal at once, beside the progress bars."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def plan(settings: dict[str, str], again: list[str]) -> dict[str, str]:
+    """Say which steps would run and why, and return them.
+
+    Args:
+        settings: The Snakefile's configuration.
+        again: Chapters to run whatever Snakemake thinks of them.
+    """
+    forced = ["--forcerun", *again] if again else []
+    steps = planned(snakemake(settings, "--dry-run", *forced, hear=True))
+    steps |= dict.fromkeys(again, "its results were changed by a run outside `make book`")
+    for step, reason in steps.items():
+        say(f"  {step}: {reason}")
+    return steps
+
+
+def build(settings: dict[str, str]) -> None:
+    """Bring one run up to date.
+
+    Raises:
+        GalaxyError: one sentence on what stopped it.
+    """
+    started = time.monotonic()
+    results = folder_of(settings)
+    with hold_lock(BUILD / "lock") as lock:
+        again = changed_outside(results)
+        steps = plan(settings, again)
+        if steps:
+            check_space(BUILD)
+            snakemake(settings, "--quiet", "all", *(["--forcerun", *again] if again else []), lock=lock)
+        point_to(results / "html", BUILD / "html")
+    done = f"{len(steps)} steps in {time.monotonic() - started:.0f} s" if steps else "nothing to do"
+    say(f"{BUILD / 'html' / 'index.html'} is up to date: {done}.")
+
+
+def folder_of(settings: dict[str, str]) -> Path:
+    """Name the folder of a run's results."""
+    return BUILD / "results" / run_name(settings["profile"], settings.get("data", "simulated"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0, or 1 after one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m ci.book", description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="default", help="of ci/profiles.yml (%(default)s)")
+    parser.add_argument("--data", default="simulated", help="simulated, or the path of a Galaxy10 HDF5 file")
+    parser.add_argument("--real-sample", default="", help="real images to evaluate the trained network on")
+    parser.add_argument("--why", action="store_true", help="say what would run and why, and run nothing")
+    options = parser.parse_args(arguments)
+    settings = {"profile": options.profile}
+    settings |= {"data": options.data} if options.data != "simulated" else {}
+    settings |= {"real_sample": options.real_sample} if options.real_sample else {}
+    try:
+        profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
+        check_files(*(settings[name] for name in ("data", "real_sample") if name in settings))
+        if options.why:
+            steps = plan(settings, changed_outside(folder_of(settings)))
+            say(f"{len(steps)} steps would run." if steps else "Nothing would run.")
+        else:
+            build(settings)
+    except GalaxyError as fault:
+        say(f"{fault}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted; the next `make book` goes on at the step that was cut.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

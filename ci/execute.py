@@ -1,0 +1,130 @@
+"""Execute one chapter with papermill, with parameters that are checked before anything runs.
+
+python -m ci.execute book/03_training.ipynb --profile smoke -p epochs 3
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from ci.lock import hold_lock
+from ci.parameters import check, declared, parse, profile_values, read_chapter, run_name
+from galaxylib.errors import GalaxyError
+from galaxylib.files import atomic, discard, saving
+
+
+def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
+    """Run a chapter in the present folder, the repository's root, and write the executed notebook.
+
+    While it runs, and if it stops, the cells executed so far are in `<out's stem>.unfinished.ipynb`.
+
+    Args:
+        chapter: Either half of the pair.
+        out: Where the executed notebook goes; it appears there only when all cells have run.
+        values: Parameters that differ from the chapter's own, already checked.
+
+    Raises:
+        GalaxyError: the chapter stopped; the sentence is its own where it said one.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    unfinished = out.with_name(f"{out.stem}.unfinished.ipynb")
+    try:
+        with saving(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            executed = papermill.execute_notebook(
+                read_chapter(chapter),
+                str(unfinished),
+                parameters=dict(values),
+                kernel_name="python3",
+                progress_bar={"desc": chapter.stem, "unit": "cell"},
+                extra_arguments=["--log-level=CRITICAL"],
+            )
+    except papermill.PapermillExecutionError as fault:
+        raise GalaxyError(_sentence(chapter, unfinished, fault)) from fault
+    except DeadKernelError as fault:
+        raise GalaxyError(
+            f"{chapter}: its Python process was ended from outside, most likely for lack of memory; "
+            "free some, or use a smaller profile."
+        ) from fault
+    hide_injected(executed)
+    with atomic(out) as partial:
+        partial.write_text(nbformat.writes(executed), encoding="utf-8")
+    discard(unfinished)
+
+
+def hide_injected(notebook: nbformat.NotebookNode) -> None:
+    """Keep the cell that papermill added off the page: the parameters' own cell explains them better."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags and "remove-cell" not in tags:
+            cell.metadata["tags"] = [*tags, "remove-cell"]
+
+
+def _step(chapter: Path) -> str:
+    """Say which chapter of how many this is; the last step of a book is its HTML."""
+    chapters = sorted(path.stem for path in chapter.parent.glob("[0-9][0-9]_*.py"))
+    rank = chapters.index(chapter.stem) + 1 if chapter.stem in chapters else 1
+    return f"({rank}/{len(chapters) + 1}) {chapter.stem}"
+
+
+def _sentence(chapter: Path, unfinished: Path, fault: Any) -> str:
+    """Tell why a chapter stopped: its own sentence if it has one, else the cell and the traceback."""
+    import galaxylib.errors
+
+    if fault.ename in vars(galaxylib.errors):
+        return f"{chapter}: {fault.evalue}"
+    if "[Errno 28]" in fault.evalue:
+        return f"{chapter}: no space is left on the disk; free some and run again."
+    return f"{chapter} stopped in cell {fault.exec_count}, see {unfinished}.\n" + "\n".join(fault.traceback)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0, or 1 after one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m ci.execute", description=__doc__.splitlines()[0])
+    parser.add_argument("chapter", type=Path, help="book/NN_name.ipynb, or its .py")
+    parser.add_argument("--profile", default="default", help="values from ci/profiles.yml (%(default)s)")
+    parser.add_argument(
+        "-p",
+        dest="given",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="one parameter; may be repeated, and wins over the profile",
+    )
+    parser.add_argument("--out", type=Path, help="the executed notebook (_build/by-hand/NN_name.ipynb)")
+    parser.add_argument("--values", type=json.loads, help="all parameters as JSON, instead of a profile's")
+    options = parser.parse_args(arguments)
+    chapter = options.chapter
+    try:
+        takes = declared(chapter)
+        values = options.values
+        if values is None:
+            values = profile_values(options.profile, chapter.stem, takes=takes)
+            values |= {"profile": options.profile}
+            values |= {name: parse(chapter, name, text, takes=takes) for name, text in options.given}
+            run = run_name(options.profile, values.get("data", "simulated"))
+            values.setdefault("outputs", f"_build/results/{run}")
+        check(chapter, values, takes=takes)
+        print(_step(chapter), file=sys.stderr, flush=True)
+        out = options.out or Path("_build/by-hand", f"{chapter.stem}.ipynb")
+        with hold_lock(out.with_name(f"{out.stem}.lock")):
+            execute(chapter, out, values)
+    except GalaxyError as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nInterrupted in {chapter}; what was finished before is kept.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

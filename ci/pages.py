@@ -1,0 +1,91 @@
+"""Build the HTML of one run from its executed notebooks; any warning of Sphinx is an error."""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from galaxylib.errors import GalaxyError
+from galaxylib.files import atomic, saving
+
+ROOT = Path(__file__).resolve().parents[1]
+# In `served`, not in `_static`: Jupyter Book would load every script of a folder named _static on every page.
+SERVED = "served"
+
+
+def stage(results: Path, assets: Path, folder: Path) -> None:
+    """Lay out what Sphinx reads: configuration, text, executed notebooks, and the files served with them.
+
+    Args:
+        results: The run's folder; its `notebooks/` holds the executed chapters.
+        assets: What `ci.assets` fetched.
+        folder: The stage, made anew.
+
+    Raises:
+        GalaxyError: a notebook is missing, or the disk is full.
+    """
+    with saving(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "book").mkdir(parents=True)
+        for name in ("_config.yml", "_toc.yml"):
+            shutil.copy(ROOT / name, folder)
+        for file in [*(ROOT / "book").glob("*.md"), *(ROOT / "book").glob("*.bib")]:
+            shutil.copy(file, folder / "book")
+        shutil.copytree(ROOT / "book" / "images", folder / "book" / "images")
+        shutil.copytree(ROOT / "book" / "_static", folder / "_static")
+        shutil.copytree(assets, folder / SERVED)
+        for chapter in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
+            executed = results / "notebooks" / f"{chapter.stem}.ipynb"
+            if not executed.is_file():
+                raise GalaxyError(f"{chapter.stem} has not been executed; run `make book`.")
+            shutil.copy(executed, folder / "book")
+
+
+def build(folder: Path, html: Path) -> None:
+    """Turn a stage into HTML.
+
+    Raises:
+        GalaxyError: Sphinx warned of something, named in the message, or the disk is full.
+    """
+    program = str(Path(sys.executable).with_name("jupyter-book"))
+    done = subprocess.run(
+        [program, "build", ".", "-n", "-W", "--keep-going", "--path-output", "out"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    if done.returncode:
+        if "No space left on device" in output:
+            raise GalaxyError(f"No space is left on the disk that holds {folder}; free some and run again.")
+        said = [line for line in output.splitlines() if re.search(r"WARNING|ERROR|Error", line)]
+        raise GalaxyError("The pages were not built:\n" + "\n".join(said or output.splitlines()[-30:]))
+    with atomic(html) as partial:
+        shutil.copytree(folder / "out" / "_build" / "html", partial)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0, or 1 after one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m ci.pages", description=__doc__)
+    parser.add_argument("results", type=Path, help="the run's folder, _build/results/default")
+    parser.add_argument("--assets", type=Path, default=Path("_build/assets"))
+    options = parser.parse_args(arguments)
+    steps = len(list((ROOT / "book").glob("[0-9][0-9]_*.py"))) + 1
+    print(f"({steps}/{steps}) HTML", file=sys.stderr, flush=True)
+    try:
+        folder = options.results / "stage"
+        stage(options.results, options.assets, folder)
+        build(folder, options.results / "html")
+        shutil.rmtree(folder)
+    except GalaxyError as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

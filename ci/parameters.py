@@ -1,0 +1,127 @@
+"""Which parameters a chapter takes, which values a profile gives, and a refusal of everything else."""
+
+import ast
+import difflib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from galaxylib.errors import GalaxyError
+
+if TYPE_CHECKING:
+    import nbformat
+
+PROFILES = Path(__file__).with_name("profiles.yml")
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "bool": bool,
+    "dict": dict,
+    "float": (int, float),
+    "int": int,
+    "list": list,
+    "str": str,
+}
+
+
+def read_chapter(path: Path) -> "nbformat.NotebookNode":
+    """Read a chapter from either half of its pair, `.py` or `.ipynb`.
+
+    Raises:
+        GalaxyError: there is no such chapter.
+    """
+    if not path.is_file():
+        chapters = ", ".join(sorted(p.stem for p in path.parent.glob("[0-9][0-9]_*.py"))) or "none"
+        raise GalaxyError(f"There is no chapter {path}: {path.parent} holds {chapters}.")
+    import jupytext  # takes a second, and the graph needs none of it
+
+    return jupytext.read(path)
+
+
+def declared(path: Path) -> dict[str, dict[str, str]]:
+    """Ask papermill which parameters a chapter declares: name -> type, default and help, as text."""
+    import nbformat
+    from papermill import inspect_notebook
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, f"{path.stem}.ipynb")
+        nbformat.write(read_chapter(path), copy)
+        return {
+            name: {"type": entry["inferred_type_name"], "default": entry["default"], "help": entry["help"]}
+            for name, entry in inspect_notebook(str(copy)).items()
+        }
+
+
+def names(path: Path) -> list[str]:
+    """List the parameters of a chapter's `.py` by its text alone, where asking papermill would be slow."""
+    source = path.read_text(encoding="utf-8")
+    _, _, rest = source.partition('# %% tags=["parameters"]\n')
+    cell, _, _ = rest.partition("\n# %%")
+    return [node.target.id for node in ast.parse(cell).body if isinstance(node, ast.AnnAssign)]
+
+
+def profile_values(profile: str, chapter: str, *, takes: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what a profile says about one chapter.
+
+    Args:
+        profile: A name in `profiles.yml`.
+        chapter: The chapter's stem, "03_training".
+        takes: The chapter's parameters; of the profile's entries for all chapters only these are given.
+
+    Raises:
+        GalaxyError: there is no such profile.
+    """
+    profiles = yaml.safe_load(PROFILES.read_text(encoding="utf-8"))
+    if profile not in profiles:
+        raise GalaxyError(f"There is no profile {profile!r}: ci/profiles.yml has {', '.join(profiles)}.")
+    entries = profiles[profile] or {}
+    everywhere = {name: value for name, value in (entries.get("all") or {}).items() if name in takes}
+    return everywhere | (entries.get(chapter) or {})
+
+
+def run_name(profile: str, data: str) -> str:
+    """Name the folder of a run's results, so that those of other data or profiles are left alone."""
+    return profile if data == "simulated" else f"{profile}-{Path(data).stem}"
+
+
+def check(path: Path, values: Mapping[str, Any], *, takes: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse a parameter that the chapter does not know, or whose value has another type.
+
+    Raises:
+        GalaxyError: one sentence that names the parameter and what would do.
+    """
+    for name, value in values.items():
+        kind = _kind(path, name, takes)
+        if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+            raise GalaxyError(f"{path}: {name} is of type {kind}, and {value!r} is not.")
+
+
+def parse(path: Path, name: str, text: str, *, takes: Mapping[str, Mapping[str, str]]) -> Any:
+    """Read a value typed on the command line as the type that the chapter declares.
+
+    Raises:
+        GalaxyError: the chapter has no such parameter, or the text is no value of its type.
+    """
+    kind = _kind(path, name, takes)
+    if kind == "str":
+        return text
+    try:
+        if kind == "bool":
+            return {"true": True, "false": False}[text.lower()]
+        if kind in ("int", "float"):
+            return {"int": int, "float": float}[kind](text)
+        value = json.loads(text) if text[:1] in "[{" else ast.literal_eval(text)
+    except (KeyError, ValueError, SyntaxError) as fault:
+        raise GalaxyError(f"{path}: {name} is of type {kind}, and {text!r} is not.") from fault
+    check(path, {name: value}, takes=takes)
+    return value
+
+
+def _kind(path: Path, name: str, takes: Mapping[str, Mapping[str, str]]) -> str:
+    if name not in takes:
+        near = difflib.get_close_matches(name, takes, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise GalaxyError(f"{path} has no parameter {name!r}{hint}; it takes {', '.join(takes)}.")
+    return takes[name]["type"]

@@ -1,0 +1,55 @@
+"""Make `.venv` from the lock: `make` calls this with whatever Python it finds, once for each lock.
+
+Written for any Python 3, so that one which is too old can say so.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+UV = "uv==0.13.8"
+NEEDED = 8e9  # bytes: the packages, most of it torch, and room to unpack them
+
+
+def stop(sentence: str) -> None:
+    """Print one sentence and leave."""
+    sys.stderr.write(sentence + "\n")
+    sys.exit(1)
+
+
+def run(*command: str) -> None:
+    """Run a command, or stop with a sentence."""
+    if subprocess.call(command):
+        stop("Setting up .venv failed at `{}`; what it said is above.".format(" ".join(command)))
+
+
+def main(folder: str) -> None:
+    """Create or update the environment in a folder."""
+    if sys.version_info < (3, 11):  # noqa: UP036
+        stop(
+            "This is Python {}.{} and the book needs 3.11 or later: install one, or name it with "
+            "`make book PYTHON=/path/to/python3.11`.".format(*sys.version_info[:2])
+        )
+    python = os.path.join(folder, "bin", "python")
+    if not os.path.exists(os.path.join(folder, "bin", "pip")):
+        free = shutil.disk_usage(".").free
+        if free < NEEDED:
+            stop(
+                f"The disk has {free / 1e9:.1f} GB free and the packages need {NEEDED / 1e9:.0f} GB: "
+                "free some and run again."
+            )
+        print("Creating", folder, "with Python", sys.version.split()[0], flush=True)
+        if subprocess.call([sys.executable, "-m", "venv", "--clear", folder]):
+            stop(
+                "This Python cannot make environments: install its venv package "
+                "(on Debian and Ubuntu: `apt install python3-venv`) and run again."
+            )
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV)
+    uv = os.path.join(folder, "bin", "uv")
+    run(uv, "pip", "sync", "--python", python, "--compile-bytecode", "requirements.lock")
+    run(uv, "pip", "install", "--python", python, "--no-deps", "--editable", ".")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
