@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -197,6 +197,34 @@ class Leak:
         leaked = sum(group in seen for group in groups[split.test].tolist())
         used = len(split.train) + len(split.validation) + len(split.test)
         return cls(groups=len(parted), test_rows=leaked, unused=len(groups) - used)
+
+
+def survey(data: Positioned, *, seed: int = 0) -> dict[str, Any]:
+    """How a set repeats itself on the sky, and what each split method lets through.
+
+    Returns:
+        `galaxies`, `positioned` (rows with a position), `pairs_1_arcsec`, `pairs_10_arcsec`,
+        `pairs_10_arcsec_two_labels`, and `methods`: for each method its sizes and `Leak`, or the sentence
+        that says why it cannot be drawn.
+    """
+    pairs = sky_pairs(data.ra, data.dec, 10.0)
+    groups = sky_groups(data.ra, data.dec)
+    methods: dict[str, dict[str, Any]] = {}
+    for method in METHODS:
+        try:
+            split = make_split(data, method=method, seed=seed)
+        except DataError as fault:
+            methods[method] = {"refused": str(fault)}
+            continue
+        methods[method] = {part: len(getattr(split, part)) for part in PARTS} | asdict(Leak.of(split, groups))
+    return {
+        "galaxies": len(data),
+        "positioned": int((np.isfinite(data.ra) & np.isfinite(data.dec)).sum()),
+        "pairs_1_arcsec": len(sky_pairs(data.ra, data.dec, 1.0)),
+        "pairs_10_arcsec": len(pairs),
+        "pairs_10_arcsec_two_labels": int((data.labels[pairs[:, 0]] != data.labels[pairs[:, 1]]).sum()),
+        "methods": methods,
+    }
 
 
 def _checked(fractions: Sequence[float]) -> np.ndarray:

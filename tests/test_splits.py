@@ -5,7 +5,7 @@ import pytest
 
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.galaxy10 import CLASS_COUNTS, Catalogue, Galaxy10
-from galaxylib.splits import Leak, _quota, load_split, make_split, sky_groups, sky_pairs
+from galaxylib.splits import Leak, _quota, load_split, make_split, sky_groups, sky_pairs, survey
 
 ARCSEC = 1 / 3600
 
@@ -99,6 +99,18 @@ def test_leaks_are_counted():
     groups[split.test[1]] = groups[split.train[0]]
     groups[split.validation[0]] = groups[split.train[1]]
     assert Leak.of(split, groups) == Leak(groups=2, test_rows=2, unused=0)
+
+
+def test_survey_counts_repeats_and_leaks():
+    found = survey(catalogue(count=2000, repeated=40))
+    assert (found["galaxies"], found["positioned"], found["pairs_10_arcsec"]) == (2000, 2000, 40)
+    assert 0 < found["pairs_1_arcsec"] < 15
+    assert 20 < found["pairs_10_arcsec_two_labels"] <= 40
+    assert found["methods"]["sky"] | {"train": 0, "validation": 0, "test": 0} == {
+        "train": 0, "validation": 0, "test": 0, "groups": 0, "test_rows": 0, "unused": 0
+    }  # fmt: skip
+    assert found["methods"]["paper"]["unused"] == pytest.approx(2000 * 1779 / 17_736, abs=2)
+    assert survey(catalogue(count=60, repeated=1))["methods"]["paper"]["refused"].startswith("60 galaxies")
 
 
 @pytest.mark.parametrize(

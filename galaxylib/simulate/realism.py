@@ -4,6 +4,7 @@ All functions take (N, H, W, 3) uint8 images as the files hold them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -100,6 +101,24 @@ def power_spectra(images: np.ndarray, *, bins: int = 24) -> tuple[np.ndarray, np
     used = [number for number in range(bins) if (which == number).any()]
     centres = np.array([frequency[which == number].mean() for number in used])
     return centres, np.stack([power[:, which == number].mean(1) for number in used], axis=1)
+
+
+def portrait(images: np.ndarray) -> dict[str, Any]:
+    """All of the above for a set of images, as JSON has it: what figures of realism are drawn from."""
+    channels = channel_statistics(images)
+    radii, profiles = radial_profiles(images)
+    frequencies, power = power_spectra(images)
+    return {
+        "images": len(images),
+        "mean": list(channels.mean),
+        "deviation": list(channels.deviation),
+        "sky": list(channels.sky),
+        "radius_arcsec": radii.tolist(),
+        "profile_16_50_84": np.quantile(profiles, [0.16, 0.5, 0.84], axis=0).tolist(),
+        "frequency_per_pixel": frequencies.tolist(),
+        "power_16_50_84": np.quantile(power, [0.16, 0.5, 0.84], axis=0).tolist(),
+        "colours": colours(images).tolist(),
+    }
 
 
 def features(images: np.ndarray) -> np.ndarray:
