@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from galaxylib.claim_checks import BASES, CHECKS, Evidence
+from galaxylib.claim_checks import Evidence
+from galaxylib.claim_sources import BASES, CHECKS
 from galaxylib.claims import Claim, Value
 from galaxylib.errors import GalaxyError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from galaxylib.claim_checks import CHECKS
+from galaxylib.claim_sources import CHECKS
 from galaxylib.ledger import CHAPTERS, MEANINGS, Finding, Verdict
 
 MARKS = {

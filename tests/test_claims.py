@@ -8,20 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import classification_report
+from sklearn.metrics import classification_report, precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 
-from galaxylib.claim_checks import (
-    CHECKS,
-    Evidence,
-    averages,
-    class_scores,
-    confused_pairs,
-    matchings,
-)
+from galaxylib.claim_checks import Evidence, averages, class_scores, confused_pairs, matchings
+from galaxylib.claim_sources import CHECKS
 from galaxylib.claims import load_claims
+from galaxylib.dmagnet import DMAGNet
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_COUNTS
 from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
@@ -177,6 +173,79 @@ def test_sums_by_hand(evidence):
     assert (found["split_total"], found["missing"]) == (15_957, 1_779)
     assert found["table_1_input"] == 512
     assert found["dma_blocks"] == 5
+
+
+def test_convnet_report_by_hand(evidence):
+    found = CHECKS["convnet_report"](evidence)
+    assert found["f1"] == pytest.approx(2 / (1 / 0.85 + 1 / 0.68))
+    assert (found["data_points"], found["removed"]) == (256 * 256 * 3, 0.75)
+    assert (found["copies"], found["order"], found["rotations"]) == (4, 4, "90 180 270")
+    assert found["undecided"] == pytest.approx(0.2)
+
+
+def test_micro_precision_and_recall_equal_the_accuracy():
+    """scikit-learn on random labels: the gap that the ledger says is nothing."""
+    rng = np.random.default_rng(0)
+    true, called = rng.integers(10, size=(2, 500))
+    report = precision_recall_fscore_support(true, called, average="micro")
+    assert report[0] == report[1] == (true == called).mean()
+
+
+def test_a_threshold_can_print_such_a_pair():
+    """100 images, 75 right at the arg-max; of those 80 with a probability above one half, 68 are right."""
+    called, right = 80, 68
+    assert (right / called, right / 100) == pytest.approx((0.85, 0.68))
+    assert pytest.approx(1 - called / 100) == 1 - 0.68 / 0.85
+
+
+def test_five_block_report_by_hand(evidence):
+    found = CHECKS["five_block_report"](evidence)
+    counts = [1081, 1853, 2645, 2027, 334, 2043, 1829, 2628, 1423, 1873]
+    classes = [40.8, 79.8, 91.2, 93.5, 90.7, 93.0, 63.7, 62.6, 94.5, 91.3]
+    assert 100 * found["weighted_accuracy"] == pytest.approx(np.average(classes, weights=counts))
+    assert round(100 * found["weighted_accuracy"], 1) == 80.6
+    assert (found["above_90"], found["worst"], found["worst_accuracy"]) == (6, "Disturbed", 0.408)
+    assert found["minutes"] == pytest.approx(34 * 22 / 19)
+    assert found["training_share"] == pytest.approx(0.7)
+
+
+def test_votes_report_by_hand(evidence):
+    found = CHECKS["votes_report"](evidence)
+    assert found["reduction"] == pytest.approx(28.09)
+    assert found["margin"] == 224
+    assert found["spread_square"] == pytest.approx(0.1089)
+    # Votes that are all for or all against, half and half, have the largest variance of all fractions.
+    assert found["largest_variance"] == np.var([0.0, 1.0]) > np.var(np.random.default_rng(0).random(1000))
+
+
+def test_networks_against_torch(evidence):
+    found = CHECKS["networks"](evidence)
+    assert {name: found[name]["total"] for name in ("convnet", "negm", "kim_brunner", "five_block")} == {
+        "convnet": 654_922,
+        "negm": 1_420_738,
+        "kim_brunner": 11_229_154,
+        "five_block": 1_575_690,
+    }
+    assert [len(found[name]["layers"]) for name in ("convnet", "negm", "kim_brunner")] == [13, 13, 14]
+    assert found["alexnet"]["millions"] == pytest.approx(61.1, abs=0.01)  # torchvision's documentation
+    assert found["gz_resnet18"]["weighted_layers"] == 18
+    assert found["gz_cnn"]["sides"] == "80 38 18 9"
+    assert found["pooled_window"] == 7
+
+
+def test_dmagnet_shapes_as_a_real_pass(evidence):
+    """Shapes from torch's empty "meta" device against a pass of pixels through a narrow network."""
+    found = CHECKS["dmagnet"](evidence)
+    features = DMAGNet(width=0.125).eval().forward_features(torch.zeros(1, 3, 256, 256))
+    assert found["at_256"]["lam"] == f"1024x{features.shape[2]}x{features.shape[3]}"
+    assert found["at_512"]["lam"] == "1024x16x16"
+    assert (found["components"], found["layers"], found["dreamt_stages"]) == (4, 9, 5)
+    assert found["blocks"] == {"stem": 0, "dma1": 2, "dma2": 1, "dma3": 2, "lam": 0, "head": 0}
+
+
+def test_vote_tree(evidence):
+    found = CHECKS["vote_tree"](evidence)
+    assert found == {"answers": 37, "questions": 11, "sum_to_one": 2, "task_1": 3}
 
 
 def test_published_code(evidence):
