@@ -255,7 +255,7 @@ def convnet_report(evidence: Evidence) -> dict[str, Any]:
         "copies": 1 + len(rotations.split()),
         "abandoned": int(printed.value("000-boxy")),
         "training_share": share,
-        "order": math.floor(math.log10(share * int(printed.value("002-images")))),
+        "order": math.floor(math.log10(share * int(printed.value("000-total")))),
     }
 
 

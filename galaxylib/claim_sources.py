@@ -246,28 +246,14 @@ def vote_tree(evidence: Evidence) -> dict[str, Any]:
 
 @check("outside")
 def catalogue(evidence: Evidence) -> dict[str, Any]:
-    """Class counts and repeated positions of the published set; None where no catalogue is at hand."""
+    """Galaxies of each class in the published set; None where no catalogue is at hand."""
     from galaxylib.galaxy10 import CLASS_NAMES
-    from galaxylib.splits import sky_pairs
 
     table = evidence.catalogue
     if table is None:
-        return {
-            "counts": dict.fromkeys(CLASS_NAMES),
-            "total": None,
-            "pairs_1_arcsec": None,
-            "pairs_10_arcsec": None,
-            "apart": None,
-        }
+        return {"counts": dict.fromkeys(CLASS_NAMES), "total": None}
     counts = np.bincount(table.labels, minlength=len(CLASS_NAMES))
-    within = {radius: len(sky_pairs(table.ra, table.dec, radius)) for radius in (1.0, 10.0)}
-    return {
-        "counts": dict(zip(CLASS_NAMES, counts.tolist(), strict=True)),
-        "total": len(table),
-        "pairs_1_arcsec": within[1.0],
-        "pairs_10_arcsec": within[10.0],
-        "apart": len(table) - within[1.0],
-    }
+    return {"counts": dict(zip(CLASS_NAMES, counts.tolist(), strict=True)), "total": len(table)}
 
 
 @check("outside")

@@ -108,6 +108,15 @@ class Results:
             self._known[origin] = CHECKS[origin](self.evidence) if origin in CHECKS else self._chapter(origin)
         return self._known[origin]
 
+    def images(self, content: Mapping[str, Any]) -> tuple[bool, int]:
+        """Whether a chapter's images were simulated, and how many there were.
+
+        A chapter that does not say ran on the images of the data chapter beside it. Where neither says, the
+        images count as simulated: a score then never passes for one on real images.
+        """
+        told = content if "kind" in content else self.of("01_data") or {}
+        return told.get("kind") != "real", int(told.get("n_galaxies") or 0)
+
     def _chapter(self, name: str) -> dict[str, Any] | None:
         path = self.outputs / f"{name}.json"
         if not path.is_file():
@@ -151,12 +160,12 @@ def _find(claim: Claim, results: Results) -> Finding:
         return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} left this out")
     if claim.unit == "%":
         computed = 100 * computed
-    simulated = origin in CHAPTERS and bool(content.get("simulated"))
-    whole = content.get("n_images") == GALAXIES
+    simulated, images = results.images(content) if origin in CHAPTERS else (False, GALAXIES)
+    whole = images == GALAXIES
     verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), simulated=simulated, whole=whole)
     remark = claim.note.format_map(content)
     if verdict is Verdict.NEEDS_FILE:
-        remark = "on simulated galaxies" if simulated else f"on {content.get('n_images', 'few')} real images"
+        remark = "on simulated galaxies" if simulated else f"on {images:,} real images"
     return Finding(claim, verdict, computed, remark)
 
 

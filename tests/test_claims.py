@@ -1,7 +1,9 @@
 """The claims file and its checks, against hand counts, scikit-learn, SciPy and brute force."""
 
+import csv
 import itertools
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from galaxylib.claim_sources import CHECKS
 from galaxylib.claims import load_claims
 from galaxylib.dmagnet import DMAGNet
 from galaxylib.errors import GalaxyError
-from galaxylib.galaxy10 import CLASS_COUNTS
+from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue
 from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
 
 FILE = Path(__file__).parents[1] / "book" / "claims.yml"
@@ -262,21 +264,17 @@ def test_look_back_times(evidence):
     assert found["high_gyr"] == pytest.approx(3.04, abs=0.02)
 
 
-def test_repeated_positions_of_the_catalogue(printed):
-    """Two galaxies 0.9" apart, a third 8" off, one alone; SciPy's tree against a naive loop elsewhere."""
-    from galaxylib.galaxy10 import Catalogue
+def test_class_counts_of_the_catalogue(printed, real_catalogue):
+    """The published set against the paper's section 3, read with csv alone."""
+    found = CHECKS["catalogue"](Evidence(printed, Catalogue.read(real_catalogue)))
+    with real_catalogue.open() as stream:
+        counted = Counter(CLASS_NAMES[int(row["label"])] for row in csv.DictReader(stream))
+    assert found["counts"] == dict(counted) == dict(CLASS_COUNTS)
+    assert found["total"] == 17_736
 
-    arcsec = 1 / 3600
-    sky = Catalogue(
-        np.array([0, 0, 1, 9]),
-        np.array([10.0, 10.0, 10.0, 200.0]),
-        np.array([0.0, 0.9 * arcsec, 8 * arcsec, 5.0]),
-        "hand",
-    )
-    found = CHECKS["catalogue"](Evidence(printed, sky))
-    assert (found["pairs_1_arcsec"], found["pairs_10_arcsec"], found["total"]) == (1, 3, 4)
-    assert found["counts"]["Disturbed"] == 2
-    assert CHECKS["catalogue"](Evidence(printed))["counts"]["Disturbed"] is None
+
+def test_without_a_catalogue_its_claims_wait(evidence):
+    assert set(CHECKS["catalogue"](evidence)["counts"].values()) == {None}
 
 
 # --- the file -----------------------------------------------------------------------------------------------
@@ -341,9 +339,9 @@ def test_a_missing_or_broken_file_is_told(tmp_path):
 
 # --- verdicts -----------------------------------------------------------------------------------------------
 
-SIMULATED = {"simulated": True, "n_images": 4000}
-REAL = {"simulated": False, "n_images": GALAXIES}
-SAMPLE = {"simulated": False, "n_images": 60}
+SIMULATED = {"kind": "simulated", "n_galaxies": 4000}
+REAL = {"kind": "real", "n_galaxies": GALAXIES}
+SAMPLE = {"kind": "real", "n_galaxies": 60}
 
 
 @pytest.mark.parametrize(
@@ -369,6 +367,17 @@ def test_another_result_gives_another_verdict(small, tmp_path, kind, about, valu
     finding = verdicts(printed, tmp_path)["000-x"]
     assert finding.verdict is verdict
     assert finding.computed == value
+
+
+def test_a_chapter_that_does_not_name_its_images(small, tmp_path):
+    """It ran on those of the data chapter; where that is missing too, its score is no answer."""
+    printed = small()
+    (tmp_path / "04_evaluation.json").write_text('{"accuracy": 0.5}')
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NEEDS_FILE
+    (tmp_path / "01_data.json").write_text(json.dumps(REAL))
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.REPRODUCED
+    (tmp_path / "01_data.json").write_text(json.dumps(SIMULATED))
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NEEDS_FILE
 
 
 def test_units_comparisons_and_tables(small, tmp_path):
