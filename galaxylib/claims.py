@@ -46,6 +46,7 @@ class Claim:
         compare: how the computed value must stand to the printed one, one of `COMPARISONS`.
         tolerance: largest difference that still counts as equal, in the claim's unit.
         note: what the computed value is; braces quote other entries of the same source.
+        table: the printed table of which this is a cell; empty for a claim in a sentence.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Claim:
     compare: str = "equal"
     tolerance: float = 0.0
     note: str = ""
+    table: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -196,6 +198,7 @@ def _cells(block: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "says": block["says"].format(**place, value=value),
                     "source": block.get("source", "").format(**place),
                     "value": value,
+                    "table": block["id"],
                 }
             )
     return cells

@@ -223,6 +223,7 @@ def as_table(findings: list[Finding]) -> pd.DataFrame:
         {
             "id": finding.claim.id,
             "seed": finding.claim.seed,
+            "table": finding.claim.table,
             "where": finding.claim.where,
             "claim": finding.claim.says,
             "kind": finding.claim.kind,

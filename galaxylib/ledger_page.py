@@ -1,7 +1,8 @@
-"""The ledger as HTML tables whose rows lead to what answers them."""
+"""The ledger as HTML, whose rows lead to what answers them."""
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,6 +27,13 @@ MARKS = {
 }
 """A sign for each verdict, so that none is told by colour alone."""
 
+STYLE = """<style>
+table.ledger { font-size: 0.8rem; line-height: 1.3; table-layout: auto; width: 100%; }
+table.ledger th, table.ledger td { padding: 0.2rem 0.4rem; text-align: left; vertical-align: top; }
+table.ledger tbody th { font-weight: normal; }
+table.ledger small { opacity: 0.85; }
+</style>"""
+
 
 def summary(findings: Iterable[Finding]) -> pd.DataFrame:
     """Claims by verdict (rows, the empty ones left out) and document (columns), with totals."""
@@ -35,50 +43,70 @@ def summary(findings: Iterable[Finding]) -> pd.DataFrame:
     return counts.loc[[*order, "all"]]
 
 
-def meanings(findings: Iterable[Finding]) -> pd.DataFrame:
-    """The verdicts that occur, each with its sign and its sentence."""
+def meanings(findings: Iterable[Finding]) -> str:
+    """The verdicts that occur, each with its sign and its sentence, as an HTML list."""
     found = {finding.verdict for finding in findings}
-    return pd.DataFrame(
-        {"sign": MARKS[verdict], "verdict": str(verdict), "meaning": MEANINGS[verdict]}
+    return _definitions(
+        (f"{MARKS[verdict]} {html.escape(verdict)}", MEANINGS[verdict])
         for verdict in Verdict
         if verdict in found
     )
 
 
-def as_html(findings: Iterable[Finding], *, chapters: str | Path = "book") -> str:
-    """A table with one row a claim: where, claim, printed, computed, verdict, and a link to how.
+def checks(findings: Iterable[Finding]) -> str:
+    """The checks that the claims use, each with its own sentence, as an HTML list to which the rows link."""
+    used = {finding.claim.source.split("/")[0] for finding in findings}
+    return _definitions(
+        (f'<code id="check-{name}">{name}</code>', (function.__doc__ or "").splitlines()[0])
+        for name, function in CHECKS.items()
+        if name in used
+    )
+
+
+def ledger(findings: Iterable[Finding], *, chapters: str | Path = "book") -> str:
+    """The rows of one document as HTML: its sentences, then each of its tables, folded.
 
     Args:
-        findings: the rows.
+        findings: the rows, in the order of the file.
         chapters: folder of the chapters' sources, in which the section that reports a result is looked up.
     """
+    by_table: dict[str, list[Finding]] = {"": []}
+    for finding in findings:
+        by_table.setdefault(finding.claim.table, []).append(finding)
+    parts = [STYLE, _rows(by_table.pop(""), Path(chapters))]
+    for cells in by_table.values():
+        where = cells[0].claim.where.split(",")[0]
+        verdicts = Counter(finding.verdict for finding in cells)
+        told = ", ".join(f"{count} {MARKS[verdict]} {verdict}" for verdict, count in verdicts.most_common())
+        name = f"{where} ({cells[0].claim.where.split(', ')[-1]}…)" if len(cells) > 1 else where
+        parts.append(
+            f"<details><summary><strong>{html.escape(name)}</strong>: {html.escape(told)}</summary>"
+            f"{_rows(cells, Path(chapters))}</details>"
+        )
+    return "".join(parts)
+
+
+def _rows(findings: Iterable[Finding], chapters: Path) -> str:
+    """A table with one row a claim: where, claim, printed, computed, verdict, and a link to how."""
     rows = [
         "<tr>"
         f'<th scope="row" id="claim-{html.escape(finding.claim.id)}">{html.escape(finding.claim.where)}</th>'
         f"<td>{html.escape(finding.claim.says)}</td>"
         f"<td>{_quantity(finding.claim.value, finding.claim.unit)}</td>"
         f"<td>{_quantity(finding.computed, finding.claim.unit)}</td>"
-        f"<td>{MARKS[finding.verdict]} {finding.verdict}{_remark(finding.remark)}</td>"
-        f"<td>{_how(finding.claim.source, Path(chapters))}</td>"
+        f"<td>{MARKS[finding.verdict]} {html.escape(finding.verdict)}{_remark(finding.remark)}</td>"
+        f"<td>{_how(finding.claim.source, chapters)}</td>"
         "</tr>"
         for finding in findings
     ]
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("where", "claim", "printed", "here", "verdict", "how")
-    )
+    names = ("where", "claim", "printed", "here", "verdict", "how")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return f'<table class="ledger"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
-def checks_html(findings: Iterable[Finding]) -> str:
-    """A list of the checks that the claims use, each with its own sentence; the rows above link to it."""
-    used = {finding.claim.source.split("/")[0] for finding in findings}
-    entries = [
-        f'<dt id="check-{name}"><code>{name}</code></dt>'
-        f"<dd>{html.escape((function.__doc__ or '').splitlines()[0])}</dd>"
-        for name, function in CHECKS.items()
-        if name in used
-    ]
-    return f"<dl>{''.join(entries)}</dl>"
+def _definitions(entries: Iterable[tuple[str, str]]) -> str:
+    """An HTML definition list; the terms are HTML already."""
+    return f"<dl>{''.join(f'<dt>{term}</dt><dd>{html.escape(text)}</dd>' for term, text in entries)}</dl>"
 
 
 def section_of(chapter: str, key: str, chapters: Path) -> str:
