@@ -40,7 +40,7 @@ def measure(sample: Path, catalogue: Path, *, seeds: int) -> dict[str, Any]:
     images, labels = real.read(rows), real.labels[rows]
     drawn = [lookalikes(labels, seed=seed) for seed in range(seeds)]
     return {
-        "sample": portrait(images),
+        "sample": portrait(images) | {"classes": np.bincount(labels, minlength=10).tolist()},
         "simulated_alike": portrait(np.concatenate(drawn)),
         "told_apart": [asdict(tell_apart(one, images, seed=seed)) for seed, one in enumerate(drawn)],
         "catalogue": survey(Catalogue.read(catalogue)),

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,22 @@ def test_telling_apart_what_is_alike_and_what_is_not(blob_file):
     apart = realism.tell_apart(images[::2], np.clip(images[1::2] * 1.3, 0, 255).astype(np.uint8))
     assert apart.auc > 0.95
     assert apart.right >= 36
+
+
+def test_rows_alike_mix_the_classes_as_asked():
+    labels = np.arange(1000) % 10
+    counts = [5, 5, 0, 10, 1, 1, 1, 1, 1, 1]
+    rows = realism.rows_alike(labels, counts, at_most=100)
+    assert np.bincount(labels[rows], minlength=10).tolist() == [3 * count for count in counts]
+    assert len(np.unique(rows)) == len(rows)
+    few = realism.rows_alike(labels[:40], counts, at_most=100)
+    assert np.bincount(labels[:40][few], minlength=10).tolist() == [4, 4, 0, 4, 1, 1, 1, 1, 1, 1]
+
+
+def test_portrait_is_plain_values(blob_file):
+    found = realism.portrait(Galaxy10(blob_file).read(range(10)))
+    assert found["images"] == 10
+    assert json.loads(json.dumps(found)) == found
+    low, middle, high = found["profile_16_50_84"]
+    assert low[0] <= middle[0] <= high[0]
+    assert middle[0] > middle[-1]

@@ -3,6 +3,7 @@
 All functions take (N, H, W, 3) uint8 images as the files hold them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +120,30 @@ def portrait(images: np.ndarray) -> dict[str, Any]:
         "power_16_50_84": np.quantile(power, [0.16, 0.5, 0.84], axis=0).tolist(),
         "colours": colours(images).tolist(),
     }
+
+
+def rows_alike(labels: np.ndarray, counts: Sequence[int], *, at_most: int, seed: int = 0) -> np.ndarray:
+    """Rows whose classes are mixed as in another set, so that galaxies are compared and not mixtures.
+
+    Args:
+        labels: (N,) class of each row.
+        counts: galaxies of each class in the other set.
+        at_most: rows wanted; the mixture is taken as many times as fits and as there are rows for.
+        seed: of the choice.
+
+    Returns:
+        Sorted rows; where a class has too few rows for the mixture even once, all of them.
+    """
+    counts = np.asarray(counts)
+    available = np.bincount(labels, minlength=len(counts))
+    wanted = counts > 0
+    times = max(1, min(at_most // counts.sum(), (available[wanted] // counts[wanted]).min()))
+    generator = np.random.default_rng(seed)
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == kind))[: times * count]
+        for kind, count in enumerate(counts)
+    ]
+    return np.sort(np.concatenate(chosen))
 
 
 def features(images: np.ndarray) -> np.ndarray:
