@@ -22,10 +22,14 @@ KINDS = {
     "arithmetic": "follows from the document's own numbers",
     "fact": "about the sky, the catalogue or published code",
     "quoted": "taken by the authors from the work of others",
+    "stated": "about the authors' own machine, data or choice, of which nothing remains to compare with",
 }
 """The kinds of claim and what each means."""
 
-COMPARISONS = ("equal", "above", "below", "at_least", "at_most")
+UNTESTED = ("quoted", "stated")
+"""The kinds that have no source."""
+
+COMPARISONS = ("equal", "above", "below", "at_least", "at_most", "one_of")
 
 Value = int | float | str | bool
 
@@ -42,8 +46,10 @@ class Claim:
         value: the printed value.
         kind: one of `KINDS`.
         unit: of `value`; "%" compares it with 100 times the computed fraction.
-        source: `check/key/...` or `NN_chapter/key/...`; empty where the claim is only quoted.
-        compare: how the computed value must stand to the printed one, one of `COMPARISONS`.
+        source: `check/key/...` or `NN_chapter/key/...`, or the difference of two, joined by " - "; empty
+            where the claim is only recorded.
+        compare: how the computed value must stand to the printed one, one of `COMPARISONS`; for "one_of" the
+            printed value is a list of words, joined by commas.
         tolerance: largest difference that still counts as equal, in the claim's unit.
         note: what the computed value is; braces quote other entries of the same source.
         table: the printed table of which this is a cell; empty for a claim in a sentence.
@@ -71,16 +77,18 @@ class Claim:
             raise GalaxyError(
                 f"The claim {self.id} compares by {self.compare!r}: choose {_any_of(COMPARISONS)}."
             )
-        if (self.kind == "quoted") is bool(self.source):
+        if (self.kind in UNTESTED) is bool(self.source):
             raise GalaxyError(
-                f"The claim {self.id} is {self.kind} and its source is {self.source!r}: "
-                "a quoted claim has none, any other claim needs one."
+                f"The claim {self.id} is of the kind {self.kind!r} and its source is {self.source!r}: "
+                f"a claim that is {' or '.join(UNTESTED)} has none, any other claim needs one."
             )
         if not self.id.startswith(f"{self.seed}-"):
             raise GalaxyError(f"The claim {self.id} must begin with the number of its document, {self.seed}.")
 
     def agrees(self, computed: Value) -> bool:
         """Whether a computed value, in the claim's unit, bears the claim out."""
+        if self.compare == "one_of":
+            return str(computed) in str(self.value).split(", ")
         if self.compare == "equal":
             if isinstance(self.value, str | bool) or isinstance(computed, str | bool):
                 return self.value == computed

@@ -16,7 +16,7 @@ import pandas as pd
 
 from galaxylib.claim_checks import Evidence
 from galaxylib.claim_sources import BASES, CHECKS
-from galaxylib.claims import Claim, Value
+from galaxylib.claims import UNTESTED, Claim, Value
 from galaxylib.errors import GalaxyError
 
 CHAPTERS = {
@@ -31,7 +31,11 @@ CHAPTERS = {
 """The chapters whose results answer claims."""
 
 GALAXIES = 17_736
-"""Images in the real file; a score on fewer is no answer to a claim about all of them."""
+VOTED_ON = 61_578
+"""Images in the real files, of Galaxy10 and of the Galaxy Zoo challenge.
+
+A score on fewer is no answer to a claim about all of them.
+"""
 
 
 class Verdict(StrEnum):
@@ -48,7 +52,7 @@ class Verdict(StrEnum):
     DEPARTED = "departed from"
     NEEDS_FILE = "needs the real file"
     NOT_RUN = "not run"
-    QUOTED = "quoted"
+    RECORDED = "recorded, not tested"
 
 
 MEANINGS = {
@@ -61,9 +65,9 @@ MEANINGS = {
     Verdict.OUTSIDE: "does not agree with cosmology, the published catalogue or the published code",
     Verdict.FOLLOWED: "a choice of the authors that the code here makes too",
     Verdict.DEPARTED: "a choice of the authors that the code here makes otherwise",
-    Verdict.NEEDS_FILE: "a result on the real images: set `data` (or `catalogue`) and run again",
+    Verdict.NEEDS_FILE: "a result on the real images: give the real file (`data`, `catalogue` or `votes`) and run again",
     Verdict.NOT_RUN: "its chapter did not run, or left the experiment out in this profile",
-    Verdict.QUOTED: "taken by the authors from the work of others; recorded, not tested",
+    Verdict.RECORDED: "others' work, or the authors' own machine and data: nothing here to test it by",
 }
 """One sentence for each verdict."""
 
@@ -83,6 +87,21 @@ class Finding:
     verdict: Verdict
     computed: Value | None
     remark: str
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images behind a chapter's results.
+
+    Attributes:
+        simulated: whether they were drawn here.
+        count: how many.
+        whole: whether they are all the images of the real file.
+    """
+
+    simulated: bool
+    count: int
+    whole: bool
 
 
 class Results:
@@ -108,14 +127,17 @@ class Results:
             self._known[origin] = CHECKS[origin](self.evidence) if origin in CHECKS else self._chapter(origin)
         return self._known[origin]
 
-    def images(self, content: Mapping[str, Any]) -> tuple[bool, int]:
-        """Whether a chapter's images were simulated, and how many there were.
+    def images(self, chapter: str) -> Images:
+        """What a chapter ran on.
 
         A chapter that does not say ran on the images of the data chapter beside it. Where neither says, the
         images count as simulated: a score then never passes for one on real images.
         """
-        told = content if "kind" in content else self.of("01_data") or {}
-        return told.get("kind") != "real", int(told.get("n_galaxies") or 0)
+        told = (self.of("01_data") or {}) | (self.of(chapter) or {})
+        votes = chapter == "07_votes"
+        count = int(told.get("n" if votes else "n_galaxies") or 0)
+        simulated = told.get("kind") != "real"
+        return Images(simulated, count, not simulated and count == (VOTED_ON if votes else GALAXIES))
 
     def _chapter(self, name: str) -> dict[str, Any] | None:
         path = self.outputs / f"{name}.json"
@@ -139,47 +161,56 @@ def judge(results: Results) -> list[Finding]:
 
 
 def _find(claim: Claim, results: Results) -> Finding:
-    if claim.kind == "quoted":
-        return Finding(claim, Verdict.QUOTED, None, "")
-    origin, *path = claim.source.split("/")
-    if origin not in CHECKS and origin not in CHAPTERS:
-        near = difflib.get_close_matches(origin, [*CHECKS, *CHAPTERS], n=2)
-        meant = (
-            f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join([*CHECKS, *CHAPTERS])}."
-        )
-        raise GalaxyError(
-            f"The claim {claim.id} asks for {origin!r}, which is no check and no chapter: {meant}"
-        )
-    content = results.of(origin)
-    if content is None:
-        return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} did not run")
-    computed = look_up(content, path, claim)
-    if computed is None:
-        if origin in CHECKS:
+    if claim.kind in UNTESTED:
+        return Finding(claim, Verdict.RECORDED, None, "")
+    terms = claim.source.split(" - ")
+    values = []
+    for term in terms:
+        origin, *path = term.split("/")
+        _check_origin(claim, origin)
+        content = results.of(origin)
+        if content is None:
+            return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} did not run")
+        value = look_up(content, path, claim)
+        if value is None and origin in CHECKS:
             return Finding(claim, Verdict.NEEDS_FILE, None, "give the published catalogue")
-        return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} left this out")
+        if value is None:
+            return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} left this out")
+        values.append(value)
+    computed = values[0] if len(values) == 1 else values[0] - values[1]
     if claim.unit == "%":
         computed = 100 * computed
-    simulated, images = results.images(content) if origin in CHAPTERS else (False, GALAXIES)
-    whole = images == GALAXIES
-    verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), simulated=simulated, whole=whole)
-    remark = claim.note.format_map(content)
-    if verdict is Verdict.NEEDS_FILE:
-        remark = "on simulated galaxies" if simulated else f"on {images:,} real images"
+    images = results.images(origin) if origin in CHAPTERS else None
+    verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), images)
+    if images and verdict is Verdict.NEEDS_FILE:
+        remark = "on simulated galaxies" if images.simulated else f"on {images.count:,} real images"
+    else:
+        remark = claim.note.format_map(content)
     return Finding(claim, verdict, computed, remark)
 
 
-def _verdict(claim: Claim, agrees: bool, basis: str | None, *, simulated: bool, whole: bool) -> Verdict:
-    """The verdict on a claim that has a computed value; `basis` is None for a chapter's result."""
+def _check_origin(claim: Claim, origin: str) -> None:
+    """Refuse a source that is neither a check nor a chapter."""
+    known = [*CHECKS, *CHAPTERS]
+    if origin not in known:
+        near = difflib.get_close_matches(origin, known, n=2)
+        meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}."
+        raise GalaxyError(
+            f"The claim {claim.id} asks for {origin!r}, which is no check and no chapter: {meant}"
+        )
+
+
+def _verdict(claim: Claim, agrees: bool, basis: str | None, images: Images | None) -> Verdict:
+    """The verdict on a claim that has a computed value; a check has a basis, a chapter has images."""
     if claim.kind == "setting":
         return Verdict.FOLLOWED if agrees else Verdict.DEPARTED
     if basis == "own":
         return Verdict.CONSISTENT if agrees else Verdict.CONTRADICTED
-    if basis is not None or claim.kind in ("design", "fact", "arithmetic"):
+    if images is None or claim.kind in ("design", "fact", "arithmetic"):
         return Verdict.REPRODUCED if agrees else Verdict.OUTSIDE
-    if claim.kind == "score" and (simulated or not whole):
+    if claim.kind == "score" and not images.whole:
         return Verdict.NEEDS_FILE
-    if simulated:
+    if images.simulated:
         return Verdict.SIMULATED if agrees else Verdict.DIFFERS_SIMULATED
     return Verdict.REPRODUCED if agrees else Verdict.DIFFERS
 

@@ -23,7 +23,7 @@ MARKS = {
     Verdict.DEPARTED: "↷",
     Verdict.NEEDS_FILE: "…",
     Verdict.NOT_RUN: "○",
-    Verdict.QUOTED: "“",
+    Verdict.RECORDED: "·",
 }
 """A sign for each verdict, so that none is told by colour alone."""
 
@@ -151,7 +151,7 @@ def _how(source: str, chapters: Path) -> str:
     """The link to what answers a claim: a section of a chapter, or a check described on the ledger's page."""
     if not source:
         return "—"
-    origin, key, *_ = [*source.split("/"), ""]
+    origin, key, *_ = [*source.split(" - ")[0].split("/"), ""]
     if origin in CHAPTERS:
         section = section_of(origin, key, chapters)
         return (

@@ -22,7 +22,7 @@ from galaxylib.claims import load_claims
 from galaxylib.dmagnet import DMAGNet
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue
-from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
+from galaxylib.ledger import CHAPTERS, GALAXIES, VOTED_ON, Results, Verdict, as_table, judge
 
 FILE = Path(__file__).parents[1] / "book" / "claims.yml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -302,7 +302,7 @@ def test_every_check_is_used(printed):
         ({"kind": "guess"}, "unknown kind 'guess'"),
         ({"compare": "near"}, "compares by 'near'"),
         ({"source": ""}, "needs one"),
-        ({"kind": "quoted"}, "a quoted claim has none"),
+        ({"kind": "quoted"}, "quoted or stated has none"),
         ({"colour": "red"}, "has no use for 'colour'"),
         ({"id": "x"}, "must begin with the number of its document"),
     ],
@@ -393,3 +393,24 @@ def test_units_comparisons_and_tables(small, tmp_path):
     ):
         finding = verdicts(small(**of, compare=compare, value=value, tolerance=0.5), tmp_path)["000-x"]
         assert (finding.verdict, finding.computed) == (verdict, pytest.approx(70))
+
+
+def test_differences_and_lists_of_words(small, tmp_path):
+    results = SIMULATED | {"cnn": 0.15, "resnet": 0.12, "worst": "Merging"}
+    (tmp_path / "07_votes.json").write_text(json.dumps(results))
+    gain = {"kind": "comparison", "compare": "above", "value": 0, "source": "07_votes/cnn - 07_votes/resnet"}
+    finding = verdicts(small(**gain), tmp_path)["000-x"]
+    assert (finding.verdict, finding.computed) == (Verdict.SIMULATED, pytest.approx(0.03))
+    words = {"kind": "comparison", "compare": "one_of", "source": "07_votes/worst"}
+    for value, verdict in (
+        ("Disturbed, Merging", Verdict.SIMULATED),
+        ("Disturbed, Round", Verdict.DIFFERS_SIMULATED),
+    ):
+        assert verdicts(small(**words, value=value), tmp_path)["000-x"].verdict is verdict
+
+
+def test_votes_have_their_own_whole(small, tmp_path):
+    printed = small(source="07_votes/rmse", value=0.1)
+    for count, verdict in ((1218, Verdict.NEEDS_FILE), (VOTED_ON, Verdict.REPRODUCED)):
+        (tmp_path / "07_votes.json").write_text(json.dumps({"kind": "real", "n": count, "rmse": 0.1}))
+        assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
