@@ -87,7 +87,7 @@ for rank, chapter in enumerate(UPSTREAM):
 
 rule assets:
     input:
-        "ci/npm/package-lock.json",
+        ["ci/npm/package-lock.json", "ci/assets.py"],
     output:
         "_build/assets/mathjax/es5/tex-mml-chtml.js",
     threads: workflow.cores
@@ -99,8 +99,8 @@ rule html:
     input:
         notebooks=[f"{RESULTS}/notebooks/{chapter}.ipynb" for chapter in UPSTREAM],
         text=sorted(map(str, [*Path("book").glob("*.md"), *Path("book").glob("*.bib")])),
-        served=sorted(str(path) for part in ("_static", "images") for path in Path("book", part).glob("*")),
-        config=["_config.yml", "_toc.yml", "ci/pages.py"],
+        served=sorted(str(path) for part in ("style", "images") for path in Path("book", part).glob("*")),
+        config=["_config.yml", "_toc.yml", "ci/pages.py", "ci/page_scripts.py"],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
         f"{RESULTS}/html/index.html",

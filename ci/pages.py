@@ -1,6 +1,7 @@
 """Build the HTML of one run from its executed notebooks; any warning of Sphinx is an error."""
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, saving
 
 ROOT = Path(__file__).resolve().parents[1]
-# In `served`, not in `_static`: Jupyter Book would load every script of a folder named _static on every page.
+# Not `_static`: beside such a folder, Jupyter Book loads every script of all static paths on each page.
 SERVED = "served"
 
 
@@ -34,8 +35,11 @@ def stage(results: Path, assets: Path, folder: Path) -> None:
         for file in [*(ROOT / "book").glob("*.md"), *(ROOT / "book").glob("*.bib")]:
             shutil.copy(file, folder / "book")
         shutil.copytree(ROOT / "book" / "images", folder / "book" / "images")
-        shutil.copytree(ROOT / "book" / "_static", folder / "_static")
         shutil.copytree(assets, folder / SERVED)
+        shutil.copytree(ROOT / "book" / "style", folder / SERVED, dirs_exist_ok=True)
+        # The widget manager looks for its icons beside the page.
+        icons = folder / "extra" / "book" / "@jupyter-widgets" / "html-manager" / "dist"
+        shutil.copytree(assets / "html-manager" / "dist", icons, ignore=shutil.ignore_patterns("*.js"))
         for chapter in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
             executed = results / "notebooks" / f"{chapter.stem}.ipynb"
             if not executed.is_file():
@@ -53,6 +57,7 @@ def build(folder: Path, html: Path) -> None:
     done = subprocess.run(
         [program, "build", ".", "-n", "-W", "--keep-going", "--path-output", "out"],
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},  # for ci.page_scripts
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

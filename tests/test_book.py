@@ -1,7 +1,7 @@
-"""The graph: a build that is cut goes on where it was cut, repeats nothing, and says why it runs what it runs.
+"""The graph: a build that is cut goes on where it was cut, repeats nothing, and says why it runs a step.
 
-A cheap book in a temporary folder stands in for the real one: the same Snakefile and runner, chapters that only
-leave a mark, and no pages.
+A cheap book in a temporary folder stands in for the real one: the same Snakefile and runner, chapters that
+only leave a mark, and no pages.
 """
 
 import os
@@ -164,7 +164,9 @@ def test_reasons_are_read_from_the_dry_run() -> None:
 
 def test_lock_is_held_by_one_and_free_when_its_holder_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    code = f"from ci.lock import hold_lock; hold_lock(__import__('pathlib').Path({str(path)!r})); print('mine')"
+    code = (
+        f"from ci.lock import hold_lock; hold_lock(__import__('pathlib').Path({str(path)!r})); print('mine')"
+    )
     held = hold_lock(path)
     waiting = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -178,10 +180,12 @@ def test_lock_is_held_by_one_and_free_when_its_holder_is_gone(tmp_path: Path) ->
 
 def test_full_disk_and_missing_file_are_one_sentence(tmp_path: Path) -> None:
     check_space(tmp_path, needed=1)
-    with pytest.raises(GalaxyError, match=r"GB free and the book needs 10000000000\.0 GB: free some") as fault:
+    with pytest.raises(
+        GalaxyError, match=r"GB free and the book needs 10000000000\.0 GB: free some"
+    ) as fault:
         check_space(tmp_path, needed=1e19)
     assert "\n" not in str(fault.value)
-    with pytest.raises(DataError, match="There is no file nowhere.h5"):
+    with pytest.raises(DataError, match=r"There is no file nowhere\.h5"):
         check_files("nowhere.h5")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from galaxylib.errors import GalaxyError
 from galaxylib.files import saving
