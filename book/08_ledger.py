@@ -243,6 +243,20 @@ HTML(ledger([finding for finding in findings if finding.claim.seed == "003"]))
 HTML(ledger([finding for finding in findings if finding.claim.seed == "004"]))
 
 # %% [markdown]
+# ## What others report
+#
+# Two other networks are often quoted beside DMAGNet on the same images. Their figures stand here as claims too,
+# with what is known of their protocols; they are not comparable with one another or with any score of this book.
+
+# %% tags=["remove-output", "hide-input"]
+report.table("elsewhere", pd.DataFrame(printed.facts["scores_elsewhere"]).set_index("network"))
+
+# %% [markdown]
+# ```{glue:figure} elsewhere
+# :name: tab-08-elsewhere
+#
+# Accuracies on Galaxy10 DECaLS reported by others.
+# ```
 # ## The checks
 #
 # A link in the column "how" leads to the section of the chapter that computes the value, or to one of these

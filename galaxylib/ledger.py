@@ -65,7 +65,7 @@ MEANINGS = {
     Verdict.OUTSIDE: "does not agree with cosmology, the published catalogue or the published code",
     Verdict.FOLLOWED: "a choice of the authors that the code here makes too",
     Verdict.DEPARTED: "a choice of the authors that the code here makes otherwise",
-    Verdict.NEEDS_FILE: "a result on the real images: give the real file (`data`, `catalogue` or `votes`) and run again",
+    Verdict.NEEDS_FILE: "a result on the real images: give the real file or catalogue and run again",
     Verdict.NOT_RUN: "its chapter did not run, or left the experiment out in this profile",
     Verdict.RECORDED: "others' work, or the authors' own machine and data: nothing here to test it by",
 }
