@@ -257,10 +257,11 @@ report.table("elsewhere", pd.DataFrame(printed.facts["scores_elsewhere"]).set_in
 #
 # Accuracies on Galaxy10 DECaLS reported by others.
 # ```
+#
 # ## The checks
 #
 # A link in the column "how" leads to the section of the chapter that computes the value, or to one of these
-# functions of `galaxylib.claim_checks`.
+# functions of `galaxylib.claim_checks` and `galaxylib.claim_sources`.
 
 # %% tags=["hide-input"]
 HTML(checks(findings))

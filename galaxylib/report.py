@@ -67,9 +67,10 @@ class Report:
         plt.close(figure)
 
     def table(self, name: str, table: pd.DataFrame) -> None:
-        """Let the page place a table, and keep its rows."""
+        """Let the page place a table, no cell cut short, and keep its rows."""
         self.data(name, table.reset_index().to_dict(orient="records"))
-        _glue(name, table, display=True)
+        with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
+            _glue(name, table, display=True)
 
     def save(self) -> Path:
         """Write the chapter's JSON, whole or not at all.
