@@ -1,0 +1,39 @@
+"""Dreams: an image changed until chosen parts of a network respond as strongly as they can.
+
+>>> import galaxylib
+>>> from galaxylib.dream import PAPER, dream, layer, read_image
+>>> loaded = galaxylib.load("pretrained")
+>>> made = dream(loaded.network, read_image("galaxy.png"), layer("lam"), settings=PAPER.to(256),
+...              preprocess=loaded.preprocess)
+>>> made.save("dream.png")
+"""
+
+from galaxylib.dream.ascent import Dream, Step, dream, dream_batch
+from galaxylib.dream.images import Prior
+from galaxylib.dream.objectives import (
+    Objective,
+    channel,
+    direction,
+    layer,
+    logit,
+    neuron,
+    parse,
+)
+from galaxylib.dream.settings import PAPER, Settings
+
+__all__ = [
+    "PAPER",
+    "Dream",
+    "Objective",
+    "Prior",
+    "Settings",
+    "Step",
+    "channel",
+    "direction",
+    "dream",
+    "dream_batch",
+    "layer",
+    "logit",
+    "neuron",
+    "parse",
+]

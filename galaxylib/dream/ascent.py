@@ -1,0 +1,363 @@
+"""The ascent: an image changed step by step until a network's activations are as large as they get.
+
+The protocol is that of the DMAGNet paper (`PAPER`): three widths, each dreamed anew from the enlarged result
+of the one before; at each width a pyramid of two levels; at each step a random circular shift, the gradient
+of the objective, blurred by three Gaussians and brought to mean 0 and deviation 1, a step, and a clamp to
+what pixels can be.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from galaxylib.dream import images as pictures
+from galaxylib.dream.forward import Tap, guard_memory
+from galaxylib.dream.objectives import Objective, check_layers
+from galaxylib.dream.record import make_record, tensor_hash
+from galaxylib.dream.settings import PAPER, Settings
+from galaxylib.errors import DreamError
+from galaxylib.pixels import Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One finished step, as the `progress` callback sees it.
+
+    Attributes:
+        number: from 1.
+        total: steps of the whole dream.
+        size: shorter side being dreamed, in pixels.
+        values: (N,) the objective before the step, of each image of the batch.
+        images: (N, 3, h, w) in [0, 1] after the step, on the pyramid's present level.
+    """
+
+    number: int
+    total: int
+    size: int
+    values: tuple[float, ...]
+    images: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Dream:
+    """A dream and how it was made.
+
+    Attributes:
+        image: (3, H, W) float32 in [0, 1], on the CPU.
+        record: plain values for JSON: settings, objective, network, seed, hashes, versions, values.
+        start: (3, h, w) what it started from, in [0, 1].
+        mask: (h, w) where it might change, or `None`.
+        frames: (h, w, 3) uint8 after each step, if asked for.
+    """
+
+    image: Tensor
+    record: dict[str, Any]
+    start: Tensor
+    mask: Tensor | None = None
+    frames: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        return pictures.to_uint8(self.image)
+
+
+def dream(
+    network: nn.Module,
+    image: Tensor,
+    objective: Objective,
+    *,
+    settings: Settings = PAPER,
+    preprocess: Preprocess | None = None,
+    seed: int = 0,
+    mask: Tensor | None = None,
+    progress: Callable[[Step], bool | None] | None = None,
+    keep_frames: bool = False,
+) -> Dream:
+    """Change an image so that an objective grows.
+
+    Args:
+        network: any module from (N, 3, H, W); it is copied and left as it was.
+        image: (3, H, W) float in [0, 1], of any size.
+        objective: what shall grow.
+        settings: the protocol.
+        preprocess: its `mean` and `std` normalise the pixels; the paper's where none is given.
+        seed: of the shifts and of noise; the same seed gives the same bytes on the CPU of one machine.
+        mask: (H, W) from 0, where the input stays, to 1, where the dream may go.
+        progress: called after each step; the dream ends early, with what it has, when it returns `True`.
+        keep_frames: keep the image after each step.
+
+    Raises:
+        DreamError: the image, objective or settings are impossible, the objective's gradient is zero, or the
+            memory does not suffice; the network is as before.
+    """
+    masks = None if mask is None else mask[None]
+    return dream_batch(
+        network,
+        image[None],
+        [objective],
+        settings=settings,
+        preprocess=preprocess,
+        seed=seed,
+        masks=masks,
+        progress=progress,
+        keep_frames=keep_frames,
+    )[0]
+
+
+def dream_batch(
+    network: nn.Module,
+    images: Tensor,
+    objectives: Sequence[Objective],
+    *,
+    settings: Settings = PAPER,
+    preprocess: Preprocess | None = None,
+    seed: int = 0,
+    masks: Tensor | None = None,
+    progress: Callable[[Step], bool | None] | None = None,
+    keep_frames: bool = False,
+) -> list[Dream]:
+    """Several dreams in one batch, each image (N, 3, H, W) with its own objective.
+
+    One image with several objectives, or several images with one, is repeated as needed. All share the
+    shifts; apart from rounding each dream is what `dream` makes alone. See `dream` for the rest.
+    """
+    pictures.check_images(images)
+    count = max(len(images), len(objectives))
+    if len(images) not in (1, count) or len(objectives) not in (1, count):
+        raise DreamError(f"{len(images)} images and {len(objectives)} objectives do not pair: give as many.")
+    images = images.detach().expand(count, -1, -1, -1)
+    objectives = list(objectives) * (count if len(objectives) == 1 else 1)
+    layers = check_layers(network, objectives)
+    ascent = _Ascent(
+        tap=Tap(network, layers, precision=getattr(torch, settings.precision)),
+        objectives=objectives,
+        settings=settings,
+        preprocess=preprocess or Preprocess(),
+        generator=torch.Generator().manual_seed(seed),
+        progress=progress,
+        keep_frames=keep_frames,
+    )
+    starts, results = ascent.run(images, masks)
+    facts = make_record(network, settings=settings, preprocess=ascent.preprocess, seed=seed)
+    dreams = []
+    for index, objective in enumerate(objectives):
+        mask = None if masks is None else masks[index].cpu()
+        record = facts | {
+            "objective": {"text": str(objective), "terms": objective.to_dict()},
+            "image_sha256": tensor_hash(images[index]),
+            "mask_sha256": None if mask is None else tensor_hash(mask),
+            "steps_done": ascent.done,
+            "values": [values[index] for values in ascent.values],
+        }
+        frames = [frame[index] for frame in ascent.frames]
+        dreams.append(
+            Dream(image=results[index], record=record, start=starts[index], mask=mask, frames=frames)
+        )
+    return dreams
+
+
+class _Ascent:
+    """One batch on its way."""
+
+    def __init__(
+        self,
+        *,
+        tap: Tap,
+        objectives: Sequence[Objective],
+        settings: Settings,
+        preprocess: Preprocess,
+        generator: torch.Generator,
+        progress: Callable[[Step], bool | None] | None,
+        keep_frames: bool,
+    ) -> None:
+        self.tap, self.objectives, self.settings = tap, objectives, settings
+        self.preprocess, self.generator = preprocess, generator
+        self.progress, self.keep_frames = progress, keep_frames
+        self.device = tap.device
+        std = torch.tensor(preprocess.std, device=self.device)
+        mean = torch.tensor(preprocess.mean, device=self.device)
+        self.std = std
+        self.low = (-mean / std).view(1, 3, 1, 1)
+        self.high = ((1 - mean) / std).view(1, 3, 1, 1)
+        needs_prior = "galaxies" in (settings.start, settings.magnitude)
+        self.prior = pictures.Prior.load() if needs_prior or settings.parametrisation == "fourier" else None
+        self.done = 0
+        self.values: list[tuple[float, ...]] = []
+        self.frames: list[list[np.ndarray]] = []
+        self.stopped = False
+
+    def run(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Images in [0, 1], (N, 3, H, W) -> what each started from and its dream, on the CPU."""
+        settings, shorter = self.settings, min(images.shape[2:])
+        shapes = [tuple(round(side * size / shorter) for side in images.shape[2:]) for size in settings.sizes]
+        guard_memory(self.tap, images=len(images), shape=shapes[-1], tile=settings.tile)
+        start = self._start(images.float().to(self.device), *shapes[0])
+        now = start
+        for number, (height, width) in enumerate(shapes):
+            base = start if number == 0 else pictures.enlarge(start, height, width).clamp(0, 1)
+            # Not clipped: the first step's clamp does it, as in the published code.
+            begin = now if number == 0 else pictures.enlarge(now, height, width)
+            mask = self._mask(masks, height, width)
+            x = self.preprocess.normalise(begin)
+            x = self._size(x, number, self.preprocess.normalise(base), mask)
+            now = self.preprocess.denormalise(pictures.resize(x, height, width)).clamp(0, 1)
+            if mask is not None:
+                now = base + mask * (now - base)
+            if self.stopped:
+                break
+        if settings.sharpen:
+            sharp = pictures.unsharp(now, amount=settings.sharpen)
+            now = sharp if mask is None else base + mask * (sharp - base)
+        return start.cpu(), now.cpu()
+
+    def _start(self, images: Tensor, height: int, width: int) -> Tensor:
+        if self.settings.start == "image":
+            return pictures.fit(images, height, width)
+        if self.settings.start == "noise":
+            noise = torch.rand(1, 3, height, width, generator=self.generator)
+        else:
+            noise = self.prior.noise(height, width, self.generator)
+        return noise.to(self.device).expand(len(images), -1, -1, -1)
+
+    def _mask(self, masks: Tensor | None, height: int, width: int) -> Tensor | None:
+        if masks is None:
+            return None
+        masks = masks.float().to(self.device)
+        if masks.ndim != 3 or float(masks.min()) < 0 or float(masks.max()) > 1:
+            raise DreamError("A mask holds (height, width) values from 0 to 1.")
+        return pictures.fit(masks[:, None], height, width)
+
+    def _size(self, x: Tensor, number: int, base: Tensor, mask: Tensor | None) -> Tensor:
+        """One width: every level of its pyramid."""
+        settings, (height, width) = self.settings, x.shape[2:]
+        for level in range(settings.levels):
+            shape = settings.level_side(height, level), settings.level_side(width, level)
+            x = pictures.resize(x, *shape)
+            pull = pictures.resize(base, *shape)
+            window = None if mask is None else pictures.resize(mask, *shape)
+            amplitude = self._amplitude(pull)
+            for index in range(settings.steps[number]):
+                if self.stopped:
+                    return x
+                shift = torch.randint(
+                    -settings.jitter[number], settings.jitter[number] + 1, (2,), generator=self.generator
+                ).tolist()
+                sigma = 2 * (index + 1) / settings.steps[number] + settings.smoothing
+                direction, values = self.direction(x, shift=shift, sigma=sigma)
+                if settings.distance:
+                    direction = direction - settings.distance * (x - pull)
+                if settings.total_variation:
+                    direction = direction - settings.total_variation * pictures.total_variation_gradient(x)
+                if window is not None:
+                    direction = direction * window
+                x = x + settings.rates[number] * direction
+                if amplitude is not None:
+                    x = pictures.with_amplitude(x, amplitude)
+                x = torch.maximum(torch.minimum(x, self.high), self.low)
+                self._report(x, values, settings.sizes[number])
+        return x
+
+    def direction(self, x: Tensor, *, shift: Sequence[int], sigma: float) -> tuple[Tensor, Tensor]:
+        """Where a step goes: the gradient at the shifted image, shaped, mean 0, deviation 1, shifted back.
+
+        Raises:
+            DreamError: an objective's gradient is zero or not finite.
+        """
+        gradient, values = self.gradient(torch.roll(x, tuple(shift), dims=(2, 3)))
+        if self.settings.parametrisation == "pixel":
+            gradient = pictures.convolve(gradient, pictures.gaussian_cascade(sigma))
+        else:
+            gradient = self.prior.precondition(gradient, self.std)
+        spread = gradient.std(dim=(1, 2, 3))
+        for objective, size in zip(self.objectives, spread.tolist(), strict=True):
+            if size == 0:
+                raise DreamError(
+                    f"The objective {objective} has no gradient at this image, so there is no way up: it may "
+                    "look at a channel that is silent here; choose another, or another image."
+                )
+            if not np.isfinite(size):
+                raise DreamError(
+                    f"The gradient of {objective} is not finite: the network's weights may be damaged."
+                )
+        return torch.roll(pictures.standardise(gradient), tuple(-s for s in shift), dims=(2, 3)), values
+
+    def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient of each image's objective, (N, 3, H, W), and the objectives' values, (N,)."""
+        tile, (height, width) = self.settings.tile, x.shape[2:]
+        if not tile or max(height, width) <= tile:
+            return self._whole(x)
+        gradient = torch.empty_like(x)
+        values = torch.zeros(len(x), device=x.device)
+        for top, bottom, row in _windows(height, tile, self.settings.overlap):
+            for left, right, column in _windows(width, tile, self.settings.overlap):
+                part, value = self._whole(x[:, :, row : row + tile, column : column + tile])
+                # Means over the window, brought to a mean over the image.
+                share = part.shape[2] * part.shape[3] / (height * width)
+                inner = part[:, :, top - row : bottom - row, left - column : right - column]
+                gradient[:, :, top:bottom, left:right] = share * inner
+                values += (bottom - top) * (right - left) / (height * width) * value
+        return gradient, values
+
+    def _whole(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.detach().requires_grad_()
+        try:
+            activations = self.tap(x)
+            values = self._values(activations)
+            (gradient,) = torch.autograd.grad(values.sum(), x)
+        except (MemoryError, torch.OutOfMemoryError) as fault:
+            raise DreamError(
+                f"{x.shape[2]} x {x.shape[3]} pixels need more memory than there is: "
+                "set tile=512, or choose a smaller size."
+            ) from fault
+        return gradient, values.detach()
+
+    def _values(self, activations: dict[str, Tensor]) -> Tensor:
+        if all(objective == self.objectives[0] for objective in self.objectives):
+            return self.objectives[0].value(activations)
+        own = [
+            objective.value({name: activations[name][i : i + 1] for name in objective.layers})
+            for i, objective in enumerate(self.objectives)
+        ]
+        return torch.cat(own)
+
+    def _amplitude(self, base: Tensor) -> Tensor | None:
+        if self.settings.magnitude == "free":
+            return None
+        if self.settings.magnitude == "input":
+            return torch.fft.rfft2(base).abs()
+        height, width = base.shape[2:]
+        amplitude = self.prior.at(height, width).to(base.device) * height * width
+        return amplitude / self.std.view(3, 1, 1)
+
+    def _report(self, x: Tensor, values: Tensor, size: int) -> None:
+        self.done += 1
+        self.values.append(tuple(values.tolist()))
+        if self.progress is None and not self.keep_frames:
+            return
+        shown = self.preprocess.denormalise(x).clamp(0, 1).cpu()
+        if self.keep_frames:
+            self.frames.append([pictures.to_uint8(image) for image in shown])
+        if self.progress is not None:
+            step = Step(
+                number=self.done,
+                total=self.settings.total_steps,
+                size=size,
+                values=self.values[-1],
+                images=shown,
+            )
+            self.stopped = self.progress(step) is True
+
+
+def _windows(side: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+    """First and last pixel of each part whose gradient a window gives, and where the window begins."""
+    if side <= tile:
+        yield 0, side, 0
+        return
+    core = tile - 2 * overlap
+    for first in range(0, side, core):
+        yield first, min(first + core, side), min(max(first - overlap, 0), side - tile)

@@ -1,0 +1,167 @@
+"""A network made ready for dreaming: frozen, folded, and stopped as soon as the wanted layers have spoken.
+
+All of it happens on a copy, so that a dream, however it ends, leaves nothing behind on the caller's network:
+no hook, no changed mode, no changed `requires_grad`.
+"""
+
+import copy
+from collections.abc import Callable, Collection
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from galaxylib.errors import DreamError
+
+SPARE = 1.4
+"""Peak memory of a step, as a multiple of what its forward pass keeps."""
+
+
+class _ReachedError(Exception):
+    """Every wanted layer has spoken: the rest of the network need not run."""
+
+
+class Tap:
+    """Activations of some submodules of a network.
+
+    Args:
+        network: any module that takes (N, 3, H, W); it is copied, never changed.
+        layers: dotted names of submodules; the empty name is the network itself.
+        precision: of the arithmetic, `torch.float32` or `torch.bfloat16`.
+
+    Raises:
+        DreamError: the network cannot be copied.
+    """
+
+    def __init__(
+        self, network: nn.Module, layers: Collection[str], *, precision: torch.dtype = torch.float32
+    ) -> None:
+        try:
+            twin = copy.deepcopy(network)
+        except (RuntimeError, TypeError) as fault:
+            raise DreamError(
+                f"The network cannot be copied ({fault}): give one that holds no graph."
+            ) from fault
+        twin.eval().requires_grad_(False)
+        self.layers = tuple(layers)
+        fold_batchnorm(twin, keep=self.layers)
+        self.precision = precision
+        self.network = twin.to(precision, memory_format=torch.channels_last)
+        self._kept: dict[str, Tensor] = {}
+        for name in self.layers:
+            self.network.get_submodule(name).register_forward_hook(self._hook(name))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next((weight.device for weight in self.network.parameters()), torch.device("cpu"))
+
+    def _hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            if not isinstance(output, Tensor):
+                raise DreamError(
+                    f"The layer {name!r} gives a {type(output).__name__} and no tensor: choose another."
+                )
+            self._kept[name] = output.float()
+            if len(self._kept) == len(self.layers):
+                raise _ReachedError
+
+        return hook
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Normalised images (N, 3, H, W) -> the layers' outputs in float32, by name.
+
+        Raises:
+            DreamError: a layer never runs for such images.
+        """
+        self._kept = {}
+        try:
+            self.network(images.to(self.precision, memory_format=torch.channels_last))
+        except _ReachedError:
+            kept, self._kept = self._kept, {}
+            return kept
+        missing = ", ".join(name for name in self.layers if name not in self._kept)
+        raise DreamError(f"The network never runs its layer {missing}: choose one that it uses.")
+
+    def saved_bytes(self, *, images: int = 1, side: int = 64) -> float:
+        """Bytes a pixel of input that a forward pass keeps for its gradient, measured on a small image."""
+        weights = {parameter.data_ptr() for parameter in self.network.parameters()}
+        kept: dict[int, int] = {}  # by address, since several operations may keep the same tensor
+
+        def count(tensor: Tensor) -> Tensor:
+            if tensor.data_ptr() not in weights:
+                kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+            return tensor
+
+        pixels = torch.zeros(images, 3, side, side, device=self.device, requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            outputs = self(pixels)
+        del outputs
+        return sum(kept.values()) / (images * side * side)
+
+
+def fold_batchnorm(network: nn.Module, *, keep: Collection[str] = ()) -> int:
+    """Fold each BatchNorm that directly follows a convolution into it, in place; the outputs stay the same.
+
+    Only neighbours inside an `nn.Sequential` are folded: there the order is certain for any network. A
+    convolution named in `keep` is left alone, since its own output would change.
+
+    Returns:
+        how many were folded.
+    """
+    folded = 0
+    for path, module in network.named_modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        children = list(module.named_children())
+        for (first, before), (second, after) in pairwise(children):
+            name = f"{path}.{first}".lstrip(".")
+            pair = type(before) is nn.Conv2d and type(after) is nn.BatchNorm2d
+            if pair and name not in keep and after.track_running_stats:
+                setattr(module, first, fuse_conv_bn_eval(before, after))
+                setattr(module, second, nn.Identity())
+                folded += 1
+    return folded
+
+
+def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0) -> None:
+    """Refuse a dream that memory does not allow, before it starts.
+
+    Systems hand out more memory than they have and then end the process, so waiting for an error is no use.
+
+    Args:
+        tap: the network, ready.
+        images: in the batch.
+        shape: largest height and width in pixels.
+        tile: side in pixels of the windows; 0 for none.
+
+    Raises:
+        DreamError: offers tiling, or a smaller size.
+    """
+    height, width = (min(side, tile) if tile else side for side in shape)
+    needed = SPARE * tap.saved_bytes() * images * height * width
+    there = available_bytes(tap.device)
+    if needed > there:
+        cure = "choose a smaller size" if 0 < tile <= 512 else "set tile=512"
+        raise DreamError(
+            f"Dreaming {images} x {shape[0]} x {shape[1]} pixels would need about {needed / 2**30:.1f} GiB "
+            f"of memory and {there / 2**30:.1f} are free: {cure}."
+        )
+
+
+def available_bytes(device: torch.device) -> float:
+    """Memory that can still be had on a device, in bytes; infinite where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = float("inf")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = float(line.split()[1]) * 1024
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, float(limit.read_text()) - float(used.read_text()))
+    return free
