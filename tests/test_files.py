@@ -4,6 +4,7 @@ import errno
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from galaxylib.errors import GalaxyError
@@ -61,6 +62,16 @@ def test_report_writes_plain_json(tmp_path):
         "nothing": None,
         "shares": {"1": [0.5, 0.25]},
     }
+
+
+def test_report_shows_long_cells_whole(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        "galaxylib.report._glue", lambda name, table, display: shown.append(table._repr_html_())
+    )
+    words = "word " * 40
+    Report(tmp_path, "01_data").table("long", pd.DataFrame({"text": [words] * 80}))
+    assert shown[0].count(words.strip()) == 80
 
 
 def test_report_refuses_a_name_twice(tmp_path):

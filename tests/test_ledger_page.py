@@ -1,13 +1,15 @@
 """The ledger's HTML: every claim has its row, every link a target."""
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jupytext
 import pytest
 
 from galaxylib.claim_checks import Evidence
 from galaxylib.claims import load_claims
-from galaxylib.ledger import CHAPTERS, Results, Verdict, judge
+from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, judge
 from galaxylib.ledger_page import MARKS, MEANINGS, anchor, checks, ledger, meanings, section_of, summary
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -87,6 +89,38 @@ def test_a_result_is_found_in_its_section(tmp_path):
     assert section_of("04_evaluation", "accuracy", tmp_path) == "how-far-off-a-look"
     assert section_of("04_evaluation", "recall", tmp_path) == ""
     assert section_of("05_baselines", "accuracy", tmp_path) == ""
+
+
+def page_of(outputs, monkeypatch):
+    """What the ledger puts on its page: each quoted result by its name, and the HTML of its tables."""
+    quoted, shown = {}, []
+    monkeypatch.setattr("galaxylib.report._glue", lambda name, value, display: quoted.update({name: value}))
+    monkeypatch.setattr("IPython.display.HTML", shown.append)
+    monkeypatch.chdir(BOOK.parent)
+    names = {}
+    for cell in jupytext.read(BOOK / "08_ledger.py").cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+            if "parameters" in cell.metadata.get("tags", []):
+                names["outputs"] = str(outputs)
+    return quoted, "".join(shown)
+
+
+def test_another_result_changes_the_page(tmp_path, monkeypatch):
+    """The same chapter after two evaluations of the whole real file: other numbers, other verdicts."""
+    pages = {}
+    for accuracy in (0.861, 0.702):
+        results = {"kind": "real", "n_galaxies": GALAXIES, "accuracy": accuracy}
+        results |= {"macro_f1": 0.85, "weighted_f1": 0.86}
+        (tmp_path / "04_evaluation.json").write_text(json.dumps(results))
+        pages[accuracy] = page_of(tmp_path, monkeypatch)
+    (good, good_html), (bad, bad_html) = pages.values()
+    assert (good["n_differs"], bad["n_differs"]) == (0, 2)  # the paper's and the README's claim
+    assert good["n_reproduced"] - bad["n_reproduced"] == 2
+    assert good["n_claims"] == bad["n_claims"]
+    assert "86.1 %" in good_html
+    assert "86.1 %" not in bad_html
+    assert "70.2 %" in bad_html
 
 
 def test_anchor_as_in_sphinx():
