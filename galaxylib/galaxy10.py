@@ -361,6 +361,29 @@ def unpack(data: Galaxy10, destination: str | Path, *, progress: bool = True) ->
     return Galaxy10(destination)
 
 
+def open_quick(path: str | Path, *, folder: str | Path) -> Galaxy10:
+    """Open a file for reading at random; one that is packed in blocks of images is unpacked once, and said.
+
+    Args:
+        path: the file.
+        folder: where an unpacked copy goes.
+
+    Raises:
+        DataError: the file is missing or not as it must be.
+        GalaxyError: the disk is full.
+    """
+    data = Galaxy10(path)
+    if data.rows_per_chunk <= 8:
+        return data
+    copy = Path(folder) / f"{data.path.stem}-{data.fingerprint}.h5"
+    if not copy.exists():
+        print(
+            f"{path} is packed in blocks of {data.rows_per_chunk} images: it is unpacked once, into {copy}.",
+            flush=True,
+        )
+    return unpack(data, copy)
+
+
 def _block(images: h5py.Dataset, start: int, step: int, path: Path) -> np.ndarray:
     try:
         return images[start : start + step]

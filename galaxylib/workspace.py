@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galaxylib.errors import DataError
-from galaxylib.galaxy10 import Galaxy10
+from galaxylib.galaxy10 import Galaxy10, open_quick
 from galaxylib.splits import Split, load_split, make_split
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def open_data(data: str | Path, *, outputs: str | Path, simulated: int, seed: in
 
     Args:
         data: "simulated", or the path of a Galaxy10 HDF5 file.
-        outputs: folder in which the chapters of a run meet; drawn galaxies are kept near it, in `_build/data`
-            for `_build/results/default`, for the next chapter and the next run.
+        outputs: folder in which the chapters of a run meet; drawn galaxies, and the unpacked copy of a file
+            that is slow to read at random, are kept near it, in `_build/data` for `_build/results/default`,
+            for the next chapter and the next run.
         simulated: galaxies to draw.
         seed: of the drawing.
 
@@ -33,11 +34,11 @@ def open_data(data: str | Path, *, outputs: str | Path, simulated: int, seed: in
         DataError: the file is missing or not as it must be.
         GalaxyError: the disk is full.
     """
-    if str(data) != SIMULATED:
-        return Galaxy10(data)
     outputs = Path(outputs)
-    folder = outputs.parents[1] if outputs.parent.name == "results" else outputs
-    path = folder / "data" / f"simulated-{simulated}-{seed}.h5"
+    folder = (outputs.parents[1] if outputs.parent.name == "results" else outputs) / "data"
+    if str(data) != SIMULATED:
+        return open_quick(data, folder=folder)
+    path = folder / f"simulated-{simulated}-{seed}.h5"
     if not path.exists():
         from galaxylib.simulate import simulate
 
@@ -78,8 +79,8 @@ def open_checkpoint(
     """The network that a chapter examines.
 
     Args:
-        checkpoint: its folder, or "pretrained"; empty for the one that the training chapter left in `outputs`,
-            or, where there is none, a short training now.
+        checkpoint: its folder, or "pretrained"; empty for the one that the training chapter left in
+            `outputs`, or, where there is none, a short training now.
         outputs: folder in which the chapters of a run meet.
         data: the galaxies that a short training works on.
         split: of these galaxies.
@@ -98,8 +99,6 @@ def open_checkpoint(
         from galaxylib.train import train
 
         folder = Path(outputs) / "short_training"
-        print(
-            f"No trained network in {outputs}: a small one is trained for a moment, in {folder}.", flush=True
-        )
+        print(f"{outputs} holds no trained network: a small one is trained.", flush=True)
         train(data, split, recipe or QUICK.but(width=0.125, size=64, epochs=3), out=folder)
     return load(folder)
