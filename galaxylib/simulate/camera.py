@@ -30,7 +30,7 @@ class Camera:
         seeing: FWHM in r, arcsec.
         band_seeing: FWHM in z, r, g over that in r.
         beta: of the Moffat profile.
-        noise: sigma of a pixel in z, r, g, nanomaggies.
+        noise: sigma of a pixel of sky in z, r, g, nanomaggies.
         depth: factor on the noise, image by image.
         tint: scatter of that factor between bands, natural units.
         mixing: k of the kernel [k, 1 - 2k, k] that correlates neighbouring pixels' noise.
@@ -42,10 +42,10 @@ class Camera:
     seeing: LogNormal = LogNormal(1.2, 0.12, 0.85, 1.7)
     band_seeing: tuple[float, float, float] = (0.95, 1.0, 1.08)
     beta: float = 3.5
-    noise: tuple[float, float, float] = (6.6e-3, 3.9e-3, 2.2e-3)
+    noise: tuple[float, float, float] = (6.5e-3, 3.8e-3, 2.15e-3)
     depth: LogNormal = LogNormal(1.0, 0.22)
     tint: float = 0.1
-    mixing: Uniform = Uniform(0.06, 0.17)
+    mixing: Uniform = Uniform(0.10, 0.20)
     shot: float = 2e-4
     seam: float = 0.05
     quality: Uniform = Uniform(68, 88)
@@ -75,7 +75,7 @@ def noise(light: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[
     k = np.float32(camera.mixing(rng))
     for axis in (1, 2):
         noisy = (1 - 2 * k) * noisy + k * (np.roll(noisy, 1, axis) + np.roll(noisy, -1, axis))
-    return noisy, float(sky[1] * ((1 - 2 * k) ** 2 + 2 * k**2))
+    return noisy / ((1 - 2 * k) ** 2 + 2 * k**2), float(sky[1])
 
 
 def stretch(nanomaggies: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ arcsec, angles degrees, bar and bulge lengths in disc scale lengths h, fractions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.simulate.chance import Always, Chance, LogNormal, Normal, Pick, Uniform
+from galaxylib.simulate.chance import Chance, LogNormal, Normal, Pick, Uniform
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Spiral:
         strength: share of the disc's light that the arms hold.
         sharpness: kappa of the arm profile exp(kappa (cos phi - 1)).
         wander: radians by which arms leave the perfect spiral.
+        blur: sigma by which arms are softened, in h.
         flocculence: amplitude of the small random arms.
         bulge: share of the flux.
         bar_share: how many of these galaxies have a bar.
@@ -50,13 +51,14 @@ class Spiral:
     pitch: Chance
     arms: Chance
     strength: Chance = Uniform(0.15, 0.95)
-    sharpness: Chance = Uniform(0.6, 2.6)
-    wander: Chance = Uniform(0.1, 0.8)
+    sharpness: Chance = Uniform(0.6, 2.4)
+    wander: Chance = Uniform(0.2, 1.0)
+    blur: Chance = Uniform(0.04, 0.18)
     flocculence: Chance = Uniform(0.05, 0.45)
     bulge: Chance = Uniform(0.02, 0.35)
     bar_share: float = 0.0
     bar_flux: Chance = Uniform(0.10, 0.38)
-    bar_half_length: Chance = Uniform(0.8, 2.1)
+    bar_half_length: Chance = Uniform(0.6, 1.8)
     ring_share: float = 0.0
     lopsided: Chance = Uniform(0.0, 0.15)
     warp_share: float = 0.1
@@ -70,7 +72,7 @@ class EdgeOn:
     thickness: Chance
     bulge: Chance
     bulge_size: Chance = Uniform(0.18, 0.42)
-    dust_share: float = 0.5
+    dust_share: float = 0.6
     dust: Chance = Uniform(0.2, 1.6)
     asymmetry: Chance = Uniform(0.02, 0.2)
 
@@ -149,8 +151,6 @@ def _colour(mean: float, sigma: float) -> Normal:
     return Normal(mean, sigma, 0.1, 1.35)
 
 
-_TWO = Always(2)
-
 _FAINT_ARMS = Spiral(
     cos_inclination=Uniform(0.75, 1.0),
     pitch=Normal(16, 6, 6, 40),
@@ -160,6 +160,14 @@ _FAINT_ARMS = Spiral(
     flocculence=Uniform(0.0, 0.12),
     bulge=Uniform(0.05, 0.5),
     bar_share=0.1,
+)
+
+# Nearly edge-on, so that arms still show: volunteers call it edge-on.
+_INCLINED = Spiral(
+    cos_inclination=Uniform(0.10, 0.28),
+    pitch=Normal(18, 7, 6, 40),
+    arms=Pick((2, 3, 4), (0.6, 0.2, 0.2)),
+    warp_share=0.3,
 )
 
 _LOOSE = Spiral(
@@ -180,10 +188,10 @@ _LOOSE = Spiral(
 RECIPES: tuple[Recipe, ...] = (
     Recipe(
         name="Disturbed",
-        magnitude=_magnitude(16.8, 0.55),
-        size=3.8,
+        magnitude=_magnitude(16.70, 0.55),
+        size=4.2,
         size_scatter=0.33,
-        colour=_colour(0.58, 0.17),
+        colour=_colour(0.60, 0.18),
         kinds=(
             (
                 0.42,
@@ -206,16 +214,16 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="Merging",
-        magnitude=_magnitude(16.3, 0.75),
-        size=5.2,
+        magnitude=_magnitude(16.20, 0.75),
+        size=5.8,
         size_scatter=0.38,
-        colour=_colour(0.80, 0.16),
+        colour=_colour(0.86, 0.16),
         kinds=((1.0, Merger()),),
         tails=Tails(share=0.5, count=Pick((1, 2, 3), (0.4, 0.4, 0.2)), flux=Uniform(0.02, 0.16)),
     ),
     Recipe(
         name="Round Smooth",
-        magnitude=_magnitude(16.95, 0.6),
+        magnitude=_magnitude(16.85, 0.6),
         size=2.9,
         size_scatter=0.3,
         colour=_colour(0.86, 0.17),
@@ -226,7 +234,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="In-between Round Smooth",
-        magnitude=_magnitude(16.95, 0.5),
+        magnitude=_magnitude(16.85, 0.5),
         size=2.6,
         size_scatter=0.3,
         colour=_colour(0.84, 0.15),
@@ -234,7 +242,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="Cigar Shaped Smooth",
-        magnitude=_magnitude(17.1, 0.5),
+        magnitude=_magnitude(17.00, 0.5),
         size=3.2,
         size_scatter=0.28,
         colour=_colour(0.74, 0.16),
@@ -257,10 +265,10 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="Barred Spiral",
-        magnitude=_magnitude(15.95, 0.7),
-        size=7.4,
+        magnitude=_magnitude(15.85, 0.7),
+        size=7.9,
         size_scatter=0.3,
-        colour=_colour(0.74, 0.11),
+        colour=_colour(0.81, 0.12),
         kinds=(
             (
                 1.0,
@@ -269,7 +277,7 @@ RECIPES: tuple[Recipe, ...] = (
                     pitch=Normal(19, 7, 6, 45),
                     arms=Pick((2, 3, 4), (0.86, 0.07, 0.07)),
                     strength=Uniform(0.1, 0.9),
-                    bulge=Uniform(0.02, 0.25),
+                    bulge=Uniform(0.04, 0.3),
                     bar_share=1.0,
                     ring_share=0.35,
                 ),
@@ -278,10 +286,10 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="Unbarred Tight Spiral",
-        magnitude=_magnitude(16.25, 0.7),
-        size=6.6,
+        magnitude=_magnitude(16.15, 0.7),
+        size=7.1,
         size_scatter=0.3,
-        colour=_colour(0.70, 0.12),
+        colour=_colour(0.77, 0.12),
         kinds=(
             (
                 1.0,
@@ -289,8 +297,8 @@ RECIPES: tuple[Recipe, ...] = (
                     cos_inclination=Uniform(0.42, 1.0),
                     pitch=Normal(12.5, 4, 6, 24),
                     arms=Pick((2, 3, 4, 5), (0.52, 0.2, 0.18, 0.1)),
-                    strength=Uniform(0.12, 0.8),
-                    bulge=Uniform(0.04, 0.6),
+                    strength=Uniform(0.2, 0.9),
+                    bulge=Uniform(0.08, 0.6),
                     bar_share=0.25,
                     bar_flux=Uniform(0.02, 0.1),
                     bar_half_length=Uniform(0.4, 1.0),
@@ -301,29 +309,33 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="Unbarred Loose Spiral",
-        magnitude=_magnitude(16.2, 0.7),
-        size=6.8,
+        magnitude=_magnitude(16.10, 0.7),
+        size=7.3,
         size_scatter=0.32,
-        colour=_colour(0.60, 0.12),
+        colour=_colour(0.65, 0.13),
         kinds=((1.0, _LOOSE),),
     ),
     Recipe(
         name="Edge-on without Bulge",
-        magnitude=_magnitude(15.9, 0.7),
-        size=9.6,
-        size_scatter=0.33,
-        colour=_colour(0.66, 0.13),
-        kinds=((1.0, EdgeOn(thickness=Uniform(0.11, 0.3), bulge=Uniform(0.0, 0.10))),),
+        magnitude=_magnitude(15.80, 0.7),
+        size=8.8,
+        size_scatter=0.4,
+        colour=_colour(0.70, 0.14),
+        kinds=(
+            (0.82, EdgeOn(thickness=Uniform(0.11, 0.3), bulge=Uniform(0.0, 0.10))),
+            (0.18, replace(_INCLINED, bulge=Uniform(0.01, 0.10))),
+        ),
     ),
     Recipe(
         name="Edge-on with Bulge",
-        magnitude=_magnitude(16.6, 0.55),
-        size=6.2,
-        size_scatter=0.32,
-        colour=_colour(0.85, 0.12),
+        magnitude=_magnitude(16.50, 0.55),
+        size=5.6,
+        size_scatter=0.4,
+        colour=_colour(0.88, 0.12),
         kinds=(
+            (0.12, replace(_INCLINED, bulge=Uniform(0.15, 0.5))),
             (
-                1.0,
+                0.88,
                 EdgeOn(
                     thickness=Uniform(0.10, 0.28),
                     bulge=Normal(0.3, 0.1, 0.1, 0.6),

@@ -155,7 +155,15 @@ def bar(u: Map, v: Map, *, half_length: float, axis_ratio: float, boxiness: floa
     s = (
         np.abs(u / np.float32(half_length)) ** c + np.abs(v / np.float32(half_length * axis_ratio)) ** c
     ) ** (1 / c)
-    return np.exp(-s) * soft_cut(s, 1.0, 0.13)
+    return np.exp(-1.3 * s) * soft_cut(s, 0.95, 0.17)
+
+
+def softened(light: Map, sigma: float) -> Map:
+    """The map blurred by a Gaussian of `sigma` arcsec."""
+    frequency = np.fft.fftfreq(GRID, PIXEL_SCALE).astype(np.float32) ** 2
+    square = frequency[:, None] + frequency[None, : GRID // 2 + 1]
+    spectrum = scipy.fft.rfft2(light) * np.exp(np.float32(-2 * (math.pi * sigma) ** 2) * square)
+    return np.maximum(scipy.fft.irfft2(spectrum, s=light.shape), 0)
 
 
 def blobs(x: Map, y: Map, places: np.ndarray) -> Map:

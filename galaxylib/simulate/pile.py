@@ -43,12 +43,16 @@ class Body:
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how large: centre (arcsec from the image's centre), half-light radius (arcsec), g - r."""
+    """Where, how large, what colour: centre (arcsec from the image's), half-light radius (arcsec), colours.
+
+    `colour` is g - r; `redder_z` what r - z exceeds the value that goes with it, in magnitudes.
+    """
 
     x: float
     y: float
     size: float
     colour: float
+    redder_z: float = 0.0
 
 
 @dataclass
@@ -72,7 +76,7 @@ class Pile:
                 total[band] += layer.light * np.float32(flux)
         if self.dust is not None:
             total *= np.exp(-EXTINCTION[:, None, None] * self.dust)
-        wanted = np.array(band_fluxes(1.0, self.place.colour), np.float32)
+        wanted = np.array(band_fluxes(1.0, self.place.colour, self.place.redder_z), np.float32)
         sums = np.maximum(total.sum(axis=(1, 2)), 1e-12)
         return total * (wanted / sums)[:, None, None]
 

@@ -48,12 +48,12 @@ class Field:
     faint_limit: float = 23.6
     faint_depth: float = 1.1  # mean of the exponential by which objects are brighter than the limit
     extended: float = 0.65
-    stars: float = 3.2
+    stars: float = 2.4
     star_limit: float = 22.0
     star_depth: float = 1.5
     star_brightest: float = 14.5
-    neighbour: float = 0.25
-    companion: float = 0.14  # a small galaxy or star close to the galaxy, by chance
+    neighbour: float = 0.22
+    companion: float = 0.12  # a small galaxy or star close to the galaxy, by chance
     glow: float = 0.08
     gradient: float = 0.10
 
@@ -72,7 +72,7 @@ def galaxy(recipe: Recipe, rng: np.random.Generator) -> tuple[np.ndarray, dict[s
     size = float(np.clip(size, 0.9, 16.0))
     shares = np.array([share for share, _ in recipe.kinds])
     kind = recipe.kinds[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
-    place = Place(*rng.normal(0, 0.08, 2), size, colour)
+    place = Place(*rng.normal(0, 0.08, 2), size, colour, rng.normal(0.015, 0.05))
     body = merger(kind, place, rng) if isinstance(kind, Merger) else paint(kind, place, rng)
     painted, tail_share = with_tails(body, recipe.tails, place, rng)
     truth = {
@@ -99,7 +99,7 @@ def merger(kind: Merger, place: Place, rng: np.random.Generator) -> Body:
         size = first * max(0.45, (share / fluxes[0]) ** 0.4) * math.exp(rng.normal(0, 0.15))
         away = 0.0 if number == 0 else separation * first * rng.uniform(0.85, 1.15)
         x, y = place.x + away * math.cos(angle), place.y + away * math.sin(angle)
-        there = Place(x, y, size, place.colour + rng.normal(0, 0.08))
+        there = Place(x, y, size, place.colour + rng.normal(0, 0.08), place.redder_z)
         body = paint(MERGING_BODIES[int(rng.choice(3, p=shares / shares.sum()))][1], there, rng)
         total += body.light * np.float32(share)
         if number > 0 or count == 2:
@@ -199,7 +199,7 @@ def paint_haze(canvas: np.ndarray, field: Field, rng: np.random.Generator) -> No
     if happens(rng, field.glow):
         away, angle = rng.uniform(20, 60), rng.uniform(0, 2 * math.pi)
         r = np.hypot(x - np.float32(away * math.cos(angle)), y - np.float32(away * math.sin(angle)))
-        tint = np.array([1.0, 0.6, 0.35], np.float32) * rng.lognormal(0, 0.5, 3).astype(np.float32)
+        tint = np.array([1.0, 0.45, 0.2], np.float32) * rng.lognormal(0, 0.3, 3).astype(np.float32)
         canvas += (
             np.float32(rng.uniform(0.01, 0.09))
             * np.exp(-r / np.float32(rng.uniform(6, 16)))
@@ -207,7 +207,7 @@ def paint_haze(canvas: np.ndarray, field: Field, rng: np.random.Generator) -> No
         )
     if happens(rng, field.gradient):
         along, _ = light.turned(x, y, rng.uniform(0, 2 * math.pi))
-        tint = rng.normal(0, 1, 3).astype(np.float32) * np.array([6e-3, 3e-3, 2e-3], np.float32)
+        tint = rng.normal(0, 1, 3).astype(np.float32) * np.array([4e-3, 1.5e-3, 0.7e-3], np.float32)
         canvas += tint[BAND_AXIS] * (along / np.float32(HALF_FIELD))
 
 

@@ -66,8 +66,12 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
         bar_angle - math.log(bar_half + 0.05) / math.tan(pitch) if barred else rng.uniform(0, 2 * math.pi)
     )
     phase = light.log_spiral(log_radius, theta - np.float32(origin), pitch=pitch, wander=wander)
-    uneven = 1 + np.float32(rng.uniform(0, 0.5)) * np.cos(phase + np.float32(rng.uniform(0, 2 * math.pi)))
-    profile = np.exp(np.float32(kappa) * (np.cos(arms * phase) - 1)) * uneven
+    # No arm is as bright as the next, nor as bright all along.
+    uneven = np.float32(rng.uniform(0, 0.45)) * np.cos(phase + np.float32(rng.uniform(0, 2 * math.pi)))
+    broken = np.float32(rng.uniform(0, 0.45)) * np.sin(
+        np.float32(rng.uniform(2, 6)) * log_radius + phase + np.float32(rng.uniform(0, 2 * math.pi))
+    )
+    profile = np.exp(np.float32(kappa) * (np.cos(arms * phase) - 1)) * (1 + uneven) * (1 + broken)
     start = 0.9 * bar_half if barred else rng.uniform(0.3, 0.9)
     inside = light.soft_cut(radius, start, 0.15 * start + 0.05)
 
@@ -79,21 +83,29 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
     disc = np.exp(-radius) * edge * patches
     if barred:
         disc *= 1 - np.float32(rng.uniform(0.2, 0.85)) * light.soft_cut(radius, bar_half, 0.15 * bar_half)
-    arm_light = np.exp(-radius / np.float32(rng.uniform(1.0, 1.7))) * edge * patches * profile * (1 - inside)
+    # An arm is seen over a turn or so, however tightly it is wound.
+    middle, spread = math.log(start * rng.uniform(1.2, 2.2)), rng.uniform(0.35, 0.9)
+    fading = -radius / np.float32(rng.uniform(0.9, 1.6)) - 0.5 * ((log_radius - middle) / spread) ** 2
+    arm_light = np.exp(fading.astype(np.float32)) * edge * patches * profile
+    arm_light = light.softened(arm_light * (1 - inside), h * kind.blur(rng))
 
     pile = Pile(place)
     old_share = 1 - bulge - bar_flux
     ring_share = rng.uniform(0.04, 0.2) * old_share if happens(rng, kind.ring_share) else 0.0
     young = kind.young(rng)
     arm_share = strength * 0.75 * (old_share - ring_share)
-    pile.add(disc, old_share - ring_share - arm_share)
+    lens = rng.uniform(0.0, 0.3) * old_share if barred and happens(rng, 0.6) else 0.0
+    pile.add(disc, old_share - ring_share - arm_share - lens)
+    if lens:
+        plateau = light.soft_cut(radius, bar_half * rng.uniform(0.8, 1.1), 0.2) * np.exp(-radius / 2)
+        pile.add(plateau, lens, 0.05)
     pile.add(arm_light, arm_share, -rng.uniform(0.03, 0.2))
     if ring_share:
         at = bar_half * rng.uniform(0.95, 1.3) if barred else rng.uniform(0.8, 2.2)
         width = at * rng.uniform(0.12, 0.25)
         pile.add(np.exp(-0.5 * ((radius - np.float32(at)) / np.float32(width)) ** 2), ring_share, -0.08)
     if barred:
-        q_bar = rng.uniform(0.16, 0.38)
+        q_bar = rng.uniform(0.18, 0.45)
         ub, vb = light.turned(u, v, bar_angle)
         pile.add(
             light.bar(ub, vb, half_length=bar_half * h, axis_ratio=q_bar, boxiness=rng.uniform(2.2, 3.5)),
@@ -110,7 +122,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
             angle=angle,
         ),
         bulge,
-        rng.uniform(0.05, 0.3),
+        rng.uniform(0.08, 0.35),
     )
     pile.add(knots(arm_light, rng, h, radius, count=int(rng.integers(3, 31))), young, -rng.uniform(0.1, 0.6))
     if happens(rng, 0.6):
