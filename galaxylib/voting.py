@@ -254,3 +254,39 @@ def predict_votes(
         parts.append((total / len(views)).cpu())
     network.train(training)
     return torch.cat(parts).numpy() if parts else np.empty((0, len(ANSWERS)), np.float32)
+
+
+def least_rmse_per_question(fractions: np.ndarray) -> float:
+    """The smallest error that outputs can have whose questions each sum to 1, whatever the network.
+
+    The nearest such output to labels that sum to s over k answers adds (1 - s) / k to each: a squared
+    distance of (1 - s)^2 / k. Labels that are cumulative along the tree have s below 1 nearly everywhere.
+
+    Args:
+        fractions: (N, 37) labels.
+    """
+    squared = np.zeros(len(fractions))
+    for question in from_the_root():
+        gap = 1 - np.asarray(fractions, float)[:, places(question)].sum(axis=1)
+        squared += gap**2 / len(question.answers)
+    return float(np.sqrt(squared.mean() / len(ANSWERS)))
+
+
+def top_in_top(predicted: np.ndarray, observed: np.ndarray, *, top: int = 5, within: int = 24) -> np.ndarray:
+    """Of the `top` galaxies that the network gives most of an answer, how many are truly `within` the first.
+
+    Args:
+        predicted: (N, 37).
+        observed: (N, 37).
+        top: predictions taken for each answer.
+        within: how far down the true order they may stand; ties count as the better place.
+
+    Returns:
+        (37,) counts, 0 to `top`.
+    """
+    counts = []
+    for column in range(predicted.shape[1]):
+        chosen = np.argsort(-predicted[:, column], kind="stable")[:top]
+        better = (observed[:, column][None, :] > observed[chosen, column][:, None]).sum(axis=1)
+        counts.append(int((better < within).sum()))
+    return np.array(counts)
