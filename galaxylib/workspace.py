@@ -4,12 +4,14 @@ Within the book each of them was left by an earlier chapter. A chapter that is r
 and says so.
 """
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galaxylib.errors import DataError
-from galaxylib.galaxy10 import Galaxy10, open_quick
+from galaxylib.galaxy10 import Galaxy10
 from galaxylib.splits import Split, load_split, make_split
+from galaxylib.unpacking import open_quick
 
 if TYPE_CHECKING:
     from galaxylib.checkpoint import Loaded
