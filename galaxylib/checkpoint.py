@@ -111,12 +111,12 @@ def load(checkpoint: str | Path) -> Loaded:
             f"{folder / DESCRIPTION} names the classes {', '.join(meta['class_names'])}, its weights were "
             f"trained for {carried.get('class_names', 'others')}: copy both files of the checkpoint again."
         )
-    network = _built(meta, folder)
+    network, preprocess = _built(meta, folder)
     _check_shapes(network, tensors, meta["network"], folder)
     network.load_state_dict(tensors)
     return Loaded(
         network=network.float().eval(),
-        preprocess=Preprocess.from_dict(meta["preprocess"]),
+        preprocess=preprocess,
         class_names=tuple(meta["class_names"]),
         meta=meta,
     )
@@ -180,12 +180,12 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise CheckpointError(f"{path} is not a whole safetensors file ({fault}): copy it again.") from fault
 
 
-def _built(meta: dict[str, Any], folder: Path) -> nn.Module:
+def _built(meta: dict[str, Any], folder: Path) -> tuple[nn.Module, Preprocess]:
     from galaxylib.baselines import build
 
     try:
-        return build(meta["network"], **meta["options"])
-    except (GalaxyError, TypeError) as fault:
+        return build(meta["network"], **meta["options"]), Preprocess.from_dict(meta["preprocess"])
+    except (GalaxyError, TypeError, ValueError) as fault:
         raise CheckpointError(
             f"{folder} describes a network {meta['network']!r} with {meta['options']}, "
             f"which cannot be built: {fault}"

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "galaxylib: stopped; `galaxylib train --resume` and `simulate` go on where they were.",
+            "galaxylib: stopped; `train --resume` and `simulate` go on from here.",
             file=sys.stderr,
         )
         return 130
@@ -57,7 +57,7 @@ def parser(chosen: str = "") -> Parser:
         (
             "dream",
             _add_dream if chosen == "dream" else None,
-            "let a network change an image until it sees more in it",
+            "let a network change an image until it sees more",
         ),
     ):
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
@@ -180,7 +180,7 @@ def _add_evaluate(command: Parser) -> None:
         "--part",
         choices=PARTS,
         default="all",
-        help="which galaxies: all of the file, or a part of the split kept with the checkpoint (default: all)",
+        help="which galaxies: all, or a part of the split kept with the checkpoint (default: all)",
     )
     command.add_argument(
         "--batch-size", type=int, default=64, metavar="N", help="images at once (default: 64)"

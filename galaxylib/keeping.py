@@ -100,7 +100,7 @@ class Keeper(L.Callback):
         }
         self.round, self.has_aside = 1, False
         self.history: list[dict[str, Any]] = []
-        self.clock = 0.0
+        self.clock = self.rate = 0.0
         self.trained = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -145,6 +145,12 @@ class Keeper(L.Callback):
         """Start the clock."""
         self.clock = time.perf_counter()
 
+    def on_train_batch_start(
+        self, trainer: L.Trainer, run: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the learning rate of this step; after the last one the schedule has run past its end."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_validation_start(self, trainer: L.Trainer, run: L.LightningModule) -> None:
         """The epoch's training images are done."""
         self.trained = time.perf_counter() - self.clock
@@ -155,17 +161,18 @@ class Keeper(L.Callback):
         Raises:
             GalaxyError: the validation loss is not a number, or the disk is full.
         """
+        number = run.epoch + 1
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if values["validation_loss"] != values["validation_loss"]:
             raise GalaxyError(
-                f"The validation loss stopped being a number in epoch {run.epoch + 1}: lower the learning "
+                f"The validation loss stopped being a number in epoch {number}: lower the learning "
                 "rate (or train in float32); the last good checkpoint is kept."
             )
         self.history.append(
             {
                 "round": self.round,
-                "epoch": run.epoch + 1,
-                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "epoch": number,
+                "learning_rate": self.rate,
                 **values,
                 "images_per_second": self.images / self.trained,
                 "seconds": time.perf_counter() - self.clock,

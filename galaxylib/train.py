@@ -46,8 +46,8 @@ def train(
     """Train a network and leave a checkpoint folder.
 
     `out` then holds the best weights so far by validation loss (`weights.safetensors`, `checkpoint.json`),
-    the figures of every epoch (`history.csv`) and the state to go on from (`last.ckpt`). Under `torchrun` each
-    process calls this function and works on its share of every batch; the first one writes.
+    the figures of every epoch (`history.csv`) and the state to go on from (`last.ckpt`). Under `torchrun`
+    each process calls this function and works on its share of every batch; the first one writes.
 
     Args:
         data: the galaxies.
@@ -87,9 +87,7 @@ def train(
             going_on = former is not None and number == keeper.round
             if number == 2 and not going_on:
                 keeper.begin_second_round(network, rank=devices.rank)
-            run = Run(
-                network, plan, recipe, mode, first_epoch=0 if number == 1 else recipe.epochs, epochs=epochs
-            )
+            run = Run(network, plan, recipe, mode, keeper, epochs=epochs)
             bar = [Progress(keeper, total=recipe.epochs + recipe.more_epochs)] if progress else []
             trainer = _trainer(recipe, mode, devices, epochs, [keeper, *bar])
             trainer.fit(run, ckpt_path=str(out / LAST) if going_on else None)
@@ -171,14 +169,14 @@ class Run(L.LightningModule):
         plan: Plan,
         recipe: Recipe,
         mode: Arithmetic,
+        keeper: Keeper,
         *,
-        first_epoch: int,
         epochs: int,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=mode.memory_format)
         self.plan, self.recipe, self.mode = plan, recipe, mode
-        self.first_epoch, self.epochs = first_epoch, epochs
+        self.keeper, self.epochs = keeper, epochs
         self.preprocess = Preprocess(size=recipe.size, crop=recipe.crop)
         self.augment = Augment(
             rotate=recipe.rotate, flip=recipe.flip, brightness=recipe.brightness, contrast=recipe.contrast
@@ -187,8 +185,8 @@ class Run(L.LightningModule):
 
     @property
     def epoch(self) -> int:
-        """Counted from 0 over both rounds."""
-        return self.first_epoch + self.current_epoch
+        """Counted from 0 over both rounds; Lightning's own lags when a resumed run asks for its batches."""
+        return len(self.keeper.history)
 
     def train_dataloader(self) -> Feed:
         """Lightning asks for this."""
