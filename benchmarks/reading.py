@@ -37,12 +37,13 @@ from tqdm import tqdm
 
 from galaxylib.dmagnet import DMAGNet
 from galaxylib.files import write_json
-from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10, unpack
+from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.loader import batches
 from galaxylib.pixels import Augment, Preprocess
 from galaxylib.provenance import provenance
 from galaxylib.recipes import QUICK
 from galaxylib.simulate import draw
+from galaxylib.unpacking import unpack
 
 RESULTS = Path(__file__).parent / "results" / "reading.json"
 FULL, DISTINCT, BATCH = 17_736, 256, 64

@@ -70,7 +70,7 @@ class Galaxy10:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             _check_images(file, self.path)
             self.labels = _read_labels(file, self.path)
             notes = []
@@ -112,7 +112,7 @@ class Galaxy10:
 
     @property
     def rows_per_chunk(self) -> int:
-        """Images unpacked together to read one; above 1, reading at random is slow: see `unpack`."""
+        """Images unpacked together to read one; above 1, random reading is slow (see `unpacking`)."""
         return self._store.rows_per_chunk
 
     @cached_property
@@ -135,7 +135,7 @@ class Galaxy10:
         """True parameters of simulated galaxies, one line a row of the file; None for a real file."""
         import pandas as pd
 
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             if not isinstance(file.get("truth"), h5py.Group):
                 return None
             columns = {
@@ -161,7 +161,7 @@ class Galaxy10:
 
     @cached_property
     def _store(self) -> PixelStore:
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             return pixel_store(self.path, file["images"])
 
 
@@ -207,7 +207,12 @@ class Catalogue:
         return cls(labels, ra, dec, hashlib.sha256(content).hexdigest()[:16])
 
 
-def _opened(path: Path) -> h5py.File:
+def opened(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        DataError: it is missing, is not HDF5, or is cut short.
+    """
     if not path.exists():
         raise DataError(
             f"There is no file {path}: give the path of a Galaxy10 HDF5 file, or make one with "
@@ -316,78 +321,3 @@ def _check_positions(ra: np.ndarray, dec: np.ndarray, path: Path) -> None:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def unpack(data: Galaxy10, destination: str | Path, *, progress: bool = True) -> Galaxy10:
-    """Copy a file so that each image lies by itself, uncompressed, and can be read at random quickly.
-
-    The published file is compressed in blocks of several hundred images: reading one image unpacks the whole
-    block. The copy takes 3.5 GB for the published set, is made in one pass with one block in memory, and is
-    reused when it is already there.
-
-    Args:
-        data: the file to copy.
-        destination: the copy's path.
-        progress: show a progress bar.
-
-    Returns:
-        The copy, opened; its labels, positions and fingerprint are those of `data`.
-
-    Raises:
-        DataError: the source's pixels cannot be read.
-        GalaxyError: the disk is full.
-    """
-    from tqdm import tqdm
-
-    from galaxylib.files import atomic
-
-    destination = Path(destination)
-    if destination.exists() and destination.stat().st_mtime >= data.path.stat().st_mtime:
-        copy = Galaxy10(destination)
-        if copy.fingerprint == data.fingerprint:
-            return copy
-    with atomic(destination) as partial, h5py.File(partial, "w") as target, _opened(data.path) as source:
-        for name in source:
-            if name != "images":
-                source.copy(name, target)
-        target.attrs.update(source.attrs)
-        images = target.create_dataset("images", source["images"].shape, np.uint8)
-        step = min(max(data.rows_per_chunk, 64), 1024)
-        with tqdm(total=len(data), desc="unpacking", unit="image", disable=not progress) as bar:
-            for start in range(0, len(data), step):
-                block = _block(source["images"], start, step, data.path)
-                images[start : start + step] = block
-                bar.update(len(block))
-    return Galaxy10(destination)
-
-
-def open_quick(path: str | Path, *, folder: str | Path) -> Galaxy10:
-    """Open a file for reading at random; one that is packed in blocks of images is unpacked once, and said.
-
-    Args:
-        path: the file.
-        folder: where an unpacked copy goes.
-
-    Raises:
-        DataError: the file is missing or not as it must be.
-        GalaxyError: the disk is full.
-    """
-    data = Galaxy10(path)
-    if data.rows_per_chunk <= 8:
-        return data
-    copy = Path(folder) / f"{data.path.stem}-{data.fingerprint}.h5"
-    if not copy.exists():
-        print(
-            f"{path} is packed in blocks of {data.rows_per_chunk} images: it is unpacked once, into {copy}.",
-            flush=True,
-        )
-    return unpack(data, copy)
-
-
-def _block(images: h5py.Dataset, start: int, step: int, path: Path) -> np.ndarray:
-    try:
-        return images[start : start + step]
-    except OSError as fault:
-        raise DataError(
-            f"The images {start} to {start + step - 1} of {path} are damaged: fetch or copy the file again."
-        ) from fault

@@ -40,13 +40,22 @@ def open_data(data: str | Path, *, outputs: str | Path, simulated: int, seed: in
     folder = (outputs.parents[1] if outputs.parent.name == "results" else outputs) / "data"
     if str(data) != SIMULATED:
         return open_quick(data, folder=folder)
-    path = folder / f"simulated-{simulated}-{seed}.h5"
+    kind = f"simulated-{simulated}-{seed}"
+    path = folder / f"{kind}-{_simulator()}.h5"
     if not path.exists():
         from galaxylib.simulate import simulate
 
+        for outdated in folder.glob(f"{kind}-*.h5"):
+            outdated.unlink()
         print(f"Drawing {simulated:,} galaxies into {path}.", flush=True)
         simulate(path, n=simulated, seed=seed)
     return Galaxy10(path)
+
+
+def _simulator() -> str:
+    """A name for the simulator as its source stands, so that galaxies of an older one are not taken for its."""
+    sources = sorted(Path(__file__).with_name("simulate").glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
 
 def open_split(data: Galaxy10, *, outputs: str | Path, method: str = "sky", seed: int = 0) -> Split:

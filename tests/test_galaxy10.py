@@ -12,7 +12,7 @@ import torch
 from conftest import write_galaxy10
 
 from galaxylib.errors import DataError
-from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10, open_quick, unpack
+from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10
 from galaxylib.pixelstore import ByteStore, HDF5Store
 
 LAYOUTS = {
@@ -64,30 +64,6 @@ def test_fingerprint_tells_contents_apart_and_not_layouts(tmp_path, laid_out):
     with h5py.File(plain, "r+") as file:
         file["ans"][7] = 0
     assert Galaxy10(path).fingerprint != Galaxy10(plain).fingerprint
-
-
-def test_unpack_keeps_the_content_and_reads_at_random(tmp_path, laid_out):
-    _, path = laid_out
-    data = Galaxy10(path)
-    copy = unpack(data, tmp_path / "copy.h5", progress=False)
-    assert copy.rows_per_chunk == 1
-    assert copy.fingerprint == data.fingerprint
-    np.testing.assert_array_equal(copy.read(range(20)), data.read(range(20)))
-    made = copy.path.stat().st_mtime_ns
-    assert unpack(data, tmp_path / "copy.h5", progress=False).path.stat().st_mtime_ns == made
-
-
-def test_open_quick_unpacks_once_what_is_packed_in_blocks(tmp_path, capsys):
-    packed = write_galaxy10(
-        tmp_path / "packed.h5", labels=np.arange(20) % 10, chunks=(10, 32, 32, 1), compression="gzip"
-    )
-    first = open_quick(packed, folder=tmp_path / "data")
-    assert "blocks of 10 images" in capsys.readouterr().out
-    assert first.path.parent == tmp_path / "data"
-    assert first.fingerprint == Galaxy10(packed).fingerprint
-    assert open_quick(packed, folder=tmp_path / "data").path == first.path
-    assert capsys.readouterr().out == ""
-    assert open_quick(first.path, folder=tmp_path / "data").path == first.path
 
 
 def test_truth_and_simulated(blob_file, tmp_path):
