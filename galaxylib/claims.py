@@ -22,11 +22,12 @@ KINDS = {
     "arithmetic": "follows from the document's own numbers",
     "fact": "about the sky, the catalogue or published code",
     "quoted": "taken by the authors from the work of others",
+    "open": "could be tested, but no chapter of this book does",
     "stated": "about the authors' own machine, data or choice, of which nothing remains to compare with",
 }
 """The kinds of claim and what each means."""
 
-UNTESTED = ("quoted", "stated")
+UNTESTED = ("quoted", "stated", "open")
 """The kinds that have no source."""
 
 COMPARISONS = ("equal", "above", "below", "at_least", "at_most", "one_of")

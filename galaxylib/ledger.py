@@ -52,6 +52,7 @@ class Verdict(StrEnum):
     DEPARTED = "departed from"
     NEEDS_FILE = "needs the real file"
     NOT_RUN = "not run"
+    OPEN = "open"
     RECORDED = "recorded, not tested"
 
 
@@ -67,6 +68,7 @@ MEANINGS = {
     Verdict.DEPARTED: "a choice of the authors that the code here makes otherwise",
     Verdict.NEEDS_FILE: "a result on the real images: give the real file or catalogue and run again",
     Verdict.NOT_RUN: "its chapter did not run, or left the experiment out in this profile",
+    Verdict.OPEN: "could be tested, but no chapter of this book does so yet",
     Verdict.RECORDED: "others' work, or the authors' own machine and data: nothing here to test it by",
 }
 """One sentence for each verdict."""
@@ -162,7 +164,7 @@ def judge(results: Results) -> list[Finding]:
 
 def _find(claim: Claim, results: Results) -> Finding:
     if claim.kind in UNTESTED:
-        return Finding(claim, Verdict.RECORDED, None, "")
+        return Finding(claim, Verdict.OPEN if claim.kind == "open" else Verdict.RECORDED, None, "")
     terms = claim.source.split(" - ")
     values = []
     for term in terms:

@@ -23,9 +23,13 @@ MARKS = {
     Verdict.DEPARTED: "↷",
     Verdict.NEEDS_FILE: "…",
     Verdict.NOT_RUN: "○",
+    Verdict.OPEN: "?",
     Verdict.RECORDED: "·",
 }
 """A sign for each verdict, so that none is told by colour alone."""
+
+RELATIONS = {"above": "&gt; ", "below": "&lt; ", "at_least": "≥ ", "at_most": "≤ ", "one_of": "one of: "}
+"""How a claim that is not an equality begins."""
 
 STYLE = """<style>
 table.ledger { font-size: 0.8rem; line-height: 1.3; table-layout: auto; width: 100%; }
@@ -92,7 +96,8 @@ def _rows(findings: Iterable[Finding], chapters: Path) -> str:
         "<tr>"
         f'<th scope="row" id="claim-{html.escape(finding.claim.id)}">{html.escape(finding.claim.where)}</th>'
         f"<td>{html.escape(finding.claim.says)}</td>"
-        f"<td>{_quantity(finding.claim.value, finding.claim.unit)}</td>"
+        f"<td>{RELATIONS.get(finding.claim.compare, '')}"
+        f"{_quantity(finding.claim.value, finding.claim.unit)}</td>"
         f"<td>{_quantity(finding.computed, finding.claim.unit)}</td>"
         f"<td>{MARKS[finding.verdict]} {html.escape(finding.verdict)}{_remark(finding.remark)}</td>"
         f"<td>{_how(finding.claim.source, chapters)}</td>"

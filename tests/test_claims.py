@@ -302,7 +302,7 @@ def test_every_check_is_used(printed):
         ({"kind": "guess"}, "unknown kind 'guess'"),
         ({"compare": "near"}, "compares by 'near'"),
         ({"source": ""}, "needs one"),
-        ({"kind": "quoted"}, "quoted or stated has none"),
+        ({"kind": "quoted"}, "quoted or stated or open has none"),
         ({"colour": "red"}, "has no use for 'colour'"),
         ({"id": "x"}, "must begin with the number of its document"),
     ],
