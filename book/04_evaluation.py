@@ -1,0 +1,342 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Evaluation
+#
+# How often the trained network is right, which galaxies it confuses, whether its confidence can be trusted,
+# and what makes a galaxy hard. The galaxies are simulated unless a file is given; every number comes from one
+# table of predictions.
+
+# %% tags=["parameters"]
+data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
+split: str = (
+    "sky"  # how to divide the galaxies where the data chapter has not: "sky", "paper", "published_code"
+)
+real_sample: str = ""  # path of a Galaxy10 file with real images to judge as well; "" for none
+checkpoint: str = ""  # a checkpoint folder or "pretrained"; "" for the network of the training chapter
+profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+seed: int = 0  # of the simulated galaxies and of the bootstrap
+outputs: str = "_build/results/default"  # folder for results
+simulated: int = 5000  # galaxies to draw when data is "simulated"
+symmetries: bool = False  # average each prediction over the eight turns and reflections of the image
+batch_size: int = 64  # images judged at once
+resamples: int = 2000  # draws of the bootstrap
+mistakes: int = 12  # confident mistakes shown
+
+# %% tags=["hide-input"]
+import matplotlib.patheffects as effects
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from galaxylib.breakdown import accuracy_against, confident_mistakes, signal_to_noise, worst_confusions
+from galaxylib.evaluate import class_columns, confusion, predict, scores, write_evaluation
+from galaxylib.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
+from galaxylib.galaxy10 import Galaxy10
+from galaxylib.report import Report
+from galaxylib.statistics import apply_temperature, calibration, fit_temperature
+from galaxylib.workspace import open_checkpoint, open_data, open_split
+
+style()
+report = Report(outputs, "04_evaluation")
+galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
+division = open_split(galaxies, outputs=outputs, method=split, seed=seed)
+trained = open_checkpoint(checkpoint, outputs=outputs, data=galaxies, split=division)
+kind = "simulated" if galaxies.simulated else "real"
+report.number("kind", kind)
+report.number("network", trained.meta["network"])
+report.number("parameters", trained.meta["parameters"])
+report.number("size", trained.preprocess.size)
+
+# %% tags=["hide-output"]
+views = {"batch_size": batch_size, "symmetries": symmetries}
+test = predict(trained, galaxies, division.test, **views)
+validation = predict(trained, galaxies, division.validation, **views)
+found = write_evaluation(test, f"{outputs}/evaluation", resamples=resamples, seed=seed)
+report.data("scores", found)
+for name in ("n", "accuracy", "macro_f1", "weighted_f1", "top2"):
+    report.number(name, found[name])
+for name in ("accuracy", "macro_f1", "weighted_f1", "top2"):
+    report.number(f"{name}_low", found[f"{name}_interval"][0])
+    report.number(f"{name}_high", found[f"{name}_interval"][1])
+report.number(
+    "views", "the mean over the eight views of each image" if symmetries else "one look at each image"
+)
+
+# %% [markdown]
+# ## How often it is right
+#
+# The network ({glue:text}`network`, {glue:text}`parameters:,` parameters, images of {glue:text}`size:d`
+# pixels) meets {glue:text}`n:,` {glue:text}`kind` galaxies that it has never seen; each judgement is
+# {glue:text}`views`. It names {glue:text}`accuracy:.1%` of them correctly, and for {glue:text}`top2:.1%` the
+# right name is among its first two.
+#
+# | score | value | 95 % interval |
+# |---|---|---|
+# | accuracy | {glue:text}`accuracy:.3f` | {glue:text}`accuracy_low:.3f` to {glue:text}`accuracy_high:.3f` |
+# | macro F1 | {glue:text}`macro_f1:.3f` | {glue:text}`macro_f1_low:.3f` to {glue:text}`macro_f1_high:.3f` |
+# | weighted F1 | {glue:text}`weighted_f1:.3f` | {glue:text}`weighted_f1_low:.3f` to {glue:text}`weighted_f1_high:.3f` |
+# | right name among the first two | {glue:text}`top2:.3f` | {glue:text}`top2_low:.3f` to {glue:text}`top2_high:.3f` |
+#
+# *F1* is the harmonic mean of precision (how many of those called X are X) and recall (how many X are called
+# X). The macro mean counts every class alike, the weighted mean every galaxy alike. The intervals say how far
+# another test set of this size could have moved the score: Wilson's interval for shares, the bootstrap for F1.
+# They do not cover what another training run would change.
+
+# %% tags=["remove-output", "hide-input"]
+classes = pd.DataFrame(found["per_class"]).set_index("name")
+shown = pd.DataFrame({"support": classes["support"]})
+for score in ("precision", "recall", "f1"):
+    shown[score] = [
+        f"{value:.2f} ({low:.2f} to {high:.2f})"
+        for value, (low, high) in zip(classes[score], classes[f"{score}_interval"], strict=True)
+    ]
+report.table("per_class", shown.rename_axis("class"))
+
+# %% [markdown]
+# ```{glue:figure} per_class
+# :name: tab-04-classes
+#
+# Scores of each class on {glue:text}`n:,` {glue:text}`kind` galaxies, with 95 % intervals. Support is the number
+# of test galaxies of the class.
+# ```
+
+# %% tags=["remove-output", "hide-input"]
+fig, axis = plt.subplots(figsize=(7.2, 4.0))
+order = classes.sort_values("f1").index
+for place, name in enumerate(order):
+    low, high = classes.loc[name, "f1_interval"]
+    value = classes.loc[name, "f1"]
+    axis.plot([low, high], [place, place], color=CLASS_COLOURS[name], linewidth=3, solid_capstyle="butt")
+    axis.plot(value, place, "o", color=CLASS_COLOURS[name], markeredgecolor="black")
+axis.set_yticks(range(len(order)), order)
+axis.set_xlim(0, 1)
+axis.set_xlabel("F1 score, with 95 % interval")
+report.figure("f1", fig)
+report.number("best_class", order[-1])
+report.number("worst_class", order[0])
+report.number("best_f1", float(classes["f1"].max()))
+report.number("worst_f1", float(classes["f1"].min()))
+
+# %% [markdown]
+# ```{glue:figure} f1
+# :alt: Ten classes one below the other, sorted by F1 score, each with a dot at its score and a bar for its interval. Rare classes have wide bars.
+# :name: fig-04-f1
+#
+# F1 of each class. It is highest for {glue:text}`best_class` ({glue:text}`best_f1:.2f`) and lowest for
+# {glue:text}`worst_class` ({glue:text}`worst_f1:.2f`) on these {glue:text}`kind` galaxies.
+# ```
+#
+# ## What it confuses
+
+# %% tags=["remove-output", "hide-input"]
+counts = confusion(test)
+share = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+fig, axis = plt.subplots(figsize=(7.6, 6.6))
+picture = axis.imshow(share, vmin=0, vmax=100, cmap="cividis")
+for true in range(len(counts)):
+    for guess in range(len(counts)):
+        if counts.iloc[true, guess]:
+            text = f"{counts.iloc[true, guess]}\n{share.iloc[true, guess]:.0f} %"
+            label = axis.text(guess, true, text, ha="center", va="center", fontsize=6.5, color="white")
+            label.set_path_effects([effects.withStroke(linewidth=1.5, foreground="0.2")])
+axis.set_xticks(range(len(counts)), counts.columns, rotation=40, ha="right", fontsize=8)
+axis.set_yticks(range(len(counts)), counts.index, fontsize=8)
+axis.set_xlabel("predicted class")
+axis.set_ylabel("true class")
+fig.colorbar(picture, label="share of the true class (%)", shrink=0.7)
+report.figure("confusion_matrix", fig)
+worst = worst_confusions(counts, count=3)
+report.data("worst_confusions", worst.to_dict(orient="records"))
+report.number(
+    "confusions",
+    "; ".join(
+        f"{row.true} taken for {row.predicted} ({row.n} galaxies, {row.share:.0%})"
+        for row in worst.itertuples()
+    )
+    or "none",
+)
+
+# %% [markdown]
+# ```{glue:figure} confusion_matrix
+# :alt: A square of ten rows, the true classes, and ten columns, the predicted ones. Each cell holds a count and its share of the row in per cent, brighter for larger shares. The bright cells lie on the diagonal, where both agree.
+# :name: fig-04-confusion
+#
+# Confusion matrix on {glue:text}`kind` galaxies: counts, and shares of each row in per cent.
+# ```
+#
+# The largest shares beside the diagonal: {glue:text}`confusions`.
+#
+# The names in these tables cannot slip. They are stored with the weights, stand above the probabilities in the
+# table of predictions, and every score is computed by name; [the ledger](08_ledger.ipynb) tells what happened to
+# the names in the paper's own tables.
+#
+# ## The most confident mistakes
+
+# %% tags=["remove-output", "hide-input"]
+wrong = confident_mistakes(test, count=mistakes)
+report.number("n_wrong", round(found["n"] * (1 - found["accuracy"])))
+report.number("n_shown", len(wrong))
+if len(wrong):
+    titles = [f"{row.true}\ntaken for {row.predicted}, {row.probability:.0%}" for row in wrong.itertuples()]
+    fig = image_grid(galaxies.read(wrong["row"].to_numpy()), titles=titles, columns=4)
+else:
+    fig, axis = plt.subplots(figsize=(4, 1))
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "no mistake", ha="center")
+report.figure("confident_mistakes", fig)
+
+# %% [markdown]
+# ```{glue:figure} confident_mistakes
+# :alt: Small pictures of galaxies that the network named wrongly with high confidence, each with its true class, the class it was taken for and the probability.
+# :name: fig-04-mistakes
+#
+# Of {glue:text}`n_wrong:,` mistakes on {glue:text}`kind` galaxies, the {glue:text}`n_shown:d` that the network was
+# surest of.
+# ```
+#
+# ## Can its confidence be trusted?
+#
+# A network that says "80 %" should be right eight times in ten. {numref}`fig-04-reliability` sorts the galaxies
+# by the probability of the predicted class and compares it with how often the prediction is right. The *expected
+# calibration error* is the mean distance between the two. Dividing all logits by one number, the *temperature*,
+# changes no prediction; the value that fits the validation galaxies best is then tried on the test galaxies.
+
+# %% tags=["remove-output", "hide-input"]
+names = class_columns(test)
+columns = {name: number for number, name in enumerate(names)}
+temperature = fit_temperature(validation[names].to_numpy(), validation["true"].map(columns).to_numpy())
+right = (test[names].idxmax(axis=1) == test["true"]).to_numpy()
+raw = test[names].to_numpy()
+cooled = apply_temperature(raw, temperature)
+reliability = {
+    "as trained": calibration(raw.max(1), right, seed=seed),
+    "with temperature": calibration(cooled.max(1), right, seed=seed),
+}
+fig, axis = plt.subplots(figsize=(5.2, 4.6))
+axis.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfect")
+for (label, curve), colour, mark in zip(reliability.items(), (CONTRAST, ACCENT), "os", strict=True):
+    table = pd.DataFrame(curve.bins)
+    low, high = zip(*table["interval"], strict=True)
+    bars = [np.maximum(table["accuracy"] - low, 0), np.maximum(high - table["accuracy"], 0)]
+    axis.errorbar(
+        table["confidence"], table["accuracy"], bars, color=colour, marker=mark, capsize=2, label=label
+    )
+axis.set_xlabel("probability of the predicted class")
+axis.set_ylabel("share of predictions that are right")
+axis.legend()
+report.figure("reliability", fig)
+report.number("temperature", temperature)
+report.number("ece", reliability["as trained"].ece)
+report.number("ece_low", reliability["as trained"].interval[0])
+report.number("ece_high", reliability["as trained"].interval[1])
+report.number("ece_cooled", reliability["with temperature"].ece)
+report.number("side", "too sure of itself" if temperature > 1 else "too modest")
+
+# %% [markdown]
+# ```{glue:figure} reliability
+# :alt: Share of right predictions against the predicted probability, with error bars, for the network as trained and after scaling by the temperature; a dotted diagonal marks perfect calibration.
+# :name: fig-04-reliability
+#
+# Reliability on {glue:text}`kind` galaxies in bins of probability, with 95 % intervals.
+# ```
+#
+# The calibration error is {glue:text}`ece:.3f` ({glue:text}`ece_low:.3f` to {glue:text}`ece_high:.3f`). The fitted
+# temperature is {glue:text}`temperature:.2f`: the network is {glue:text}`side`, as label smoothing tends to make it
+# modest and long training sure. With that temperature the error becomes {glue:text}`ece_cooled:.3f`.
+#
+# ## What makes a galaxy hard
+#
+# Simulated galaxies come with the truth about themselves, so accuracy can be laid against how clearly a galaxy
+# stands out of the noise, how large it is on the sky, and how far its disc is tilted. For a real file, where none
+# of this is known, the panels are empty.
+
+# %% tags=["remove-output", "hide-input"]
+truth = galaxies.truth
+blank = pd.Series(np.full(len(galaxies), np.nan))
+quantities = {
+    "signal_to_noise": (
+        "signal-to-noise within the half-light radius",
+        blank if truth is None else signal_to_noise(truth),
+    ),
+    "half_light_radius": (
+        "half-light radius (arcsec)",
+        blank if truth is None else truth["half_light_radius"],
+    ),
+    "inclination": ("inclination of the disc (degrees)", blank if truth is None else truth["inclination"]),
+}
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), sharey=True)
+for axis, (name, (label, values)) in zip(axes, quantities.items(), strict=True):
+    bins = accuracy_against(test, values.to_numpy()[test["row"]])
+    report.data(f"against_{name}", bins.to_dict(orient="records"))
+    axis.set_xlabel(label, fontsize=9)
+    if bins.empty:
+        axis.text(0.5, 0.5, "not known", ha="center", transform=axis.transAxes)
+        continue
+    bars = [bins["accuracy"] - bins["accuracy_low"], bins["accuracy_high"] - bins["accuracy"]]
+    axis.errorbar(
+        bins["middle"], 100 * bins["accuracy"], 100 * np.array(bars), marker="o", color=ACCENT, capsize=2
+    )
+    axis.axhline(100 * found["accuracy"], color="0.6", linestyle=":")
+axes[0].set_ylabel("accuracy (%)")
+axes[0].set_xscale("log" if truth is not None else "linear")
+report.figure("hardness", fig)
+
+# %% [markdown]
+# ```{glue:figure} hardness
+# :alt: Three panels with accuracy in per cent in five bins of equally many galaxies, against signal-to-noise, half-light radius in arcsec and inclination in degrees, with error bars and a dotted line at the accuracy of all.
+# :name: fig-04-hardness
+#
+# Accuracy on {glue:text}`kind` galaxies against their true parameters, in bins of equally many galaxies, with 95 %
+# intervals; the dotted line is the accuracy of all. Classes differ in size and tilt, so a trend may be one of
+# classes: edge-on discs, the rightmost in tilt, are classes of their own.
+# ```
+#
+# ## On real galaxies
+
+# %% tags=["remove-output", "hide-input"]
+if real_sample:
+    sample = Galaxy10(real_sample)
+    on_real = scores(
+        predict(trained, sample, np.arange(len(sample)), **views), resamples=resamples, seed=seed
+    )
+    report.data("real_scores", on_real)
+    low, high = on_real["accuracy_interval"]
+    report.number(
+        "real",
+        f"The same network judges the {on_real['n']} real galaxies of `{sample.path.name}`. It names "
+        f"{on_real['accuracy']:.1%} of them correctly, with a 95 % interval from {low:.1%} to {high:.1%}; macro F1 is "
+        f"{on_real['macro_f1']:.2f} ({on_real['macro_f1_interval'][0]:.2f} to {on_real['macro_f1_interval'][1]:.2f}), "
+        f"and the right name is among the first two for {on_real['top2']:.1%}. So few galaxies, about "
+        f"{on_real['n'] // 10} of each class, tell good from bad, not good from better.",
+    )
+else:
+    report.data("real_scores", None)
+    report.number(
+        "real",
+        "No file of real galaxies was given to this run. With `real_sample` set to the path of one, this section "
+        "judges them with the same network.",
+    )
+
+# %% [markdown]
+# {glue:text}`real`
+#
+# The paper's own test set has 3,194 real galaxies, of which DMAGNet names 86.5 % correctly {cite}`chessa_dmagnet`.
+# That figure is for a network trained on real images; nothing on this page but the paragraph above concerns real
+# galaxies, unless `data` is a real file.
+
+# %%
+report.save()
