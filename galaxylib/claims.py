@@ -52,6 +52,8 @@ class Claim:
         compare: how the computed value must stand to the printed one, one of `COMPARISONS`; for "one_of" the
             printed value is a list of words, joined by commas.
         tolerance: largest difference that still counts as equal, in the claim's unit.
+        noise: "accuracy" where the computed value is a difference of shares of the test galaxies, which chance
+            alone can move: a difference within its 95 % bound is too close to call.
         note: what the computed value is; braces quote other entries of the same source.
         table: the printed table of which this is a cell; empty for a claim in a sentence.
     """
@@ -66,6 +68,7 @@ class Claim:
     source: str = ""
     compare: str = "equal"
     tolerance: float = 0.0
+    noise: str = ""
     note: str = ""
     table: str = ""
 
@@ -77,6 +80,10 @@ class Claim:
         if self.compare not in COMPARISONS:
             raise GalaxyError(
                 f"The claim {self.id} compares by {self.compare!r}: choose {_any_of(COMPARISONS)}."
+            )
+        if self.noise not in ("", "accuracy"):
+            raise GalaxyError(
+                f"The claim {self.id} has the noise {self.noise!r}: write accuracy, or nothing."
             )
         if (self.kind in UNTESTED) is bool(self.source):
             raise GalaxyError(

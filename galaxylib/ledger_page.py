@@ -20,6 +20,7 @@ MARKS = {
     Verdict.OUTSIDE: "✗",
     Verdict.DIFFERS: "≠",
     Verdict.DIFFERS_SIMULATED: "≠",
+    Verdict.CLOSE: "~",
     Verdict.DEPARTED: "↷",
     Verdict.NEEDS_FILE: "…",
     Verdict.NOT_RUN: "○",

@@ -22,7 +22,7 @@ from galaxylib.claims import load_claims
 from galaxylib.dmagnet import DMAGNet
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue
-from galaxylib.ledger import CHAPTERS, GALAXIES, VOTED_ON, Results, Verdict, as_table, judge
+from galaxylib.ledger import CHAPTERS, GALAXIES, VOTED_ON, Results, Verdict, as_table, chance, judge
 
 FILE = Path(__file__).parents[1] / "book" / "claims.yml"
 CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -407,6 +407,24 @@ def test_differences_and_lists_of_words(small, tmp_path):
         ("Disturbed, Round", Verdict.DIFFERS_SIMULATED),
     ):
         assert verdicts(small(**words, value=value), tmp_path)["000-x"].verdict is verdict
+
+
+def test_a_difference_within_chance_is_too_close_to_call(small, tmp_path):
+    """Of 450 test galaxies, two shares of one half differ by chance by up to 6.5 points (1.96 sigma)."""
+    gain = {"kind": "comparison", "compare": "above", "value": 0, "unit": "%", "noise": "accuracy"}
+    printed = small(**gain, source="05_baselines/gain")
+    for points, verdict in (
+        (7, Verdict.SIMULATED),
+        (6, Verdict.CLOSE),
+        (-6, Verdict.CLOSE),
+        (-7, Verdict.DIFFERS_SIMULATED),
+    ):
+        (tmp_path / "05_baselines.json").write_text(
+            json.dumps(SIMULATED | {"gain": points / 100, "n_test": 450})
+        )
+        assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
+    draws = np.random.default_rng(0).binomial(450, 0.5, size=(2, 20_000)) / 450
+    assert np.quantile(np.abs(draws[0] - draws[1]), 0.95) == pytest.approx(chance(450), rel=0.03)
 
 
 def test_votes_have_their_own_whole(small, tmp_path):
