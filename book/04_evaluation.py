@@ -191,7 +191,7 @@ wrong = confident_mistakes(test, count=mistakes)
 report.number("n_wrong", round(found["n"] * (1 - found["accuracy"])))
 report.number("n_shown", len(wrong))
 if len(wrong):
-    titles = [f"{row.true}\ntaken for {row.predicted}, {row.probability:.0%}" for row in wrong.itertuples()]
+    titles = [f"{row.true}\ntaken for\n{row.predicted}, {row.probability:.0%}" for row in wrong.itertuples()]
     fig = image_grid(galaxies.read(wrong["row"].to_numpy()), titles=titles, columns=4)
 else:
     fig, axis = plt.subplots(figsize=(4, 1))
@@ -230,7 +230,7 @@ fig, axis = plt.subplots(figsize=(5.2, 4.6))
 axis.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfect")
 for (label, curve), colour, mark in zip(reliability.items(), (CONTRAST, ACCENT), "os", strict=True):
     table = pd.DataFrame(curve.bins)
-    low, high = zip(*table["interval"], strict=True)
+    low, high = np.array(table["interval"].tolist()).T
     bars = [np.maximum(table["accuracy"] - low, 0), np.maximum(high - table["accuracy"], 0)]
     axis.errorbar(
         table["confidence"], table["accuracy"], bars, color=colour, marker=mark, capsize=2, label=label

@@ -117,6 +117,7 @@ PAPER = Recipe()
 QUICK = Recipe(
     width=0.25,
     size=96,
+    crop=192,
     epochs=10,
     more_epochs=0,
     batch_size=32,
