@@ -63,7 +63,7 @@ MEANINGS = {
     Verdict.SIMULATED: "an ordering or tendency that the simulated galaxies show too",
     Verdict.DIFFERS_SIMULATED: "an ordering or tendency that the simulated galaxies do not show",
     Verdict.DIFFERS: "computed anew from the real file, and different",
-    Verdict.CLOSE: "the difference is within what the chance of the test galaxies can make",
+    Verdict.CLOSE: "the chance of which galaxies were looked at can make such a difference",
     Verdict.CONSISTENT: "follows from the other numbers that the same document prints; not a new measurement",
     Verdict.CONTRADICTED: "does not follow from the other numbers that the same document prints",
     Verdict.OUTSIDE: "does not agree with cosmology, the published catalogue or the published code",
@@ -187,8 +187,11 @@ def _find(claim: Claim, results: Results) -> Finding:
         computed = 100 * computed
     images = results.images(origin) if origin in CHAPTERS else None
     verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), images)
-    if claim.noise and abs(computed - claim.value) < 100 * chance(int(content["n_test"])):
+    if claim.noise == "accuracy" and abs(computed - claim.value) < 100 * chance(int(content["n_test"])):
         verdict = Verdict.CLOSE
+    elif claim.noise == "interval":
+        row = look_up(content, path[:-1], claim)
+        verdict = Verdict.CLOSE if row["low"] <= claim.value <= row["high"] else verdict
     if images and verdict is Verdict.NEEDS_FILE:
         remark = "on simulated galaxies" if images.simulated else f"on {images.count:,} real images"
     else:

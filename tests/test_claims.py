@@ -427,6 +427,24 @@ def test_a_difference_within_chance_is_too_close_to_call(small, tmp_path):
     assert np.quantile(np.abs(draws[0] - draws[1]), 0.95) == pytest.approx(chance(450), rel=0.03)
 
 
+def test_an_interval_around_the_threshold_is_too_close_to_call(small, tmp_path):
+    printed = small(
+        kind="comparison",
+        compare="above",
+        value=0.5,
+        noise="interval",
+        source="06_deepdream/verdicts/name=share/value",
+    )
+    for low, high, verdict in (
+        (0.51, 0.7, Verdict.SIMULATED),
+        (0.4, 0.7, Verdict.CLOSE),
+        (0.2, 0.4, Verdict.DIFFERS_SIMULATED),
+    ):
+        row = {"name": "share", "value": (low + high) / 2, "low": low, "high": high}
+        (tmp_path / "06_deepdream.json").write_text(json.dumps(SIMULATED | {"verdicts": [row]}))
+        assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
+
+
 def test_votes_have_their_own_whole(small, tmp_path):
     printed = small(source="07_votes/rmse", value=0.1)
     for count, verdict in ((1218, Verdict.NEEDS_FILE), (VOTED_ON, Verdict.REPRODUCED)):
