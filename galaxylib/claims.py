@@ -52,8 +52,8 @@ class Claim:
         compare: how the computed value must stand to the printed one, one of `COMPARISONS`; for "one_of" the
             printed value is a list of words, joined by commas.
         tolerance: largest difference that still counts as equal, in the claim's unit.
-        noise: what chance can do to a comparison, which is then too close to call: "accuracy", to a difference
-            of shares of the test galaxies; "interval", as the `low` and `high` beside the value say.
+        noise: what chance can do to a comparison, which is then too close to call: "accuracy", to a
+            difference of shares of the test galaxies; "interval", as `low` and `high` beside the value say.
         note: what the computed value is; braces quote other entries of the same source.
         table: the printed table of which this is a cell; empty for a claim in a sentence.
     """
