@@ -8,6 +8,7 @@ what pixels can be.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from galaxylib.dream import images as pictures
 from galaxylib.dream.forward import Tap, guard_memory
 from galaxylib.dream.objectives import Objective, check_layers
-from galaxylib.dream.record import make_record, tensor_hash
+from galaxylib.dream.record import make_record, save_png, tensor_hash
 from galaxylib.dream.settings import PAPER, Settings
 from galaxylib.errors import DreamError
 from galaxylib.pixels import Preprocess
@@ -49,13 +50,15 @@ class Dream:
     Attributes:
         image: (3, H, W) float32 in [0, 1], on the CPU.
         record: plain values for JSON: settings, objective, network, seed, hashes, versions, values.
-        start: (3, h, w) what it started from, in [0, 1].
+        given: (3, h, w) the image that was given, in [0, 1].
+        start: (3, h', w') what the first step saw: the image at the first size, or noise.
         mask: (h, w) where it might change, or `None`.
         frames: (h, w, 3) uint8 after each step, if asked for.
     """
 
     image: Tensor
     record: dict[str, Any]
+    given: Tensor
     start: Tensor
     mask: Tensor | None = None
     frames: list[np.ndarray] = field(default_factory=list)
@@ -64,6 +67,14 @@ class Dream:
     def pixels(self) -> np.ndarray:
         """(H, W, 3) uint8."""
         return pictures.to_uint8(self.image)
+
+    def save(self, path: str | Path, **more: Any) -> Path:
+        """Write a PNG that carries the record, the start and the mask; `more` is added to the record.
+
+        Raises:
+            GalaxyError: the disk is full.
+        """
+        return save_png(path, self.pixels, self.record | more, image=self.given, mask=self.mask)
 
 
 def dream(
@@ -156,7 +167,14 @@ def dream_batch(
         }
         frames = [frame[index] for frame in ascent.frames]
         dreams.append(
-            Dream(image=results[index], record=record, start=starts[index], mask=mask, frames=frames)
+            Dream(
+                image=results[index],
+                record=record,
+                given=images[index].float().cpu(),
+                start=starts[index],
+                mask=mask,
+                frames=frames,
+            )
         )
     return dreams
 

@@ -93,6 +93,10 @@ class Settings:
         """Ascent steps of the whole dream."""
         return self.levels * sum(self.steps)
 
+    def but(self, **changes: Any) -> Self:
+        """The same with some fields changed."""
+        return replace(self, **changes)
+
     def to(self, size: int) -> Self:
         """The same protocol with `size` as its last width: the smaller widths come before it.
 
