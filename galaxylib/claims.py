@@ -81,9 +81,9 @@ class Claim:
             raise GalaxyError(
                 f"The claim {self.id} compares by {self.compare!r}: choose {_any_of(COMPARISONS)}."
             )
-        if self.noise not in ("", "accuracy"):
+        if self.noise not in ("", "accuracy", "interval"):
             raise GalaxyError(
-                f"The claim {self.id} has the noise {self.noise!r}: write accuracy, or nothing."
+                f"The claim {self.id} has the noise {self.noise!r}: write accuracy or interval."
             )
         if (self.kind in UNTESTED) is bool(self.source):
             raise GalaxyError(
