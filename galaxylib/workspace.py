@@ -53,7 +53,7 @@ def open_data(data: str | Path, *, outputs: str | Path, simulated: int, seed: in
 
 
 def _simulator() -> str:
-    """A name for the simulator as its source stands, so that galaxies of an older one are not taken for its."""
+    """Name the simulator after its source, so that galaxies of an older one are not taken for its own."""
     sources = sorted(Path(__file__).with_name("simulate").glob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
