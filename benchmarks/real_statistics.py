@@ -33,17 +33,26 @@ def lookalikes(labels: np.ndarray, *, seed: int) -> np.ndarray:
     )
 
 
+def sky_map(sky: Catalogue, *, step: int = 3) -> dict[str, Any]:
+    """How many galaxies lie in each cell of `step` degrees: a line of numbers for each declination."""
+    dec, ra = np.arange(-90, 91, step), np.arange(0, 361, step)
+    counts, _, _ = np.histogram2d(sky.dec, sky.ra % 360, bins=[dec, ra])
+    return {"step_degrees": step, "counts": [" ".join(map(str, row)) for row in counts.astype(int)]}
+
+
 def measure(sample: Path, catalogue: Path, *, seeds: int) -> dict[str, Any]:
     """All numbers of the file."""
     real = Galaxy10(sample)
     rows = np.random.default_rng(0).permutation(len(real))[:1000]
     images, labels = real.read(rows), real.labels[rows]
+    sky = Catalogue.read(catalogue)
     drawn = [lookalikes(labels, seed=seed) for seed in range(seeds)]
     return {
         "sample": portrait(images) | {"classes": np.bincount(labels, minlength=10).tolist()},
         "simulated_alike": portrait(np.concatenate(drawn)),
         "told_apart": [asdict(tell_apart(one, images, seed=seed)) for seed, one in enumerate(drawn)],
-        "catalogue": survey(Catalogue.read(catalogue)),
+        "catalogue": survey(sky),
+        "sky_map": sky_map(sky),
         "provenance": provenance()
         | {
             "simulator_version": VERSION,

@@ -203,11 +203,15 @@ def survey(data: Positioned, *, seed: int = 0) -> dict[str, Any]:
     """How a set repeats itself on the sky, and what each split method lets through.
 
     Returns:
-        `galaxies`, `positioned` (rows with a position), `pairs_1_arcsec`, `pairs_10_arcsec`,
-        `pairs_10_arcsec_two_labels`, and `methods`: for each method its sizes and `Leak`, or the sentence
-        that says why it cannot be drawn.
+        `galaxies`, `positioned` (rows with a position), `pairs_1_arcsec` and `pairs_10_arcsec`, both also
+        with `_two_labels` (those whose labels differ), and `methods`: for each method its sizes and `Leak`,
+        or the sentence that says why it cannot be drawn.
     """
-    pairs = sky_pairs(data.ra, data.dec, 10.0)
+    repeats = {}
+    for radius in (1, 10):
+        first, second = sky_pairs(data.ra, data.dec, radius).T
+        repeats[f"pairs_{radius}_arcsec"] = len(first)
+        repeats[f"pairs_{radius}_arcsec_two_labels"] = int((data.labels[first] != data.labels[second]).sum())
     groups = sky_groups(data.ra, data.dec)
     methods: dict[str, dict[str, Any]] = {}
     for method in METHODS:
@@ -220,9 +224,7 @@ def survey(data: Positioned, *, seed: int = 0) -> dict[str, Any]:
     return {
         "galaxies": len(data),
         "positioned": int((np.isfinite(data.ra) & np.isfinite(data.dec)).sum()),
-        "pairs_1_arcsec": len(sky_pairs(data.ra, data.dec, 1.0)),
-        "pairs_10_arcsec": len(pairs),
-        "pairs_10_arcsec_two_labels": int((data.labels[pairs[:, 0]] != data.labels[pairs[:, 1]]).sum()),
+        **repeats,
         "methods": methods,
     }
 
