@@ -22,9 +22,7 @@
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
-split: str = (
-    "sky"  # how to divide the galaxies where the data chapter has not: "sky", "paper", "published_code"
-)
+split: str = "sky"  # division where the data chapter made none: "sky", "paper" or "published_code"
 real_sample: str = ""  # path of a Galaxy10 file with real images to judge as well; "" for none
 checkpoint: str = ""  # a checkpoint folder or "pretrained"; "" for the network of the training chapter
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
