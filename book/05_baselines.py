@@ -45,8 +45,9 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 
 from galaxylib.baselines import NETWORKS, entry
+from galaxylib.breakdown import confused_pairs
 from galaxylib.comparison import contend, epochs_for, mcnemar, recipe_for, right, summarised, three_ways
-from galaxylib.evaluate import scores
+from galaxylib.evaluate import confusion, scores
 from galaxylib.figures import style
 from galaxylib.recipes import QUICK
 from galaxylib.report import Report
@@ -151,6 +152,13 @@ for runs in outcomes.values():
     )
 table = pd.DataFrame(rows, index=list(outcomes))
 report.data("results", table.reset_index(names="name").to_dict(orient="records"))
+recalls, pairs = {}, {}
+for name, runs in outcomes.items():
+    judged = scores(runs[0].predictions, resamples=1)
+    recalls[name] = {row["name"]: row["recall"] for row in judged["per_class"]}
+    pairs[name] = confused_pairs(confusion(runs[0].predictions))[0]["pair"]
+report.data("recall", recalls)
+report.data("most_confused", pairs)
 best = table["accuracy"].idxmax()
 report.number("best", table.loc[best, "network"])
 report.number("best_accuracy", table.loc[best, "accuracy"])

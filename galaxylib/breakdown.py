@@ -97,3 +97,17 @@ def worst_confusions(counts: pd.DataFrame, *, count: int) -> pd.DataFrame:
     ]
     table = pd.DataFrame(cells, columns=["true", "predicted", "n", "share"])
     return table.sort_values(["share", "n"], ascending=False).head(count).reset_index(drop=True)
+
+
+def confused_pairs(matrix: pd.DataFrame) -> list[dict[str, str | int]]:
+    """Pairs of classes by how often one is called the other, most often first."""
+    counts = matrix.to_numpy()
+    both = counts + counts.T
+    pairs = [
+        {
+            "pair": ", ".join(sorted((matrix.index[one], matrix.index[other]))),
+            "count": int(both[one, other]),
+        }
+        for one, other in zip(*np.triu_indices(len(counts), k=1), strict=True)
+    ]
+    return sorted(pairs, key=lambda pair: -pair["count"])

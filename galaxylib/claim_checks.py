@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from galaxylib.breakdown import confused_pairs
 from galaxylib.claims import Printed
 
 if TYPE_CHECKING:
@@ -119,20 +120,6 @@ def averages(matrix: pd.DataFrame) -> dict[str, dict[str, float]]:
         "Macro avg.": measures.mean().to_dict() | {"support": total},
         "Weighted avg.": weighted.to_dict() | {"support": total},
     }
-
-
-def confused_pairs(matrix: pd.DataFrame) -> list[dict[str, Any]]:
-    """Pairs of classes by how often one is called the other, most often first."""
-    counts = matrix.to_numpy()
-    both = counts + counts.T
-    pairs = [
-        {
-            "pair": ", ".join(sorted((matrix.index[one], matrix.index[other]))),
-            "count": int(both[one, other]),
-        }
-        for one, other in zip(*np.triu_indices(len(counts), k=1), strict=True)
-    ]
-    return sorted(pairs, key=lambda pair: -pair["count"])
 
 
 def _first_column(table: pd.DataFrame) -> dict[str, int]:

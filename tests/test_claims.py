@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import classification_report, precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 
-from galaxylib.claim_checks import Evidence, averages, class_scores, confused_pairs, matchings
+from galaxylib.breakdown import confused_pairs
+from galaxylib.claim_checks import Evidence, averages, class_scores, matchings
 from galaxylib.claim_sources import CHECKS
 from galaxylib.claims import load_claims
 from galaxylib.dmagnet import DMAGNet
