@@ -89,6 +89,7 @@ for part in ("train", "validation", "test"):
 # %% tags=["remove-output", "hide-input"]
 report.number("paper_epochs", PAPER.epochs)
 report.number("paper_more_epochs", PAPER.more_epochs)
+report.number("smoothed", 1 - label_smoothing + label_smoothing / len(CLASS_NAMES))
 recipe = Recipe(**{setting.name: globals()[setting.name] for setting in fields(Recipe)})
 report.data("recipe", recipe.to_dict())
 settings = pd.DataFrame(
@@ -117,13 +118,13 @@ report.table("recipe_table", settings)
 #
 # Three of them deserve a word. *One cycle*: the learning rate climbs from a twenty-fifth of its top to the
 # top, then falls to nearly nothing, step by step, over the whole run; large steps explore, small ones settle.
-# *Label smoothing*: the target is 0.9 on the right class and the rest spread evenly, because volunteers
-# disagree too. *Two rounds*: the paper trains for {glue:text}`paper_epochs:d` passes, takes the weights of the
+# *Label smoothing*: the target of the right class is {glue:text}`smoothed:.2f` and the rest is spread evenly
+# over the others, because volunteers disagree too. *Two rounds*: the paper trains for {glue:text}`paper_epochs:d` passes, takes the weights of the
 # lowest validation loss, and runs the whole cycle again from there for {glue:text}`paper_more_epochs:d` more.
 #
-# The published code asks AdamW for a first moment of 0.9, yet its one-cycle schedule replaces it: PyTorch's
-# default swings it between 0.95 and 0.85 against the learning rate. The recipe here does what the code does,
-# and `cycle_momentum` turns it off.
+# The published code gives AdamW its usual first beta, yet its one-cycle schedule replaces it: PyTorch's
+# default swings it down and up again, against the learning rate. The recipe here does what the code does, and
+# `cycle_momentum=False` turns it off.
 #
 # ## Training
 #

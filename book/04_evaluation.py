@@ -208,7 +208,7 @@ report.figure("confident_mistakes", fig)
 #
 # ## Can its confidence be trusted?
 #
-# A network that says "80 %" should be right eight times in ten. {numref}`fig-04-reliability` sorts the galaxies
+# Of the galaxies that a network calls "four in five sure", it should have four in five right. {numref}`fig-04-reliability` sorts the galaxies
 # by the probability of the predicted class and compares it with how often the prediction is right. The *expected
 # calibration error* is the mean distance between the two. Dividing all logits by one number, the *temperature*,
 # changes no prediction; the value that fits the validation galaxies best is then tried on the test galaxies.
@@ -332,7 +332,7 @@ else:
 # %% [markdown]
 # {glue:text}`real`
 #
-# The paper's own test set has 3,194 real galaxies, of which DMAGNet names 86.5 % correctly {cite}`chessa_dmagnet`.
+# The paper's own test set has 3,194 real galaxies, of which DMAGNet names 87 % correctly {cite}`chessa_dmagnet`.
 # That figure is for a network trained on real images; nothing on this page but the paragraph above concerns real
 # galaxies, unless `data` is a real file.
 
