@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ class Training:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
-    mixup: float = 0.2
+    mixup: float = 0.0
     averaging: float = 0.998
     seed: int = 0
 
@@ -186,7 +187,27 @@ def train(
                 average.update_parameters(network)
                 bar.update()
                 bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    return average.module.eval()
+    # Averaged weights need statistics of their own: those gathered on the way belong to other weights.
+    settled = average.module
+    with unlearned_statistics(settled), torch.no_grad():
+        for rows in torch.randperm(len(images), generator=generator)[:4096].split(256):
+            batch = jitter(pixels[rows].float() / 255, size=training.size, generator=generator)
+            with torch.autocast("cpu", torch.bfloat16):
+                settled(normalised(batch))
+    return settled
+
+
+@contextmanager
+def unlearned_statistics(network: nn.Module) -> Iterator[None]:
+    """Forget BatchNorm's statistics; what the network sees in the block makes new ones."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+            module.train()
+    yield
+    network.eval()
 
 
 @torch.no_grad()
@@ -212,14 +233,9 @@ def probabilities(network: nn.Module, images: np.ndarray, *, size: int) -> np.nd
 def adapted(network: nn.Module, images: np.ndarray, *, size: int) -> nn.Module:
     """A copy whose BatchNorm statistics are those of unlabelled images, all eight symmetries of them."""
     network = deepcopy(network)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches
-        norm.train()
-    # The probabilities are not wanted: looking at the images is what moves the statistics.
-    probabilities(network, images, size=size)
-    return network.eval()
+    with unlearned_statistics(network):
+        probabilities(network, images, size=size)  # not wanted: looking at the images is what counts
+    return network
 
 
 def judged(found: list[np.ndarray], labels: np.ndarray) -> dict[str, Any]:

@@ -212,8 +212,8 @@ def paint_haze(canvas: np.ndarray, field: Field, rng: np.random.Generator) -> No
 
 
 def _star(canvas: np.ndarray, x: float, y: float, magnitude: float, rng: np.random.Generator) -> None:
-    """A point of light, shared between the four pixels around it; half blue to solar, half M dwarfs."""
-    colour = rng.uniform(0.1, 0.75) if happens(rng, 0.5) else rng.uniform(1.1, 1.6)
+    """A point of light, shared between the four pixels around it: a sun-like star or an M dwarf."""
+    colour = rng.uniform(0.2, 0.8) if happens(rng, 0.42) else rng.uniform(1.1, 1.6)
     r_z = 0.55 * colour - 0.05 if colour < 1 else rng.uniform(0.7, 2.0)
     bands = np.array([flux(magnitude - r_z), flux(magnitude), flux(magnitude + colour)])
     bands *= 10 ** (
