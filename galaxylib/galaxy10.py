@@ -84,6 +84,9 @@ class Galaxy10:
         self.redshift: np.ndarray
         self.pxscale: np.ndarray
         _check_positions(self.ra, self.dec, self.path)
+        if np.isfinite(self.redshift).any() and np.array_equal(self.redshift, self.dec, equal_nan=True):
+            # So it is in the coordinate file published beside the set.
+            notes.append("`redshift` repeats the declination: do not use it.")
         self.notes = tuple(notes)
         self.simulated = bool(self.attributes.get("simulated", False))
 
@@ -227,6 +230,8 @@ def opened(path: Path) -> h5py.File:
     except PermissionError as fault:
         raise DataError(f"{path} may not be read by you: change its permissions.") from fault
     except OSError as fault:
+        if "lock file" in str(fault):
+            raise DataError(f"{path} is being written by another process: wait until it is done.") from fault
         if "truncated" in str(fault):
             raise DataError(f"{path} is cut short (its end is missing): fetch or copy it again.") from fault
         raise DataError(

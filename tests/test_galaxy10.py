@@ -205,6 +205,28 @@ def test_unknown_positions_are_allowed_and_said(tmp_path):
     assert all(note in repr(data) for note in data.notes)
 
 
+def test_a_redshift_that_is_the_declination_is_said(tmp_path):
+    path = write_galaxy10(tmp_path / "galaxies.h5", labels=np.arange(10))
+    with h5py.File(path, "r+") as file:
+        file["redshift"][:] = file["dec"][:]
+    assert Galaxy10(path).notes == ("`redshift` repeats the declination: do not use it.",)
+
+
+HOLD = "import h5py, sys; file = h5py.File(sys.argv[1], 'r+'); print('held', flush=True); sys.stdin.read()"
+
+
+def test_a_file_that_another_process_writes(tmp_path):
+    path = write_galaxy10(tmp_path / "galaxies.h5", labels=np.arange(10))
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout.readline() == b"held\n"
+        with pytest.raises(DataError, match="being written by another process"):
+            Galaxy10(path)
+        writer.stdin.close()
+    assert len(Galaxy10(path)) == 10
+
+
 def test_the_real_sample(real_sample):
     data = Galaxy10(real_sample)
     assert len(data) == 60
