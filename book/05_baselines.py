@@ -72,8 +72,7 @@ report.number("budget_text", f"{seconds:g} seconds of training" if budget == "ti
 # All counts of parameters below are those of the printed layers, checked one by one in the project's tests:
 # ConvNet's table I, Negm's table II and Kim & Brunner's table III of one paper, and the five blocks of
 # another. Each network reads the part of the image that its source prescribes. Where a source works on images
-# of another size, a whole factor takes ours there: the central 138 pixels, halved, are Negm's 69, and the
-# central 132, divided by three, are Kim & Brunner's 44.
+# of another size (Negm, Kim & Brunner), a central part of ours is reduced by a whole factor to that size.
 
 # %% tags=["hide-input"]
 names = [name.strip() for name in networks.split(",")]
@@ -228,7 +227,7 @@ report.figure("accuracy", figure)
 
 # %% [markdown]
 # ```{glue:figure} accuracy
-# :alt: Two plots that share their vertical axis, accuracy from 0 to 100 per cent. On the left one point with an error bar for each network over its number of parameters, from under a million to tens of millions; more parameters do not bring more accuracy. On the right the accuracy of each network rises with the training time.
+# :alt: Two plots that share their vertical axis, accuracy from 0 to 100 per cent. On the left one point with an error bar for each network over its number of parameters on a logarithmic axis. On the right one curve for each network, its accuracy on the validation galaxies over the training time.
 # :name: fig-05-accuracy
 #
 # Accuracy against the number of parameters (left, with 95 % intervals) and against training time (right; one
@@ -347,7 +346,7 @@ report.table("three_ways", ways.map("{:.1%}".format))
 # Averaging over the classes moves both figures a little. Asking each class for a probability of one half moves
 # them apart, as printed: a galaxy of which the network is unsure gets no label at all, which costs recall
 # ({glue:text}`half_recall:.1%`) and spares precision ({glue:text}`half_precision:.1%`). The paper does not say
-# which it used; only this reading gives a precision far above the accuracy with a recall below it.
+# which it used; this reading would explain a precision above the accuracy with a recall below it.
 
 # %%
 report.save()

@@ -47,6 +47,7 @@ from matplotlib import pyplot as plt
 from galaxylib.checkpoint import PRETRAINED
 from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit
 from galaxylib.dream.gallery import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
+from galaxylib.dream.images import KERNEL
 from galaxylib.dream.scores import probabilities, random_twin, references
 from galaxylib.figures import image_grid, style
 from galaxylib.galaxy10 import CLASS_NAMES
@@ -70,6 +71,8 @@ report.number("parameters", sum(parameter.numel() for parameter in network.param
 report.number("size", size)
 report.number("largest", largest)
 report.number("seed", seed)
+report.number("kernel_reach", KERNEL // 2)
+report.number("lower_level", 1 / PAPER.ratio)
 
 # %% [markdown]
 # What dreams here is {glue:text}`network`, a DMAGNet of {glue:text}`parameters:,d` parameters that was trained
@@ -96,9 +99,10 @@ report.number("seed", seed)
 # x_{t+1} &= \operatorname{clamp} \left( x_t + \eta\, R_{-s}\, \frac{g_t - \bar g_t}{\operatorname{std} g_t} \right) .
 # ```
 #
-# $N_\sigma$ is a Gaussian of 9 by 9 pixels. The clamp keeps every value one that a pixel can have. The blur
-# grows from step to step: first detail, then form. Each width is walked twice, first at $1/1.3$ of the width
-# and then in full, and then the image is enlarged (Lanczos) and dreamed anew at the next width. Nothing but
+# $N_\sigma$ is a Gaussian cut off {glue:text}`kernel_reach:d` pixels from its middle. The clamp keeps every value
+# one that a pixel can have. The blur grows from step to step: first detail, then form. Each width is walked
+# twice, first at {glue:text}`lower_level:.0%` of the width and then in full, and then the image is enlarged
+# (Lanczos) and dreamed anew at the next width. Nothing but
 # the image is handed on. At the end an unsharp mask sharpens it. The next table is the setting `PAPER` of
 # `galaxylib.dream`.
 
@@ -171,7 +175,7 @@ report.figure("stages", image_grid(tiles, titles=titles, columns=1 + len(DREAMT)
 
 # %% [markdown]
 # ```{glue:figure} stages
-# :alt: A grid of images. Each row begins with a galaxy of another class, followed by its dreams on the stages stem, dma1, dma2, dma3 and lam. From left to right the patterns that the dreams add grow coarser.
+# :alt: A grid of images. Each row begins with a galaxy of another class, followed by its dreams on the stages stem, dma1, dma2, dma3 and lam.
 # :name: fig-06-stages
 #
 # The paper's Figure 3 on {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies, each dreamed on the five stages
@@ -270,7 +274,7 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 # probability that the network gives to that class before and after.
 # ```
 #
-# The probability of the class that was dreamed of rose in {glue:text}`logit_rose:d` of 10 dreams, by
+# The probability of the class that was dreamed of rose in {glue:text}`logit_rose:d` of the ten dreams, by
 # {glue:text}`logit_gain:.2f` on average.
 #
 # ## Channels that tell classes apart
