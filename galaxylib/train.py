@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassF1Score
 
 from galaxylib.baselines import build
+from galaxylib.depthwise import quicken
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.files import discard
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
@@ -175,6 +176,8 @@ class Run(L.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=mode.memory_format)
+        if not torch.cuda.is_available():
+            quicken(network)
         self.plan, self.recipe, self.mode = plan, recipe, mode
         self.keeper, self.epochs = keeper, epochs
         self.preprocess = Preprocess(size=recipe.size, crop=recipe.crop)

@@ -1,0 +1,204 @@
+"""How fast a training epoch is, beside the usual way, on the same machine, network and images.
+
+    python benchmarks/training.py
+
+"The usual way" is what one would write first: a folder of PNG files per class, torchvision's ImageFolder and
+transforms for each image, a DataLoader with a worker a core, float32, PyTorch's default memory layout and
+optimiser. Ours is `galaxylib.train.train` as it stands. Both train the same DMAGNet at the paper's size with
+the paper's augmentation, AdamW, one cycle and clipping; each goes twice through the same images, and the
+second pass counts. The rounds alternate, so that a machine that slows down slows both.
+
+On a GPU it also times bare steps: the share of the chip's measured bfloat16 speed, and the same network in
+plain float32 with TF32 off and on.
+
+Results go to benchmarks/results/training.json.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from galaxylib.baselines import build
+from galaxylib.files import write_json
+from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.hardware import arithmetic
+from galaxylib.pixels import MEAN, STD
+from galaxylib.provenance import provenance
+from galaxylib.recipes import PAPER, Recipe
+from galaxylib.simulate import simulate
+from galaxylib.splits import Split, make_split
+from galaxylib.train import train
+
+RESULTS = Path(__file__).parent / "results" / "training.json"
+
+
+def write_pngs(data: Galaxy10, split: Split, folder: Path) -> None:
+    """`<class>/<row>.png` for every training image."""
+    for row in split.train:
+        path = folder / CLASS_NAMES[data.labels[row]] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.read([row])[0]).save(path)
+
+
+def usual_epoch(folder: Path, recipe: Recipe, device: torch.device) -> float:
+    """Images a second in the second pass."""
+    prepare = transforms.Compose(
+        [
+            transforms.RandomRotation(recipe.rotate),
+            transforms.RandomHorizontalFlip(recipe.flip),
+            transforms.RandomVerticalFlip(recipe.flip),
+            transforms.ColorJitter(brightness=recipe.brightness, contrast=recipe.contrast),
+            *([transforms.Resize(recipe.size)] if recipe.size != 256 else []),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    loader = DataLoader(
+        ImageFolder(folder, prepare),
+        batch_size=recipe.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=os.cpu_count() or 1,
+        persistent_workers=True,
+        pin_memory=device.type == "cuda",
+    )
+    network = build(recipe.network, **recipe.options()).to(device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, recipe.learning_rate, total_steps=2 * len(loader)
+    )
+    criterion = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    rate = 0.0
+    for _ in range(2):
+        begun, seen = time.perf_counter(), 0
+        for images, labels in loader:
+            optimiser.zero_grad()
+            loss = criterion(network(images.to(device)), labels.to(device))
+            loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
+            optimiser.step()
+            schedule.step()
+            loss.item()
+            seen += len(images)
+        rate = seen / (time.perf_counter() - begun)
+    return rate
+
+
+def our_epoch(data: Galaxy10, split: Split, recipe: Recipe, out: Path) -> float:
+    """Images a second in the second pass."""
+    return train(data, split, recipe, out=out, progress=False)["history"][1]["images_per_second"]
+
+
+def bare_step(
+    recipe: Recipe, device: torch.device, *, precision: str, tf32: bool = False
+) -> dict[str, float]:
+    """Forward, backward and AdamW on random images: images and floating-point operations a second."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    mode = arithmetic(precision)
+    layout = mode.memory_format if mode.name != "float32" else torch.contiguous_format
+    network = build(recipe.network, **recipe.options()).to(device, memory_format=layout).train()
+    optimiser = torch.optim.AdamW(network.parameters(), fused=mode.name != "float32")
+    x = torch.randn(recipe.batch_size, 3, recipe.size, recipe.size, device=device).to(memory_format=layout)
+    labels = torch.zeros(recipe.batch_size, dtype=torch.long, device=device)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=mode.name != "float32"):
+            loss = F.cross_entropy(network(x).float(), labels)
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    seconds = _median_seconds(step, device)
+    return {
+        "images_per_second": recipe.batch_size / seconds,
+        "tflops": counter.get_total_flops() / seconds / 1e12,
+    }
+
+
+def peak_bfloat16(device: torch.device, side: int = 8192) -> float:
+    """TFLOP/s of a large bfloat16 matrix product."""
+    a = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    b = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    return 2 * side**3 / _median_seconds(lambda: a @ b, device) / 1e12
+
+
+def _median_seconds(work: Any, device: torch.device, rounds: int = 10) -> float:
+    times = []
+    for _ in range(rounds + 3):
+        begun = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times[3:])
+
+
+def main() -> None:
+    """Measure and write."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--images", type=int, default=192, help="training images a pass")
+    options.add_argument("--rounds", type=int, default=3, help="alternating rounds")
+    options.add_argument("--batch-size", type=int, default=PAPER.batch_size)
+    options.add_argument("--width", type=float, default=PAPER.width)
+    options.add_argument("--size", type=int, default=PAPER.size, help="pixels")
+    options.add_argument("--out", type=Path, default=RESULTS)
+    given = options.parse_args()
+    recipe = PAPER.but(
+        epochs=2, more_epochs=0, batch_size=given.batch_size, width=given.width, size=given.size
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rates: dict[str, list[float]] = {"usual": [], "ours": []}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        data = Galaxy10(simulate(folder / "sim.h5", n=given.images + 40, processes=1, progress=False))
+        split = make_split(data)
+        # Exactly so many training images, and two to validate on: validation is not what is measured.
+        rows = sorted([*split.train, *split.test, *split.validation[2:]])[: given.images]
+        split = replace(split, train=torch.tensor(rows).numpy(), validation=split.validation[:2])
+        write_pngs(data, split, folder / "png")
+        for number in range(given.rounds):
+            rates["usual"].append(usual_epoch(folder / "png", recipe, device))
+            rates["ours"].append(our_epoch(data, split, recipe, folder / f"run{number}"))
+            print({name: round(found[-1], 1) for name, found in rates.items()}, flush=True)
+    median = {name: statistics.median(found) for name, found in rates.items()}
+    result = {
+        "what": "images a second in a training epoch, loading and augmentation included",
+        "recipe": recipe.to_dict(),
+        "images": given.images,
+        "precision": arithmetic().name,
+        "rounds": rates,
+        "images_per_second": median,
+        "ratio": median["ours"] / median["usual"],
+        **provenance(),
+    }
+    if device.type == "cuda":
+        steps = {
+            "bfloat16": bare_step(recipe, device, precision="auto"),
+            "float32": bare_step(recipe, device, precision="float32"),
+            "float32_tf32": bare_step(recipe, device, precision="float32", tf32=True),
+        }
+        peak = peak_bfloat16(device)
+        result["bare_step"] = {**steps, "peak_bfloat16_tflops": peak}
+        result["share_of_peak"] = steps["bfloat16"]["tflops"] / peak
+    write_json(given.out, result)
+    print(f"{median} -> {result['ratio']:.2f} times the usual way")
+
+
+if __name__ == "__main__":
+    main()
