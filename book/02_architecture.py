@@ -76,12 +76,13 @@ report.figure("architecture", draw(network))
 # ## What it costs
 #
 # The next table counts parameters and arithmetic of each stage, beside the paper's Table 1. The output shapes
-# printed there are those of an image of 512 pixels a side; at 256, the size that the paper trains on, the
-# network ends at half of them, as its own prose says ($256 \to 64 \to 32 \to 16 \to 8$). Parameters do not
-# depend on the size of the image.
+# printed there are those of an image of {glue:text}`larger:d` pixels a side; on images of 256 pixels, on which the
+# paper trains, the network ends at half of them, as its own prose says
+# ($256 \to 64 \to 32 \to 16 \to 8$). Parameters do not depend on the size of the image.
 
 # %% tags=["hide-input"]
 at_256, at_512 = (stage_table(network, size=size) for size in (256, 512))
+report.number("larger", 512)
 total = count_parameters(network)
 printed = load_claims("book/claims.yml")
 paper = printed.table("000-table-1-params")["params"]
@@ -115,7 +116,7 @@ report.table("stages", table)
 # :name: tab-02-stages
 #
 # The stages of DMAGNet at width {glue:text}`width`: {glue:text}`parameters:,` parameters in all and
-# {glue:text}`gflop_256:.2f` GFLOP for one image of 256 pixels a side ({glue:text}`gflop_512:.1f` at 512).
+# {glue:text}`gflop_256:.2f` GFLOP for one image of 256 pixels a side ({glue:text}`gflop_512:.1f` at {glue:text}`larger:d`).
 # Beside them stand the paper's own figures (Table 1), {glue:text}`paper_parameters:,` parameters in all.
 # A multiplication with its addition counts as two operations.
 # ```
