@@ -25,6 +25,7 @@ data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 real_sample: str = ""  # path of a Galaxy10 file with real images to compare with; "" for none
 catalogue: str = ""  # path of a CSV file (label, ra, dec) whose sky to show; "" for the galaxies' own
 split: str = "sky"  # how to divide the galaxies: "sky", "paper" or "published_code"
+fractions: list = [0.72, 0.10, 0.18]  # shares of training, validation and test when split is "sky"
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 seed: int = 0  # of the simulated galaxies, the split and the random changes
 outputs: str = "_build/results/default"  # folder for results
@@ -231,7 +232,7 @@ report.number(
 # authors' code {cite}`chessa_dmagnet`. {numref}`tab-01-leaks` counts what each lets through.
 
 # %% tags=["hide-input"]
-here = survey(sky, seed=seed)
+here = survey(sky, fractions=fractions, seed=seed)
 published_sky = measured["catalogue"]
 
 
@@ -274,7 +275,7 @@ report.number("pairs_10_here", here["pairs_10_arcsec"])
 # every later chapter reads them from there.
 
 # %%
-division = make_split(galaxies, method=split, seed=seed)
+division = make_split(galaxies, method=split, fractions=fractions, seed=seed)
 division.save(Path(outputs) / "split.json")
 for part in ("train", "validation", "test"):
     report.number(f"n_{part}", len(getattr(division, part)))

@@ -25,6 +25,8 @@ CODE_VALIDATION = 1_454
 
 METHODS = ("sky", "paper", "published_code")
 PARTS = ("train", "validation", "test")
+FRACTIONS = (0.72, 0.10, 0.18)
+"""Shares of the parts in the `sky` split; the test set is as large as the published ones."""
 
 
 class Positioned(Protocol):
@@ -96,7 +98,7 @@ def make_split(
     data: Positioned,
     *,
     method: str = "sky",
-    fractions: Sequence[float] = (0.72, 0.10, 0.18),
+    fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
 ) -> Split:
     """Divide the rows of a file.
@@ -199,7 +201,7 @@ class Leak:
         return cls(groups=len(parted), test_rows=leaked, unused=len(groups) - used)
 
 
-def survey(data: Positioned, *, seed: int = 0) -> dict[str, Any]:
+def survey(data: Positioned, *, fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> dict[str, Any]:
     """How a set repeats itself on the sky, and what each split method lets through.
 
     Returns:
@@ -216,7 +218,7 @@ def survey(data: Positioned, *, seed: int = 0) -> dict[str, Any]:
     methods: dict[str, dict[str, Any]] = {}
     for method in METHODS:
         try:
-            split = make_split(data, method=method, seed=seed)
+            split = make_split(data, method=method, fractions=fractions, seed=seed)
         except DataError as fault:
             methods[method] = {"refused": str(fault)}
             continue
