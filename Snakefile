@@ -39,7 +39,7 @@ UPSTREAM = {
     ],
 }
 # What a chapter reads beside galaxy images.
-MEASURED = ["benchmarks/results/real_statistics.json", "benchmarks/results/sim_to_real.json"]
+MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 FILES = {"01_data": MEASURED, "08_ledger": ["book/claims.yml"]}
 
 
