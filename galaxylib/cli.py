@@ -46,7 +46,7 @@ def parser(chosen: str = "") -> Parser:
     """The command line's grammar; `dream` gets its options only where `chosen` says that it will run."""
     whole = Parser(
         prog="galaxylib",
-        description="Draw galaxies, fetch real ones, train and evaluate networks on them, and let them dream.",
+        description="Draw galaxies, fetch real ones, train and evaluate networks on them, let them dream.",
     )
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     for name, add, summary in (
@@ -169,7 +169,18 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _add_evaluate(command: Parser) -> None:
-    command.add_argument("--data", required=True, metavar="FILE", help="a Galaxy10 HDF5 file")
+    command.add_argument(
+        "--task",
+        choices=("galaxy10", "zoo2"),
+        default="galaxy10",
+        help="ten classes, or the 37 vote fractions of Galaxy Zoo 2 (default: %(default)s)",
+    )
+    command.add_argument(
+        "--data",
+        required=True,
+        metavar="PATH",
+        help="a Galaxy10 HDF5 file; for zoo2 a folder in the Galaxy Zoo challenge's layout",
+    )
     command.add_argument(
         "--checkpoint", required=True, metavar="PATH", help="a folder that `train` wrote, or `pretrained`"
     )
@@ -193,6 +204,9 @@ def _add_evaluate(command: Parser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    if options.task == "zoo2":
+        _evaluate_votes(options)
+        return
     import numpy as np
 
     from galaxylib.checkpoint import load
@@ -234,6 +248,25 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"{found['n']} galaxies: accuracy {found['accuracy']:.1%} ({low:.1%} to {high:.1%}), "
         f"macro F1 {found['macro_f1']:.3f}."
     )
+
+
+def _evaluate_votes(options: argparse.Namespace) -> None:
+    from galaxylib.vote_checkpoint import evaluate_votes
+
+    if options.part != "all":
+        raise GalaxyError("--part is for Galaxy10 files: a folder of votes is evaluated whole.")
+    found = evaluate_votes(options.data, options.checkpoint, options.out, symmetries=options.symmetries)
+    low, high = found["rmse_interval"]
+    print(
+        f"{found['n']} galaxies: root mean square error {found['rmse']:.4f} ({low:.4f} to {high:.4f}), "
+        f"{found['rmse_mean_guess']:.4f} for guessing each answer's mean."
+    )
+    if found["n_trained_on"]:
+        print(
+            f"galaxylib: the network was trained on {found['n_trained_on']} of these galaxies; "
+            "evaluation.json gives the others apart under `unseen`.",
+            file=sys.stderr,
+        )
 
 
 def _add_dream(command: Parser) -> None:

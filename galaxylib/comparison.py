@@ -16,6 +16,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from galaxylib.baselines import NETWORKS, entry
 from galaxylib.errors import GalaxyError
 from galaxylib.evaluate import class_columns, predict, predicted
+from galaxylib.files import discard
 from galaxylib.galaxy10 import Galaxy10
 from galaxylib.hardware import arithmetic
 from galaxylib.networks import flops
@@ -34,12 +35,15 @@ RATES = {
 }
 """Highest learning rate of each network here; without BatchNorm, the deeper the lower."""
 
+LARGER_BATCHES = {"alexnet": 4}
+"""AlexNet's 57 million weights cost more to update than an image costs to see: so many times the batch."""
+
 # Networks that end in a global or adaptive pooling: these may read smaller images than they print.
 ANY_SIZE = ("dmagnet", "resnet18", "alexnet")
 
 
 def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
-    """`base` with a network's own input size, crop and learning rate.
+    """`base` with a network's own input size, crop, learning rate and batch.
 
     Args:
         name: of the network.
@@ -54,6 +58,7 @@ def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
         size=min(known.size, largest) if free else known.size,
         crop=known.crop,
         learning_rate=RATES.get(name, base.learning_rate),
+        batch_size=base.batch_size * LARGER_BATCHES.get(name, 1),
     )
 
 
@@ -131,8 +136,18 @@ class Outcome:
     recipe: Recipe
 
 
-def contend(data: Galaxy10, split: Split, recipe: Recipe, *, out: Path, progress: bool = False) -> Outcome:
+def contend(
+    data: Galaxy10, split: Split, recipe: Recipe, *, out: str | Path, progress: bool = False
+) -> Outcome:
     """Train a network and let it judge the test rows.
+
+    Args:
+        data: the galaxies.
+        split: of them.
+        recipe: of the training.
+        out: a folder for the checkpoint while it is needed; it is gone afterwards (AlexNet's, with what
+            resuming needs, takes a gigabyte).
+        progress: show training progress.
 
     Raises:
         DataError: there are too few galaxies.
@@ -141,8 +156,11 @@ def contend(data: Galaxy10, split: Split, recipe: Recipe, *, out: Path, progress
     from galaxylib.checkpoint import load
     from galaxylib.train import train
 
-    summary = train(data, split, recipe, out=out, progress=progress)
-    loaded = load(out)
+    try:
+        summary = train(data, split, recipe, out=out, progress=progress)
+        loaded = load(out)
+    finally:
+        discard(Path(out))
     began = time.perf_counter()
     predictions = predict(loaded, data, split.test)
     speed = len(split.test) / (time.perf_counter() - began)

@@ -1,0 +1,101 @@
+"""The side-by-side comparison: budgets, the paired test, and the three readings of precision and recall."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+from sklearn.metrics import f1_score
+
+from galaxylib import comparison
+from galaxylib.comparison import contend, epochs_for, mcnemar, recipe_for, summarised, three_ways
+from galaxylib.errors import GalaxyError
+from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.recipes import QUICK
+from galaxylib.splits import make_split
+
+NAMES = list(CLASS_NAMES[:3])
+
+
+def predictions(probabilities, true):
+    table = pd.DataFrame(np.asarray(probabilities, float), columns=NAMES)
+    table.insert(0, "true", [NAMES[place] for place in true])
+    table.insert(0, "row", range(len(true)))
+    return table
+
+
+def test_mcnemar_is_the_binomial_tail_summed_by_hand():
+    first = np.array([True] * 9 + [False] * 2 + [True] * 20 + [False] * 5)
+    second = np.array([False] * 9 + [True] * 2 + [True] * 20 + [False] * 5)
+    found = mcnemar(first, second)
+    tail = 2 * sum(binom.pmf(k, 11, 0.5) for k in range(3))
+    assert (found["only_first"], found["only_second"]) == (9, 2)
+    assert found["p"] == pytest.approx(tail)
+    assert mcnemar(second, first)["p"] == pytest.approx(tail)
+    assert mcnemar(first, first)["p"] == 1.0
+    with pytest.raises(GalaxyError, match="same galaxies"):
+        mcnemar(first, second[1:])
+
+
+def test_the_three_ways_on_a_table_small_enough_to_count():
+    table = predictions(
+        [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.45, 0.45]],
+        [0, 0, 1, 1, 2],
+    )
+    ways = three_ways(table)
+    # Right at the arg-max: rows 0, 1, 2; a tie (row 4) goes to the first class.
+    assert ways.loc["arg-max, micro"].tolist() == pytest.approx([0.6] * 3)
+    # Claimed at 0.5: rows 0, 2 rightly and row 3 wrongly, of five.
+    assert ways.loc["each class at 0.5", ["precision", "recall"]].tolist() == pytest.approx([2 / 3, 2 / 5])
+    macro = f1_score([0, 0, 1, 1, 2], [0, 0, 1, 0, 1], average="macro")
+    assert ways.loc["arg-max, macro", "f1"] == pytest.approx(macro)
+
+
+def test_micro_precision_and_recall_are_the_accuracy_whatever_the_table():
+    generator = np.random.default_rng(3)
+    table = predictions(generator.dirichlet(np.ones(3), 200), generator.integers(0, 3, 200))
+    accuracy = comparison.right(table).mean()
+    ways = three_ways(table)
+    assert ways.loc["arg-max, micro"].tolist() == pytest.approx([accuracy] * 3)
+    half = ways.loc["each class at 0.5"]
+    assert half["recall"] <= accuracy + 1e-12
+
+
+def test_each_network_reads_what_its_source_prescribes():
+    recipe = recipe_for("kim_brunner", QUICK, largest=96)
+    assert (recipe.size, recipe.crop) == (44, 132)
+    assert recipe_for("dmagnet", QUICK, largest=96).size == 96
+    assert recipe_for("dmagnet", QUICK, largest=512).size == 256
+    assert recipe_for("convnet", QUICK, largest=32).size == 128
+    assert recipe_for("alexnet", QUICK, largest=96).batch_size == 4 * QUICK.batch_size
+
+
+def test_the_budget_of_time_is_spent_on_as_many_epochs_as_fit(monkeypatch):
+    monkeypatch.setattr(comparison, "training_speed", lambda recipe: 100.0)
+    assert epochs_for(QUICK, budget="time", images=500, seconds=30, epochs=7) == 6
+    assert epochs_for(QUICK, budget="time", images=50_000, seconds=30, epochs=7) == 1
+    assert epochs_for(QUICK, budget="epochs", images=500, seconds=30, epochs=7) == 7
+    with pytest.raises(GalaxyError, match="choose time or epochs"):
+        epochs_for(QUICK, budget="money", images=500, seconds=30, epochs=7)
+
+
+def test_intervals_over_seeds_are_students():
+    assert summarised([0.7], (0.6, 0.8)) == (0.7, 0.6, 0.8)
+    mean, low, high = summarised([0.70, 0.72, 0.74], (0, 1))
+    # t(0.975, 2) = 4.303 from a printed table; the deviation is 0.02.
+    assert mean == pytest.approx(0.72)
+    assert (high - low) / 2 == pytest.approx(4.303 * 0.02 / np.sqrt(3), rel=1e-3)
+
+
+def test_two_networks_contend_on_the_same_galaxies(blob_file, tmp_path):
+    with Galaxy10(blob_file) as data:
+        split = make_split(data, fractions=(0.5, 0.2, 0.3))
+        base = QUICK.but(epochs=1, batch_size=8, width=0.125)
+        recipes = [recipe_for(name, base, largest=32) for name in ("dmagnet", "kim_brunner")]
+        outcomes = [contend(data, split, recipe, out=tmp_path / recipe.network) for recipe in recipes]
+        speed = comparison.training_speed(recipes[1].but(batch_size=2), steps=1)
+    first, second = outcomes
+    assert first.predictions["row"].tolist() == second.predictions["row"].tolist() == split.test.tolist()
+    assert second.summary["parameters"] == 11_245_546
+    assert first.title == "DMAGNet"
+    assert min(first.flop, first.speed, speed) > 0
+    assert not (tmp_path / "dmagnet").exists()
