@@ -15,7 +15,8 @@ from galaxylib.simulate import TRUTH_COLUMNS, class_counts, draw, light, run, si
 from galaxylib.simulate.bodies import paint
 from galaxylib.simulate.camera import Camera, blurred, jpeg, noise, stretch
 from galaxylib.simulate.chance import Always
-from galaxylib.simulate.classes import RECIPES, EdgeOn, Spheroid
+from galaxylib.simulate.classes import RECIPES
+from galaxylib.simulate.kinds import EdgeOn, Spheroid
 from galaxylib.simulate.pile import Place
 from galaxylib.simulate.scene import Field, galaxy, paint_field
 

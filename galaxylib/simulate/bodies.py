@@ -1,4 +1,4 @@
-"""From a kind of body (see `galaxylib.simulate.classes`) to light in z, r, g and the numbers behind it."""
+"""From a kind of body (see `galaxylib.simulate.kinds`) to light in z, r, g and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from galaxylib.simulate import light
 from galaxylib.simulate.chance import happens
-from galaxylib.simulate.classes import EdgeOn, Kind, Shelled, Spheroid, Spiral, Wreck
+from galaxylib.simulate.kinds import EdgeOn, Kind, Shelled, Spheroid, Spiral, Wreck
 from galaxylib.simulate.pile import Body, Pile, Place
 from galaxylib.simulate.spirals import knots, spiral
 
@@ -19,7 +19,7 @@ def paint(kind: Kind, place: Place, rng: np.random.Generator) -> Body:
     """Draw one body of `kind` at `place`.
 
     Args:
-        kind: a kind from `galaxylib.simulate.classes` (mergers are made of several, see `scene`).
+        kind: a kind from `galaxylib.simulate.kinds` (mergers are made of several, see `scene`).
         place: where, how large, what colour.
         rng: the source of chance.
 

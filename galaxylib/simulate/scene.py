@@ -15,7 +15,8 @@ import numpy as np
 from galaxylib.simulate import light
 from galaxylib.simulate.bodies import paint
 from galaxylib.simulate.chance import LogNormal, Normal, Uniform, happens
-from galaxylib.simulate.classes import EdgeOn, Merger, Recipe, Spheroid, Spiral, Tails
+from galaxylib.simulate.classes import Recipe
+from galaxylib.simulate.kinds import EdgeOn, Merger, Spheroid, Spiral, Tails
 from galaxylib.simulate.light import CENTRE, GRID, MARGIN, PIXEL_SCALE, SIZE
 from galaxylib.simulate.pile import ZERO_POINT, Body, Place, band_fluxes
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from galaxylib.simulate import light
 from galaxylib.simulate.chance import happens
-from galaxylib.simulate.classes import Spiral
+from galaxylib.simulate.kinds import Spiral
 from galaxylib.simulate.light import GRID, Map
 from galaxylib.simulate.pile import Body, Pile, Place
 
