@@ -34,7 +34,7 @@ class Recipe:
     size_scatter: float
     colour: Normal
     kinds: tuple[tuple[float, Kind], ...]
-    tails: Tails = Tails()
+    tails: Tails = Tails()  # noqa: RUF009 - frozen
 
 
 def _magnitude(mean: float, sigma: float) -> Normal:
