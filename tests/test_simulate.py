@@ -2,6 +2,8 @@
 import math
 import os
 import resource
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -140,6 +142,26 @@ def test_classes_are_balanced_as_asked():
     assert np.abs(counts - 1003 * np.array(list(CLASS_COUNTS.values())) / 17736).max() < 1
     with pytest.raises(GalaxyError, match="balance"):
         class_counts(10, "even")
+
+
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"n": 3, "processes": 0}])
+def test_numbers_that_make_no_sense_are_refused(tmp_path, wrong):
+    with pytest.raises(GalaxyError, match="at least one"):
+        simulate(tmp_path / "none.h5", **wrong)
+
+
+def test_two_processes_do_not_draw_the_same_file(tmp_path):
+    out = tmp_path / "shared.h5"
+    identity = {"simulated": True, "seed": 0, "version": run.VERSION, "balance": "catalogue"}
+    run._lay_out(tmp_path / "shared.h5.partial", run.labels_of(2, seed=0, balance="catalogue"), identity)
+    hold = "import h5py, sys; f = h5py.File(sys.argv[1], 'r+'); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(tmp_path / "shared.h5.partial")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(GalaxyError, match="Another process"):
+            simulate(out, n=2, processes=1, progress=False)
+        other.stdin.close()
+    simulate(out, n=2, processes=1, progress=False)
 
 
 def test_memory_is_bounded_by_chunks_not_by_the_file(tmp_path, monkeypatch):

@@ -82,8 +82,11 @@ def simulate(
         The path of the file.
 
     Raises:
-        GalaxyError: `out` holds other galaxies, another process is drawing it, or the disk is full.
+        GalaxyError: a number makes no sense, `out` holds something else, another process is drawing it, or
+            the disk is full.
     """
+    if processes is not None and processes < 1:
+        raise GalaxyError(f"Cannot draw with {processes} processes: ask for at least one.")
     out = Path(out)
     labels = labels_of(n, seed=seed, balance=balance)
     identity = {"simulated": True, "seed": seed, "version": VERSION, "balance": balance}
@@ -149,7 +152,7 @@ def _fill(path: Path, labels: np.ndarray, seed: int, processes: int | None, prog
     with file:
         missing = np.flatnonzero(file["ans"][:] == NOT_YET)
         jobs = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-        wanted = processes or min(len(os.sched_getaffinity(0)), 1 + len(missing) // FEWEST)
+        wanted = processes or min(_processors(), 1 + len(missing) // FEWEST)
         with tqdm(
             total=len(labels), initial=len(labels) - len(missing), unit="galaxy", disable=not progress
         ) as bar:
@@ -200,6 +203,11 @@ def draw_rows(rows: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarr
         )
         truth[place] = list(numbers.values())
     return images, truth
+
+
+def _processors() -> int:
+    """How many processors this process may use; macOS only says how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
