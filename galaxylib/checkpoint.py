@@ -20,6 +20,7 @@ from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.files import atomic, sha256
 from galaxylib.pixels import Preprocess
 
+CLASSES = "class_names"
 WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
 PRETRAINED = Path(__file__).parent / "weights" / "pretrained"
 NEEDED = ("network", "options", "preprocess", "class_names", "sha256")
@@ -71,7 +72,8 @@ def save(
     folder = Path(folder)
     tensors = {key: _stored(tensor, half=half) for key, tensor in network.state_dict().items()}
     # Serialised in memory first: a full disk then meets Python's own writing, which says so plainly.
-    content = to_bytes(tensors, metadata={"network": name, "class_names": json.dumps(list(class_names))})
+    # One entry only: with more, safetensors would write them in any order, and the hash would change.
+    content = to_bytes(tensors, metadata={CLASSES: json.dumps(list(class_names))})
     description = {
         "network": name,
         "options": dict(options),
@@ -86,6 +88,27 @@ def save(
         weights.write_bytes(content)
         about.write_text(text, encoding="utf-8")
     return folder
+
+
+def halve(checkpoint: str | Path, folder: str | Path) -> Path:
+    """Copy a checkpoint with its weights in half precision, as weights are shipped.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint to copy.
+        GalaxyError: the disk is full.
+    """
+    loaded = load(checkpoint)
+    told = {name: value for name, value in loaded.meta.items() if name not in (*NEEDED, "parameters")}
+    return save(
+        folder,
+        loaded.network,
+        name=loaded.meta["network"],
+        options=loaded.meta["options"],
+        preprocess=loaded.preprocess,
+        class_names=loaded.class_names,
+        half=True,
+        **told,
+    )
 
 
 def load(checkpoint: str | Path) -> Loaded:
@@ -106,10 +129,10 @@ def load(checkpoint: str | Path) -> Loaded:
             "was altered or cut short, so copy it again or train again."
         )
     tensors, carried = _read(folder / WEIGHTS)
-    if carried.get("class_names") != json.dumps(meta["class_names"]):
+    if carried.get(CLASSES) != json.dumps(meta["class_names"]):
         raise CheckpointError(
             f"{folder / DESCRIPTION} names the classes {', '.join(meta['class_names'])}, its weights were "
-            f"trained for {carried.get('class_names', 'others')}: copy both files of the checkpoint again."
+            f"trained for {carried.get(CLASSES, 'others')}: copy both files of the checkpoint again."
         )
     network, preprocess = _built(meta, folder)
     _check_shapes(network, tensors, meta["network"], folder)

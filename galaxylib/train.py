@@ -180,6 +180,7 @@ class Run(L.LightningModule):
             quicken(network)
         self.plan, self.recipe, self.mode = plan, recipe, mode
         self.keeper, self.epochs = keeper, epochs
+        self.unchecked: tuple[int, Tensor] | None = None
         self.preprocess = Preprocess(size=recipe.size, crop=recipe.crop)
         self.augment = Augment(
             rotate=recipe.rotate, flip=recipe.flip, brightness=recipe.brightness, contrast=recipe.contrast
@@ -216,20 +217,32 @@ class Run(L.LightningModule):
         key = (self.recipe.seed, self.epoch, batch_idx, self.plan.devices.rank)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))  # for dropout
         loss = self._measured(batch, "train")
-        if not torch.isfinite(loss):
-            raise GalaxyError(
-                f"The loss stopped being a number at step {self.trainer.global_step + 1} (epoch "
-                f"{self.epoch + 1}): lower the learning rate (or train in float32); the last good checkpoint "
-                "is kept."
-            )
+        # The loss of the step before is known by now; asking for this one would let a GPU run dry.
+        self._check_loss()
+        self.unchecked = (self.trainer.global_step + 1, loss.detach())
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """The same loss, accuracy and macro F1 on images that are not augmented."""
         self._measured(batch, "validation")
 
+    def _check_loss(self) -> None:
+        if self.unchecked is not None and not torch.isfinite(self.unchecked[1]):
+            raise GalaxyError(
+                f"The loss stopped being a number at step {self.unchecked[0]} (epoch {self.epoch + 1}): "
+                "lower the learning rate (or train in float32); the last good checkpoint is kept."
+            )
+        self.unchecked = None
+
     def on_validation_start(self) -> None:
-        """Give all processes the mean of their running BatchNorm statistics: each saw its own images."""
+        """Check the last loss of the epoch, and let the processes agree on BatchNorm's running statistics.
+
+        Each process saw its own images: all get the mean.
+
+        Raises:
+            GalaxyError: the loss is not a number.
+        """
+        self._check_loss()
         world = self.plan.devices.world
         if world > 1:
             for buffer in self.network.buffers():

@@ -11,7 +11,7 @@ import torch
 import galaxylib
 from galaxylib import checkpoint, files
 from galaxylib.baselines import build
-from galaxylib.checkpoint import DESCRIPTION, WEIGHTS, load, save
+from galaxylib.checkpoint import DESCRIPTION, WEIGHTS, halve, load, save
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES
 from galaxylib.pixels import Preprocess
@@ -55,6 +55,9 @@ def test_half_precision_takes_half_the_room(tmp_path):
     keep(tmp_path / "whole")
     sizes = [(tmp_path / name / WEIGHTS).stat().st_size for name in ("half", "whole")]
     assert sizes[0] < 0.6 * sizes[1]
+    halve(tmp_path / "whole", tmp_path / "copy")
+    assert (tmp_path / "copy" / WEIGHTS).read_bytes() == (tmp_path / "half" / WEIGHTS).read_bytes()
+    assert load(tmp_path / "copy").meta["recipe"] == load(tmp_path / "whole").meta["recipe"]
     found = load(tmp_path / "half").network
     assert next(found.parameters()).dtype == torch.float32
     x = torch.randn(2, 3, 64, 64)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +115,10 @@ def test_the_seed_decides_everything(tmp_path, data, split):
     )
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("epoch", "precision"),
+    [(1, "float32"), (2, "float32"), (3, "float32"), (4, "float32"), (1, "bfloat16"), (3, "bfloat16")],
+)
 def test_a_killed_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch, epoch, precision):
     """Killed after any epoch of either round, with dropout and augmentation on."""
     recipe = SMALL.but(epochs=2, more_epochs=2, precision=precision)
@@ -187,17 +190,20 @@ def test_patience_stops(tmp_path, data, split):
     assert len(again["history"]) == len(done["history"])
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path, data, split, monkeypatch):
-    """In epoch 2, at its first step: the weights of epoch 1 stay, and the run can be resumed."""
+@pytest.mark.parametrize("first", [True, False])
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, data, split, monkeypatch, first):
+    """In epoch 2, at its first or last step: the weights of epoch 1 stay, and the run can be resumed."""
     step = training.Run._measured
 
     def break_down(self, batch, part):
         loss = step(self, batch, part)
-        return loss * float("nan") if part == "train" and self.epoch == 1 else loss
+        here = part == "train" and self.epoch == 1 and self.trainer.global_step == bad - 1
+        return loss * float("nan") if here else loss
 
     monkeypatch.setattr(training.Run, "_measured", break_down)
     steps = Plan(data, split, SMALL, Devices()).steps
-    with pytest.raises(GalaxyError, match=rf"stopped being a number at step {steps + 1} \(epoch 2\)"):
+    bad = steps + 1 if first else 2 * steps
+    with pytest.raises(GalaxyError, match=rf"stopped being a number at step {bad} \(epoch 2\)"):
         train(data, split, SMALL, out=tmp_path / "run", progress=False)
     monkeypatch.undo()
     assert load(tmp_path / "run").meta["best"]["epoch"] == 1
@@ -299,7 +305,7 @@ def test_processes_share_the_batches_of_one(data, split):
 
 
 def command_line(out: Path, data: Galaxy10, **changes: object) -> list[str]:
-    recipe = SMALL.but(epochs=2, dropout=0.0, **changes).to_dict()
+    recipe = SMALL.but(**{"epochs": 2, "dropout": 0.0, **changes}).to_dict()
     words = ["train", "--data", str(data.path), "--out", str(out), "--recipe", "quick", "--quiet"]
     for name, value in recipe.items():
         flag = name.replace("_", "-")
@@ -311,9 +317,12 @@ def command_line(out: Path, data: Galaxy10, **changes: object) -> list[str]:
     return words
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
 def run(words: list[str]) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
 
 
 def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data):
@@ -336,6 +345,28 @@ def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data):
     histories = [pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two")]
     assert np.allclose(histories[0]["train_loss"], histories[1]["train_loss"], atol=1e-4)
     assert (tmp_path / "two" / "split.json").exists()
+
+
+def test_a_process_killed_at_any_moment_resumes_bit_for_bit(tmp_path, data):
+    """SIGKILL in the midst of an epoch, as a batch system does it."""
+    whole, cut = (
+        command_line(tmp_path / name, data, more_epochs=2, dropout=0.3) for name in ("whole", "cut")
+    )
+    done = run([sys.executable, "-m", "galaxylib", *whole])
+    assert done.returncode == 0, done.stderr
+    process = subprocess.Popen([sys.executable, "-m", "galaxylib", *cut], cwd=ROOT, env=environment())
+    begun = time.monotonic()
+    while (
+        not (tmp_path / "cut" / LAST).exists() and process.poll() is None and time.monotonic() - begun < 120
+    ):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert len(pd.read_csv(tmp_path / "whole" / "history.csv")) == 4
+    done = run([sys.executable, "-m", "galaxylib", *cut, "--resume"])
+    assert done.returncode == 0, done.stderr
+    assert_same(last_weights(tmp_path / "whole"), last_weights(tmp_path / "cut"))
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
 
 
 def test_precision_follows_the_hardware(monkeypatch):
