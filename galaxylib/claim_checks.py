@@ -29,11 +29,13 @@ class Evidence:
 
     Attributes:
         printed: the claims file.
-        catalogue: labels and positions of the published set, a `Catalogue` or the real file itself; None
+        measured: what `benchmarks/published_labels.py` once measured on published labels.
+        catalogue: labels of the published set to count anew, a `Catalogue` or the real file itself; None
             where the reader has neither.
     """
 
     printed: Printed
+    measured: Mapping[str, Any]
     catalogue: "Catalogue | Galaxy10 | None" = None
 
 

@@ -246,14 +246,20 @@ def vote_tree(evidence: Evidence) -> dict[str, Any]:
 
 @check("outside")
 def catalogue(evidence: Evidence) -> dict[str, Any]:
-    """Galaxies of each class in the published set; None where no catalogue is at hand."""
+    """Galaxies of each class in the published set, counted now if a catalogue is given, else before."""
     from galaxylib.galaxy10 import CLASS_NAMES
 
-    table = evidence.catalogue
-    if table is None:
-        return {"counts": dict.fromkeys(CLASS_NAMES), "total": None}
-    counts = np.bincount(table.labels, minlength=len(CLASS_NAMES))
-    return {"counts": dict(zip(CLASS_NAMES, counts.tolist(), strict=True)), "total": len(table)}
+    if evidence.catalogue is None:
+        return dict(evidence.measured["classes"])
+    labels = evidence.catalogue.labels
+    counts = np.bincount(labels, minlength=len(CLASS_NAMES)).tolist()
+    return {"counts": dict(zip(CLASS_NAMES, counts, strict=True)), "total": len(labels)}
+
+
+@check("outside")
+def votes(evidence: Evidence) -> dict[str, Any]:
+    """What guesses score on published vote fractions, measured beforehand on a part of them."""
+    return dict(evidence.measured["votes"])
 
 
 @check("outside")

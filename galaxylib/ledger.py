@@ -66,10 +66,10 @@ MEANINGS = {
     Verdict.CLOSE: "the chance of which galaxies were looked at can make such a difference",
     Verdict.CONSISTENT: "follows from the other numbers that the same document prints; not a new measurement",
     Verdict.CONTRADICTED: "does not follow from the other numbers that the same document prints",
-    Verdict.OUTSIDE: "does not agree with cosmology, the published catalogue or the published code",
+    Verdict.OUTSIDE: "does not agree with cosmology, published labels or the published code",
     Verdict.FOLLOWED: "a choice of the authors that the code here makes too",
     Verdict.DEPARTED: "a choice of the authors that the code here makes otherwise",
-    Verdict.NEEDS_FILE: "a result on the real images: give the real file or catalogue and run again",
+    Verdict.NEEDS_FILE: "a result on the real images: give the real file and run again",
     Verdict.NOT_RUN: "its chapter did not run, or left the experiment out in this profile",
     Verdict.OPEN: "could be tested, but no chapter of this book does so yet",
     Verdict.RECORDED: "others' work, or the authors' own machine and data: nothing here to test it by",
@@ -177,8 +177,6 @@ def _find(claim: Claim, results: Results) -> Finding:
         if content is None:
             return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} did not run")
         value = look_up(content, path, claim)
-        if value is None and origin in CHECKS:
-            return Finding(claim, Verdict.NEEDS_FILE, None, "give the published catalogue")
         if value is None:
             return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} left this out")
         values.append(value)

@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from conftest import shared_data
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import classification_report, precision_recall_fscore_support
 from sklearn.model_selection import train_test_split
 
+from benchmarks.published_labels import guesses
 from galaxylib.breakdown import confused_pairs
 from galaxylib.claim_checks import Evidence, averages, class_scores, matchings
 from galaxylib.claim_sources import CHECKS
@@ -24,9 +26,10 @@ from galaxylib.dmagnet import DMAGNet
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue
 from galaxylib.ledger import CHAPTERS, GALAXIES, VOTED_ON, Results, Verdict, as_table, chance, judge
+from galaxylib.zoo2 import SOLUTIONS
 
 FILE = Path(__file__).parents[1] / "book" / "claims.yml"
-CONTENT = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+MEASURED = json.loads((FILE.parents[1] / "benchmarks/results/published_labels.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def printed():
 
 @pytest.fixture(scope="module")
 def evidence(printed):
-    return Evidence(printed)
+    return Evidence(printed, MEASURED)
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def small(tmp_path):
 
 
 def verdicts(printed, outputs, catalogue=None):
-    findings = judge(Results(Evidence(printed, catalogue), outputs))
+    findings = judge(Results(Evidence(printed, MEASURED, catalogue), outputs))
     return {finding.claim.id: finding for finding in findings}
 
 
@@ -143,7 +146,7 @@ def test_a_wrong_cell_of_table_3_is_found(printed):
     table = printed.table("000-table-3").copy()
     table.loc["Disturbed", "f1"] = 0.86
     wrong = replace(printed, tables={**printed.tables, "000-table-3": table})
-    assert CHECKS["matrix"](Evidence(wrong))["cells_that_follow"] == 39
+    assert CHECKS["matrix"](Evidence(wrong, MEASURED))["cells_that_follow"] == 39
 
 
 def test_corrected_tables_by_hand(evidence):
@@ -267,15 +270,35 @@ def test_look_back_times(evidence):
 
 def test_class_counts_of_the_catalogue(printed, real_catalogue):
     """The published set against the paper's section 3, read with csv alone."""
-    found = CHECKS["catalogue"](Evidence(printed, Catalogue.read(real_catalogue)))
+    found = CHECKS["catalogue"](Evidence(printed, MEASURED, Catalogue.read(real_catalogue)))
     with real_catalogue.open() as stream:
         counted = Counter(CLASS_NAMES[int(row["label"])] for row in csv.DictReader(stream))
     assert found["counts"] == dict(counted) == dict(CLASS_COUNTS)
     assert found["total"] == 17_736
 
 
-def test_without_a_catalogue_its_claims_wait(evidence):
-    assert set(CHECKS["catalogue"](evidence)["counts"].values()) == {None}
+def test_counts_measured_beforehand_are_the_papers(evidence):
+    assert CHECKS["catalogue"](evidence)["counts"] == dict(CLASS_COUNTS)
+
+
+def test_guesses_on_a_table_by_hand():
+    """Two galaxies, 37 answers: all ones and all zeros miss their common mean by one half."""
+    found = guesses(np.array([[1.0] * 37, [0.0] * 37]))
+    assert found["guess_each_mean"] == found["guess_one_mean"] == pytest.approx(0.5)
+    # One answer of 37 always 1, the others 0: each mean is right, one number misses by its deviation.
+    found = guesses(np.array([[1.0] + [0.0] * 36] * 3))
+    assert found["guess_each_mean"] == pytest.approx(0)
+    assert found["guess_one_mean"] == pytest.approx(np.sqrt(1 / 37 * (1 - 1 / 37)))
+
+
+def test_guesses_on_the_published_votes(evidence):
+    """What the file holds, recomputed from the votes where they are at hand."""
+    table = shared_data("gz2") / SOLUTIONS
+    fractions = np.loadtxt(table, delimiter=",", skiprows=1)[:, 1:]
+    found = CHECKS["votes"](evidence)
+    assert found["galaxies"] == len(fractions)
+    assert found["guess_one_mean"] == pytest.approx(fractions.std(), rel=1e-6)
+    assert found["guess_each_mean"] == pytest.approx(np.sqrt(fractions.var(axis=0).mean()), rel=1e-6)
 
 
 # --- the file -----------------------------------------------------------------------------------------------
@@ -283,7 +306,7 @@ def test_without_a_catalogue_its_claims_wait(evidence):
 
 def test_every_claim_has_a_verdict(printed, tmp_path):
     """No orphan: without any chapter, each claim is judged, and only chapters' claims wait."""
-    table = as_table(judge(Results(Evidence(printed), tmp_path))).set_index("id")
+    table = as_table(judge(Results(Evidence(printed, MEASURED), tmp_path))).set_index("id")
     assert len(table) == len(printed.claims)
     assert set(table["seed"]) == set(printed.seeds)
     waiting = table["verdict"] == str(Verdict.NOT_RUN)
@@ -327,7 +350,7 @@ def test_an_unknown_source_is_told(small, tmp_path, source, sentence):
     printed = small(source=source)
     whole = replace(load_claims(FILE), claims=printed.claims)
     with pytest.raises(GalaxyError, match=sentence):
-        judge(Results(Evidence(whole), tmp_path))
+        judge(Results(Evidence(whole, MEASURED), tmp_path))
 
 
 def test_a_missing_or_broken_file_is_told(tmp_path):
@@ -335,7 +358,7 @@ def test_a_missing_or_broken_file_is_told(tmp_path):
         load_claims(tmp_path / "none.yml")
     (tmp_path / "04_evaluation.json").write_text("{")
     with pytest.raises(GalaxyError, match="run that chapter again"):
-        Results(Evidence(load_claims(FILE)), tmp_path).of("04_evaluation")
+        Results(Evidence(load_claims(FILE), MEASURED), tmp_path).of("04_evaluation")
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, judge
 from galaxylib.ledger_page import MARKS, MEANINGS, anchor, checks, ledger, meanings, section_of, summary
 
 BOOK = Path(__file__).parents[1] / "book"
+MEASURED = json.loads((BOOK.parent / "benchmarks/results/published_labels.json").read_text())
 VOID = {"br"}
 
 
@@ -40,7 +41,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
     printed = load_claims(BOOK / "claims.yml")
-    return judge(Results(Evidence(printed), tmp_path_factory.mktemp("empty")))
+    return judge(Results(Evidence(printed, MEASURED), tmp_path_factory.mktemp("empty")))
 
 
 def test_every_claim_has_a_row_and_every_link_a_target(findings):
