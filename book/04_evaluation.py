@@ -286,7 +286,7 @@ for axis, (name, (label, values)) in zip(axes, quantities.items(), strict=True):
         continue
     bars = [bins["accuracy"] - bins["accuracy_low"], bins["accuracy_high"] - bins["accuracy"]]
     axis.errorbar(
-        bins["middle"], 100 * bins["accuracy"], 100 * np.array(bars), marker="o", color=ACCENT, capsize=2
+        bins["middle"], 100 * bins["accuracy"], 100 * np.maximum(bars, 0), marker="o", color=ACCENT, capsize=2
     )
     axis.axhline(100 * found["accuracy"], color="0.6", linestyle=":")
 axes[0].set_ylabel("accuracy (%)")
@@ -315,7 +315,12 @@ if real_sample:
     report.data("real_scores", on_real)
     low, high = on_real["accuracy_interval"]
     lines = [
-        (c["name"], c["support"], round(c["recall"] * c["support"]), "{:.2f} to {:.2f}".format(*c["recall_interval"]))
+        (
+            c["name"],
+            c["support"],
+            round(c["recall"] * c["support"]),
+            "{:.2f} to {:.2f}".format(*c["recall_interval"]),
+        )
         for c in on_real["per_class"]
     ]
     report.number(

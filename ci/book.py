@@ -64,7 +64,8 @@ def snakemake(
     Raises:
         GalaxyError: a step failed, or the graph itself is wrong.
     """
-    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--nolock", "--rerun-incomplete"]
+    cores = os.environ.get("OMP_NUM_THREADS", "all")  # a shared machine may grant fewer than it has
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--nolock", "--rerun-incomplete"]
     # The configuration takes all words up to the next option, so it goes before one.
     command += ["--config", *(f"{name}={value}" for name, value in settings.items()), *options]
     # Ctrl-C reaches Snakemake too, which then cleans up: wait for that instead of killing it.
