@@ -210,7 +210,7 @@ def main() -> None:
     """Parse the arguments and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=FULL, help=f"images in the file [{FULL}]")
-    parser.add_argument("--read", type=int, default=8000, help="images read a round [8000]")
+    parser.add_argument("--read", type=int, default=3200, help="images read a round [3200]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds [3]")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes [the system's]")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
