@@ -231,7 +231,7 @@ report.number(
 # which leave some images unused (it does not say which, or why); `published_code` repeats the draw of the
 # authors' code {cite}`chessa_dmagnet`. {numref}`tab-01-leaks` counts what each lets through.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-output", "hide-input"]
 here = survey(sky, fractions=fractions, seed=seed)
 published_sky = measured["catalogue"]
 
@@ -664,5 +664,5 @@ report.table("speeds", speeds)
 # - Simulated galaxies are a stand-in. Every figure of this book says which kind it shows, and every chapter
 #   runs on the real file with one parameter: `-p data Galaxy10_DECals.h5`, after `galaxylib fetch`.
 
-# %%
+# %% tags=["remove-output"]
 report.save()
