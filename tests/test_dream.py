@@ -25,7 +25,7 @@ from galaxylib.dream import (
     parse,
 )
 from galaxylib.dream import images as pictures
-from galaxylib.dream.ascent import _Ascent, _windows
+from galaxylib.dream.ascent import Ascent, _windows
 from galaxylib.dream.forward import Tap, available_bytes, fold_batchnorm, guard_memory
 from galaxylib.dream.prior import measure
 from galaxylib.errors import DreamError, GalaxyError
@@ -428,7 +428,7 @@ def test_the_fourier_step_is_a_gradient_step_on_coefficients():
     generator = torch.Generator().manual_seed(0)
     gradient = torch.randn(1, 3, 20, 24, generator=generator)
     amplitude = prior.at(20, 24)
-    amplitude = amplitude / amplitude.max()
+    amplitude = (amplitude / amplitude.max()).sqrt()
     colour = torch.as_tensor(prior.colour).float() / (std[:, None] * std[None, :])
     root = torch.linalg.cholesky(colour / colour.trace())
     p = torch.randn(1, 3, 20, 24, generator=generator, requires_grad=True)
@@ -499,7 +499,7 @@ def test_tiles_are_exact_for_a_local_network(galaxy):
     x = Preprocess().normalise(pictures.fit(galaxy[None], 150, 170))
 
     def ascent(tile):
-        return _Ascent(
+        return Ascent(
             tap=Tap(local, ["2"]),
             objectives=[layer("2")],
             settings=replace(QUICK, tile=tile, overlap=16),

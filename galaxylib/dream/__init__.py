@@ -8,7 +8,9 @@
 >>> made.save("dream.png")
 """
 
-from galaxylib.dream.ascent import Dream, Step, dream, dream_batch
+from galaxylib.dream.ascent import Step
+from galaxylib.dream.dreaming import Dream, dream, dream_batch
+from galaxylib.dream.film import save_gif
 from galaxylib.dream.images import Prior
 from galaxylib.dream.objectives import (
     Objective,
@@ -19,6 +21,7 @@ from galaxylib.dream.objectives import (
     neuron,
     parse,
 )
+from galaxylib.dream.reading import read_image
 from galaxylib.dream.settings import PAPER, Settings
 
 __all__ = [
@@ -36,4 +39,6 @@ __all__ = [
     "logit",
     "neuron",
     "parse",
+    "read_image",
+    "save_gif",
 ]

@@ -10,7 +10,7 @@ from sklearn.feature_selection import f_classif
 from torch import Tensor, nn
 
 from galaxylib.dmagnet import STAGES
-from galaxylib.dream.ascent import Dream, dream_batch
+from galaxylib.dream.dreaming import Dream, dream_batch
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.images import Prior
 from galaxylib.dream.objectives import Objective, layer

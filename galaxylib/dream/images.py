@@ -212,8 +212,9 @@ class Prior:
             std: (3,) by which pixels were divided.
 
         Returns:
-            (N, 3, H, W); `A` scales each coefficient by the galaxies' amplitude and mixes the colours by a
-            square root of their covariance, in normalised units.
+            (N, 3, H, W); `A` scales each coefficient by the square root of the galaxies' amplitude and mixes
+            the colours by a square root of their covariance, in normalised units. So a gradient without any
+            preference makes a step that has the spectrum of galaxies.
         """
         height, width = gradient.shape[2:]
         amplitude = self.at(height, width).to(gradient.device)
@@ -221,7 +222,7 @@ class Prior:
         colour = torch.as_tensor(self.colour, device=gradient.device, dtype=gradient.dtype)
         std = std.to(gradient)
         colour = colour / (std[:, None] * std[None, :])
-        shaped = torch.fft.irfft2(torch.fft.rfft2(gradient) * amplitude**2, s=(height, width))
+        shaped = torch.fft.irfft2(torch.fft.rfft2(gradient) * amplitude, s=(height, width))
         return torch.einsum("cd,ndhw->nchw", colour / colour.trace(), shaped)
 
     def noise(self, height: int, width: int, generator: torch.Generator) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from galaxylib.dmagnet import DMAGNet, initialise
 from galaxylib.dream import images as pictures
-from galaxylib.dream.ascent import dream_batch
+from galaxylib.dream.dreaming import dream_batch
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.images import Prior, frequencies
 from galaxylib.dream.objectives import OUTPUT, Objective, layer
