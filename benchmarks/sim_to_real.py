@@ -62,7 +62,7 @@ class Training:
         default_factory=lambda: {"channels": (24, 48, 96, 192), "stem_width": 16}
     )
     size: int = 96
-    epochs: int = 7
+    epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
