@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from galaxylib.errors import DataError
+from galaxylib.errors import DataError, GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.zoo2 import ANSWERS, PLACES, TREE, WIDE, Votes, from_the_root, places
 
@@ -42,7 +42,12 @@ NEEDED = (
 
 
 def simulated_votes(
-    data: Galaxy10, rows: Sequence[int] | np.ndarray, *, volunteers: int = VOLUNTEERS, seed: int = 0
+    data: Galaxy10,
+    rows: Sequence[int] | np.ndarray,
+    *,
+    volunteers: int = VOLUNTEERS,
+    distance: float = 1.0,
+    seed: int = 0,
 ) -> Votes:
     """Images and drawn votes of simulated galaxies.
 
@@ -50,11 +55,15 @@ def simulated_votes(
         data: a file that `galaxylib simulate` drew.
         rows: which galaxies; their row is their id.
         volunteers: who vote on each.
+        distance: how many times farther away the galaxies are seen than they were drawn; see `receded`.
         seed: of the votes.
 
     Raises:
         DataError: the file holds no true parameters.
+        GalaxyError: the distance is below 1.
     """
+    if distance < 1:
+        raise GalaxyError(f"The distance is {distance}: galaxies can only be put farther away, from 1 up.")
     if data.truth is None or not set(NEEDED) <= set(data.truth):
         raise DataError(
             f"{data.path} holds no true parameters to draw votes from: give a file that `galaxylib simulate` "
@@ -63,7 +72,7 @@ def simulated_votes(
     rows = np.asarray(rows, dtype=np.int64)
     truth = data.truth.iloc[rows].reset_index(drop=True)
     names = np.array(CLASS_NAMES)[data.labels[rows]]
-    chances = vote_chances(truth, names)
+    chances = vote_chances(truth.assign(half_light_radius=truth["half_light_radius"] / distance), names)
     fractions = cast(chances, volunteers=volunteers, seed=seed)
     images = np.empty((len(rows), WIDE, WIDE, 3), np.uint8)
     sides = _sides(truth, data)
@@ -71,6 +80,9 @@ def simulated_votes(
         block = slice(start, start + 256)
         for place, pixels in enumerate(data.read(rows[block]), start=start):
             images[place] = scaled(pixels, int(sides[place]))
+    if distance > 1:
+        blurs = truth["psf_fwhm"].to_numpy() / 2.355 / (sides * np.nanmedian(data.pxscale) / WIDE)
+        images = receded(images, blurs, distance=distance, seed=seed)
     return Votes(rows, fractions.astype(np.float32), images, simulated=True)
 
 
@@ -85,6 +97,41 @@ def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
     edge = (pixels.shape[0] - side) // 2
     centre = Image.fromarray(pixels[edge : edge + side, edge : edge + side])
     return np.asarray(centre.resize((WIDE, WIDE), Image.Resampling.BICUBIC))
+
+
+def receded(images: np.ndarray, blurs: np.ndarray, *, distance: float, seed: int) -> np.ndarray:
+    """The same galaxies seen from farther away, on images that are scaled to the galaxy as before.
+
+    The galaxy fills the frame as it did, so the atmosphere's blur grows with the distance and the camera's
+    pixels with it; a pixel's noise stays what it was. Dimming and reddening by the redshift are left out.
+
+    Args:
+        images: (N, H, W, 3) uint8.
+        blurs: (N,) deviation of each image's point-spread function, in its pixels.
+        distance: factor, above 1.
+        seed: of the noise.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    generator = np.random.default_rng(seed)
+    size = images.shape[1]
+    coarse = max(8, round(size / distance))
+    seen = np.empty_like(images)
+    for row, (image, blur) in enumerate(zip(images.astype(np.float32), blurs, strict=True)):
+        # Neighbours differ by the noise, where there is sky.
+        noise = float(np.median(np.abs(np.diff(image, axis=1)))) / 0.954
+        wide = gaussian_filter(image, (blur * np.sqrt(distance**2 - 1),) * 2 + (0,))
+        bands = [
+            Image.fromarray(band).resize((coarse, coarse), Image.Resampling.BOX)
+            for band in np.moveaxis(wide, 2, 0)
+        ]
+        noisy = [np.asarray(band) + generator.normal(0, noise, (coarse, coarse)) for band in bands]
+        back = [
+            Image.fromarray(band.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC)
+            for band in noisy
+        ]
+        seen[row] = np.clip(np.round(np.stack([np.asarray(band) for band in back], axis=2)), 0, 255)
+    return seen
 
 
 def vote_chances(truth: pd.DataFrame, names: np.ndarray) -> dict[int, np.ndarray]:

@@ -144,6 +144,23 @@ def test_scaling_keeps_the_centre():
     assert int(small.sum()) == pytest.approx(4 * 3 * 255, rel=0.05)
 
 
+def test_from_farther_away_detail_is_lost_and_light_is_not():
+    generator = np.random.default_rng(0)
+    images = np.full((2, 120, 120, 3), 40.0)
+    images[:, 40:80, 40:80] += 100
+    images[:, 58:62] += 60  # a fine line
+    images = np.clip(images + generator.normal(0, 4, images.shape), 0, 255).astype(np.uint8)
+    far = standin.receded(images, np.full(2, 1.3), distance=3.0, seed=0)
+    assert far.mean() == pytest.approx(images.mean(), abs=1.0)
+    step = [np.abs(np.diff(view[:, 50:70, 90:].mean(axis=(0, 2, 3)))).max() for view in (images, far)]
+    assert step[1] < 0.4 * step[0]
+    # The noise of the sky, over pixels three times as wide, is what it was.
+    blocks = far[:, :39, :39].reshape(2, 13, 3, 13, 3, 3).mean(axis=(2, 4))
+    assert blocks.std() == pytest.approx(4, rel=0.3)
+    with pytest.raises(GalaxyError, match="only be put farther"):
+        standin.simulated_votes(None, [0], distance=0.5)
+
+
 def blob_votes(count, seed=0):
     """Round or elongated blobs; the votes say which."""
     generator = np.random.default_rng(seed)
