@@ -38,8 +38,8 @@ RATES = {
 LARGER_BATCHES = {"alexnet": 4}
 """AlexNet's 57 million weights cost more to update than an image costs to see: so many times the batch."""
 
-# Networks that end in a global or adaptive pooling: these may read smaller images than they print.
-ANY_SIZE = ("dmagnet", "resnet18", "alexnet")
+# Networks that end in a global or adaptive pooling may read smaller images than they print; down to these.
+SMALLEST = {"dmagnet": 32, "resnet18": 32, "alexnet": 64}
 
 
 def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
@@ -52,10 +52,11 @@ def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
             reduced; the others read the only size that they can.
     """
     known = entry(name)
-    free = name in ANY_SIZE or name not in NETWORKS
+    free = name in SMALLEST or name not in NETWORKS
+    reduced = min(known.size, max(largest, SMALLEST.get(name, 32)))
     return base.but(
         network=name,
-        size=min(known.size, largest) if free else known.size,
+        size=reduced if free else known.size,
         crop=known.crop,
         learning_rate=RATES.get(name, base.learning_rate),
         batch_size=base.batch_size * LARGER_BATCHES.get(name, 1),

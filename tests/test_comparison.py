@@ -66,6 +66,7 @@ def test_each_network_reads_what_its_source_prescribes():
     assert recipe_for("dmagnet", QUICK, largest=96).size == 96
     assert recipe_for("dmagnet", QUICK, largest=512).size == 256
     assert recipe_for("convnet", QUICK, largest=32).size == 128
+    assert recipe_for("alexnet", QUICK, largest=32).size == 64
     assert recipe_for("alexnet", QUICK, largest=96).batch_size == 4 * QUICK.batch_size
 
 
