@@ -69,6 +69,14 @@ report.number("n_text", int((~in_tables).sum()))
 report.number("n_cells", int(in_tables.sum()))
 missing = [title for name, title in CHAPTERS.items() if results.of(name) is None]
 report.number("chapters_missing", ", ".join(missing) or "none")
+evaluated = results.of("04_evaluation") or {}
+report.number(
+    "run",
+    f"In this run the network of the training chapter names {evaluated['accuracy']:.1%} of "
+    f"{evaluated['n']:,} {evaluated['kind']} test galaxies correctly"
+    if "n" in evaluated
+    else "In this run no network was evaluated",
+)
 counts = summary(findings).rename(columns={seed: entry["short"] for seed, entry in printed.seeds.items()})
 report.table("summary", counts.rename_axis(columns=None))
 
@@ -81,6 +89,8 @@ report.table("summary", counts.rename_axis(columns=None))
 #
 # Claims by verdict and document.
 # ```
+#
+# {glue:text}`run`: what a verdict says of simulated galaxies, such networks said.
 #
 # What each verdict says:
 

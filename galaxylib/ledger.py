@@ -169,7 +169,7 @@ def _find(claim: Claim, results: Results) -> Finding:
     if claim.kind in UNTESTED:
         return Finding(claim, Verdict.OPEN if claim.kind == "open" else Verdict.RECORDED, None, "")
     terms = claim.source.split(" - ")
-    values = []
+    values, rows = [], []
     for term in terms:
         origin, *path = term.split("/")
         _check_origin(claim, origin)
@@ -180,16 +180,14 @@ def _find(claim: Claim, results: Results) -> Finding:
         if value is None:
             return Finding(claim, Verdict.NOT_RUN, None, f"the chapter {CHAPTERS[origin]} left this out")
         values.append(value)
+        rows.append(look_up(content, path[:-1], claim))
     computed = values[0] if len(values) == 1 else values[0] - values[1]
     if claim.unit == "%":
         computed = 100 * computed
     images = results.images(origin) if origin in CHAPTERS else None
     verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), images)
-    if claim.noise == "accuracy" and abs(computed - claim.value) < 100 * chance(int(content["n_test"])):
+    if _close(claim, computed, rows, content):
         verdict = Verdict.CLOSE
-    elif claim.noise == "interval":
-        row = look_up(content, path[:-1], claim)
-        verdict = Verdict.CLOSE if row["low"] <= claim.value <= row["high"] else verdict
     if images and verdict is Verdict.NEEDS_FILE:
         remark = "on simulated galaxies" if images.simulated else f"on {images.count:,} real images"
     else:
@@ -203,6 +201,27 @@ def chance(count: int) -> float:
     The bound for two independent shares of one half; shares of the same galaxies differ by less.
     """
     return 1.96 * math.sqrt(0.5 / count)
+
+
+def _close(
+    claim: Claim, computed: Value, rows: list[Mapping[str, float]], content: Mapping[str, Any]
+) -> bool:
+    """Whether chance alone could bring about what a comparison finds.
+
+    Args:
+        claim: the comparison.
+        computed: its value in the claim's unit.
+        rows: what stands beside each value of its source; `low` and `high` where its noise is "interval".
+        content: the chapter's results; `n_test` where its noise is "accuracy".
+    """
+    if claim.noise == "accuracy":
+        return abs(computed - claim.value) < 100 * chance(int(content["n_test"]))
+    if claim.noise == "interval" and len(rows) == 1:
+        return rows[0]["low"] <= claim.value <= rows[0]["high"]
+    if claim.noise == "interval":
+        first, second = rows
+        return first["low"] <= second["high"] and second["low"] <= first["high"]
+    return False
 
 
 def _check_origin(claim: Claim, origin: str) -> None:

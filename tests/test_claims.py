@@ -469,6 +469,23 @@ def test_an_interval_around_the_threshold_is_too_close_to_call(small, tmp_path):
         assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
 
 
+def test_overlapping_intervals_are_too_close_to_call(small, tmp_path):
+    printed = small(
+        kind="comparison",
+        compare="above",
+        value=0,
+        noise="interval",
+        source="07_votes/results/model=a/rmse - 07_votes/results/model=b/rmse",
+    )
+    for high, verdict in ((0.14, Verdict.SIMULATED), (0.16, Verdict.CLOSE)):
+        rows = [
+            {"model": "a", "rmse": 0.16, "low": 0.15, "high": 0.17},
+            {"model": "b", "rmse": 0.13, "low": 0.12, "high": high},
+        ]
+        (tmp_path / "07_votes.json").write_text(json.dumps(SIMULATED | {"results": rows}))
+        assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
+
+
 def test_votes_have_their_own_whole(small, tmp_path):
     printed = small(source="07_votes/rmse", value=0.1)
     for count, verdict in ((1218, Verdict.NEEDS_FILE), (VOTED_ON, Verdict.REPRODUCED)):
