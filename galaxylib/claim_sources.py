@@ -141,9 +141,12 @@ def networks(evidence: Evidence) -> dict[str, Any]:
 
     from galaxylib.baselines import build
     from galaxylib.dmagnet import count_parameters
+    from galaxylib.networks import flops
 
     with torch.device("meta"):
         alexnet, resnet = build("alexnet", classes=1000), build("gz_resnet18", classes=37)
+    # Four times the pixels should cost the convolutions four times the arithmetic.
+    features = build("convnet", classes=10)[:-1]
     weighted = [
         path
         for path, module in resnet.named_modules()
@@ -154,7 +157,8 @@ def networks(evidence: Evidence) -> dict[str, Any]:
     kim_brunner = _plain_network("kim_brunner")
     listed = [row for row in kim_brunner["layers"].values() if row["layer"] not in ("Flatten", "Dropout")]
     return {
-        "convnet": _plain_network("convnet"),
+        "convnet": _plain_network("convnet")
+        | {"cost_of_the_whole_image": flops(features, 256) / flops(features, 128)},
         "negm": _plain_network("negm"),
         "kim_brunner": kim_brunner
         | {"layers": {f"{place:02d}": row for place, row in enumerate(listed, start=1)}},
@@ -173,8 +177,9 @@ def recipe(evidence: Evidence) -> dict[str, Any]:
     """The settings that this project's code uses where the documents print theirs."""
     from galaxylib.baselines import NETWORKS
     from galaxylib.recipes import PAPER
+    from galaxylib.trials import Trial
 
-    return {"dmagnet": PAPER.to_dict()} | {
+    return {"dmagnet": PAPER.to_dict(), "turns_of_convnet": Trial().turns} | {
         name: asdict(entry.recipe) | {"size": entry.size, "crop": entry.crop}
         for name, entry in NETWORKS.items()
         if name != "dmagnet"

@@ -53,7 +53,8 @@ class Claim:
             printed value is a list of words, joined by commas.
         tolerance: largest difference that still counts as equal, in the claim's unit.
         noise: what chance can do to a comparison, which is then too close to call: "accuracy", to a
-            difference of shares of the test galaxies; "interval", as `low` and `high` beside the value say.
+            difference of shares of the test galaxies; "interval", as `low` and `high` beside the value say;
+            "p", as the `p` beside it says, at the 5 % level.
         note: what the computed value is; braces quote other entries of the same source.
         table: the printed table of which this is a cell; empty for a claim in a sentence.
     """
@@ -81,9 +82,9 @@ class Claim:
             raise GalaxyError(
                 f"The claim {self.id} compares by {self.compare!r}: choose {_any_of(COMPARISONS)}."
             )
-        if self.noise not in ("", "accuracy", "interval"):
+        if self.noise not in ("", "accuracy", "interval", "p"):
             raise GalaxyError(
-                f"The claim {self.id} has the noise {self.noise!r}: write accuracy or interval."
+                f"The claim {self.id} has the noise {self.noise!r}: write accuracy, interval or p."
             )
         if (self.kind in UNTESTED) is bool(self.source):
             raise GalaxyError(

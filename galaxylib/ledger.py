@@ -211,11 +211,14 @@ def _close(
     Args:
         claim: the comparison.
         computed: its value in the claim's unit.
-        rows: what stands beside each value of its source; `low` and `high` where its noise is "interval".
+        rows: what stands beside each value of its source; `low` and `high` where its noise is "interval", `p`
+            where it is "p".
         content: the chapter's results; `n_test` where its noise is "accuracy".
     """
     if claim.noise == "accuracy":
         return abs(computed - claim.value) < 100 * chance(int(content["n_test"]))
+    if claim.noise == "p":
+        return rows[0]["p"] >= 0.05
     if claim.noise == "interval" and len(rows) == 1:
         return rows[0]["low"] <= claim.value <= rows[0]["high"]
     if claim.noise == "interval":
@@ -253,21 +256,20 @@ def _verdict(claim: Claim, agrees: bool, basis: str | None, images: Images | Non
 def look_up(content: Any, path: list[str], claim: Claim) -> Any:
     """The entry of nested results at `path`; `column=value` picks a row of a table, a number an item.
 
+    None where a table has no such row: a profile may leave out a network or an experiment.
+
     Raises:
         GalaxyError: there is no such entry; the sentence names the nearest.
     """
     for step in path:
         if isinstance(content, list):
             content = _row(content, step)
-            known: list[str] = []
+            if content is None:
+                return None
         elif isinstance(content, Mapping) and step in content:
             content = content[step]
-            continue
         else:
-            known = [str(name) for name in content] if isinstance(content, Mapping) else []
-            content = None
-        if content is None:
-            near = difflib.get_close_matches(step, known, n=3)
+            near = difflib.get_close_matches(step, list(content) if isinstance(content, Mapping) else [], n=3)
             meant = f"did you mean {' or '.join(near)}?" if near else "correct its source."
             raise GalaxyError(
                 f"The claim {claim.id} asks for {claim.source!r}, which has no result {step!r}: {meant}"

@@ -313,6 +313,24 @@ def test_every_claim_has_a_verdict(printed, tmp_path):
     assert (waiting == table["source"].str.split("/").str[0].isin(CHAPTERS)).all()
 
 
+def test_every_row_that_a_claim_picks_is_made_somewhere(printed):
+    """A table may lack a row in a small profile; a row that no code makes is a typing error."""
+    code = "".join(path.read_text() for path in (FILE.parents[1] / "galaxylib").rglob("*.py"))
+    for claim in printed.claims.values():
+        for term in claim.source.split(" - "):
+            chapter, *path = term.split("/")
+            for step in path:
+                if "=" in step:
+                    made = code + (FILE.parent / f"{chapter}.py").read_text()
+                    assert f'"{step.split("=")[1]}"' in made, claim.id
+
+
+def test_a_row_that_a_profile_left_out_did_not_run(small, tmp_path):
+    printed = small(source="05_baselines/results/name=resnet18/accuracy")
+    (tmp_path / "05_baselines.json").write_text(json.dumps(REAL | {"results": [{"name": "convnet"}]}))
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NOT_RUN
+
+
 def test_every_check_is_used(printed):
     used = {claim.source.split("/")[0] for claim in printed.claims.values()} - {""}
     # `names` feeds `corrected` and the chapter's text.
@@ -466,6 +484,20 @@ def test_an_interval_around_the_threshold_is_too_close_to_call(small, tmp_path):
     ):
         row = {"name": "share", "value": (low + high) / 2, "low": low, "high": high}
         (tmp_path / "06_deepdream.json").write_text(json.dumps(SIMULATED | {"verdicts": [row]}))
+        assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
+
+
+def test_an_unclear_change_is_too_close_to_call(small, tmp_path):
+    printed = small(
+        kind="comparison",
+        compare="below",
+        value=0,
+        noise="p",
+        source="05_baselines/experiments/experiment=RMSprop/change",
+    )
+    for p, verdict in ((0.01, Verdict.SIMULATED), (0.2, Verdict.CLOSE)):
+        row = {"experiment": "RMSprop", "change": -0.1, "p": p}
+        (tmp_path / "05_baselines.json").write_text(json.dumps(SIMULATED | {"experiments": [row]}))
         assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
 
 
