@@ -362,8 +362,8 @@ report.table("three_ways", ways.map("{:.1%}".format))
 # Adam, more or fewer layers, dropout, weights for rare classes; and what they would try next: smaller batches,
 # no pooling in the first two blocks, denoised images, a hierarchy of networks with two answers each. Each is
 # run here once, small: {glue:text}`trial_images:,` training images, {glue:text}`trial_epochs` epochs each. The
-# first line of each network is its own printed recipe cut short: Adam at 0.001, ConvNet with turns by right
-# angles, the five blocks with turns by any angle, flips and weighted classes.
+# first line of each network is its own printed recipe cut short: Adam with a rate of 0.001, ConvNet with turns by
+# right angles, the five blocks with turns by any angle, flips and weighted classes.
 
 # %% tags=["hide-input"]
 chosen = np.random.default_rng(seed).permutation(split.train)[:trial_images]
@@ -467,16 +467,16 @@ report.table("experiments_shown", shown)
 # :name: tab-05-experiments
 #
 # Small experiments on {glue:text}`kind` galaxies, each against the first line of its own network; p is
-# McNemar's. With {glue:text}`changes` comparisons, one below 0.05 is to be expected by chance alone.
+# McNemar's. Of {glue:text}`changes` comparisons, chance alone puts one in twenty below the 5 % level.
 # ```
 #
 # The ConvNet paper reports that the crop from 256 to 128 pixels brought 5 points; here the whole image changes
-# the accuracy by {glue:text}`change_crop256:+.1f` points against the crop, and the innermost 64 pixels by
-# {glue:text}`change_crop64:+.1f`. RMSprop, which the paper found to converge poorly, changes it by
+# the accuracy by {glue:text}`change_crop256:+.1f` points against the crop, and the innermost quarter of the crop
+# by {glue:text}`change_crop64:+.1f`. RMSprop, which the paper found to converge poorly, changes it by
 # {glue:text}`change_rmsprop:+.1f`. The proposed hierarchy (first smooth or not, then round, edge-on, spiral,
 # barred and so on: nine networks, their answers multiplied) changes it by {glue:text}`change_hierarchy:+.1f`,
 # and smoothing the noise away by {glue:text}`change_denoised:+.1f`. Of the {glue:text}`changes` changes,
-# {glue:text}`clear_changes` have p below 0.05.
+# {glue:text}`clear_changes` are clear at the 5 % level.
 
 # %% tags=["remove-output", "hide-input"]
 SOBEL = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])  # equations 1 and 2 of the ConvNet paper
@@ -496,7 +496,7 @@ report.figure("filters", figure)
 # :alt: On the left two grey kernels of three by three pixels, one with a vertical and one with a horizontal edge. Beside them thirty-two small coloured squares of five by five pixels, most still close to noise, some with an edge or a blob.
 # :name: fig-05-filters
 #
-# The two Sobel kernels that the ConvNet paper introduces convolution with (left), and the 32 filters of 5 by 5
+# The two Sobel kernels that the ConvNet paper introduces convolution with (left), and the 32 filters of five by five
 # pixels that its network learned here from {glue:text}`kind` galaxies, each scaled to its own range.
 # ```
 #

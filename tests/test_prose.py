@@ -62,6 +62,11 @@ PRINTED: dict[str, dict[str, str]] = {
         "precision 85 %": "002-precision",
         "recall 68 %": "002-recall",
         "F1 76 %": "002-f1",
+        "a rate of 0.001": "002-learning-rate",
+        "from 256 to 128 pixels": "002-crop",
+        "brought 5 points": "002-crop-accuracy",
+        "the 32 filters": "002-filters",
+        "about 80 %": "003-accuracy",
     },
     "07_votes": {
         "37 vote fractions": "004-labels",
