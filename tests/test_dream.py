@@ -245,6 +245,15 @@ def test_folding_changes_no_output(network):
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4)).eval()
     assert fold_batchnorm(plain) == 1
     assert fold_batchnorm(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval(), keep=["0"]) == 0
+    # What ran was folded, what was listened to or never ran was not.
+    assert isinstance(tap.network.stem[0][1], nn.BatchNorm2d)
+    assert isinstance(tap.network.lam.expand[1], nn.Identity)
+    early = Tap(network, ["dma1"])
+    early(x)
+    assert isinstance(early.network.dma1[0].conv[1], nn.Identity)
+    assert isinstance(early.network.dma2.conv[1], nn.BatchNorm2d)
+    # No weight is copied that need not be.
+    assert early.network.lam.refine[0].weight.data_ptr() == network.lam.refine[0].weight.data_ptr()
 
 
 def test_objectives_add_up(network, galaxy):
@@ -311,6 +320,15 @@ def test_a_batch_dreams_as_each_alone(network, galaxy):
         assert (made.image - alone.image).abs().max() < 5e-3
     with pytest.raises(DreamError, match="do not pair"):
         dream_batch(network, galaxy.expand(2, -1, -1, -1), objectives, settings=QUICK)
+
+
+def test_a_network_of_one_size_says_so(galaxy):
+    fixed = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.Flatten(), nn.Linear(4 * 16 * 16, 10))
+    with pytest.raises(DreamError, match="cannot read images of 49 x 49 pixels"):
+        dream(fixed, galaxy, logit(1), settings=QUICK)
+    only = Settings(sizes=(64,), steps=(2,), rates=(0.05,), jitter=(3,), levels=1)
+    assert dream(fixed, galaxy, logit(1), settings=only).record["steps_done"] == 2
+    assert dream(fixed, galaxy, layer("0"), settings=QUICK).record["steps_done"] == 10
 
 
 class Silent(nn.Module):

@@ -160,6 +160,9 @@ def test_the_networks_hash_sees_every_weight():
     assert network_hash(network) == before
     network.head.classify[3].bias.data[4] += 1e-6
     assert network_hash(network) != before
+    network.head.classify[3].bias.data[4] -= 1e-6
+    network.head.classify[3].weight.data = network.head.classify[3].weight.data.flip(0)
+    assert network_hash(network) != before
 
 
 RGB = blob(24)

@@ -188,7 +188,9 @@ class Ascent:
             activations = self.tap(x)
             values = self._values(activations)
             (gradient,) = torch.autograd.grad(values.sum(), x)
-        except (MemoryError, torch.OutOfMemoryError) as fault:
+        except (MemoryError, RuntimeError) as fault:
+            if not isinstance(fault, MemoryError | torch.OutOfMemoryError) and "alloc" not in str(fault):
+                raise
             raise DreamError(
                 f"{x.shape[2]} x {x.shape[3]} pixels need more memory than there is: "
                 "set tile=512, or choose a smaller size."

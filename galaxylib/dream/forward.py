@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from galaxylib.errors import DreamError
+from galaxylib.errors import DreamError, GalaxyError
 
 SPARE = 1.4
 """Peak memory of a step, as a multiple of what its forward pass keeps."""
@@ -38,20 +38,26 @@ class Tap:
     def __init__(
         self, network: nn.Module, layers: Collection[str], *, precision: torch.dtype = torch.float32
     ) -> None:
+        # A copy of the structure only: the weights themselves are shared, and nothing here writes to them.
+        shared = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
+        shared |= {id(buffer): buffer.detach() for buffer in network.buffers()}
         try:
-            twin = copy.deepcopy(network)
+            twin = copy.deepcopy(network, shared)
         except (RuntimeError, TypeError) as fault:
             raise DreamError(
                 f"The network cannot be copied ({fault}): give one that holds no graph."
             ) from fault
-        twin.eval().requires_grad_(False)
         self.layers = tuple(layers)
-        fold_batchnorm(twin, keep=self.layers)
         self.precision = precision
-        self.network = twin.to(precision, memory_format=torch.channels_last)
+        self.network = twin.eval()
+        if precision != torch.float32:
+            self.network.to(precision)
         self._kept: dict[str, Tensor] = {}
         for name in self.layers:
             self.network.get_submodule(name).register_forward_hook(self._hook(name))
+        for name, module in list(self.network.named_modules()):
+            if isinstance(module, nn.Sequential):
+                _fold_when_first_run(module, name, keep=self.layers)
 
     @property
     def device(self) -> torch.device:
@@ -82,11 +88,19 @@ class Tap:
         except _ReachedError:
             kept, self._kept = self._kept, {}
             return kept
+        except RuntimeError as fault:
+            if isinstance(fault, torch.OutOfMemoryError) or "alloc" in str(fault):
+                raise
+            raise DreamError(
+                f"The network cannot read images of {images.shape[2]} x {images.shape[3]} pixels "
+                f"({str(fault).splitlines()[0]}): choose a size that it can, and levels=1 if only one."
+            ) from fault
         missing = ", ".join(name for name in self.layers if name not in self._kept)
         raise DreamError(f"The network never runs its layer {missing}: choose one that it uses.")
 
     def saved_bytes(self, *, images: int = 1, side: int = 64) -> float:
         """Bytes a pixel of input that a forward pass keeps for its gradient, measured on a small image."""
+        self(torch.zeros(1, 3, side, side, device=self.device))  # folds what there is to fold
         weights = {parameter.data_ptr() for parameter in self.network.parameters()}
         kept: dict[int, int] = {}  # by address, since several operations may keep the same tensor
 
@@ -97,33 +111,43 @@ class Tap:
 
         pixels = torch.zeros(images, 3, side, side, device=self.device, requires_grad=True)
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            outputs = self(pixels)
+            outputs = self(pixels)  # held, so that no address is used twice
         del outputs
         return sum(kept.values()) / (images * side * side)
 
 
-def fold_batchnorm(network: nn.Module, *, keep: Collection[str] = ()) -> int:
-    """Fold each BatchNorm that directly follows a convolution into it, in place; the outputs stay the same.
+def fold_batchnorm(module: nn.Sequential, *, name: str = "", keep: Collection[str] = ()) -> int:
+    """Fold each BatchNorm that directly follows a convolution into it, in place; the output stays the same.
 
-    Only neighbours inside an `nn.Sequential` are folded: there the order is certain for any network. A
-    convolution named in `keep` is left alone, since its own output would change.
+    Only neighbours inside an `nn.Sequential` are folded: there the order is certain for any network.
+
+    Args:
+        module: whose children are looked at, not their children.
+        name: its dotted name in the network.
+        keep: dotted names of modules that are left alone, since somebody listens to them.
 
     Returns:
         how many were folded.
     """
     folded = 0
-    for path, module in network.named_modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        children = list(module.named_children())
-        for (first, before), (second, after) in pairwise(children):
-            name = f"{path}.{first}".lstrip(".")
-            pair = type(before) is nn.Conv2d and type(after) is nn.BatchNorm2d
-            if pair and name not in keep and after.track_running_stats:
-                setattr(module, first, fuse_conv_bn_eval(before, after))
-                setattr(module, second, nn.Identity())
-                folded += 1
+    for (first, before), (second, after) in pairwise(list(module.named_children())):
+        heard = any(f"{name}.{child}".lstrip(".") in keep for child in (first, second))
+        pair = type(before) is nn.Conv2d and type(after) is nn.BatchNorm2d
+        if pair and not heard and after.track_running_stats:
+            setattr(module, first, fuse_conv_bn_eval(before, after))
+            setattr(module, second, nn.Identity())
+            folded += 1
     return folded
+
+
+def _fold_when_first_run(module: nn.Sequential, name: str, *, keep: Collection[str]) -> None:
+    """So that what lies behind the target is never folded, nor its weights copied."""
+
+    def hook(_module: nn.Module, _inputs: object) -> None:
+        handle.remove()
+        fold_batchnorm(module, name=name, keep=keep)
+
+    handle = module.register_forward_pre_hook(hook)
 
 
 def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0) -> None:
@@ -141,7 +165,10 @@ def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0
         DreamError: offers tiling, or a smaller size.
     """
     height, width = (min(side, tile) if tile else side for side in shape)
-    needed = SPARE * tap.saved_bytes() * images * height * width
+    try:
+        needed = SPARE * tap.saved_bytes() * images * height * width
+    except GalaxyError:
+        return  # the network reads no small image to measure on
     there = available_bytes(tap.device)
     if needed > there:
         cure = "choose a smaller size" if 0 < tile <= 512 else "set tile=512"

@@ -10,8 +10,10 @@ import hashlib
 import io
 import json
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,12 +29,29 @@ from galaxylib.pixels import Preprocess
 RECORD = "galaxylib.dream"
 INPUT = "galaxylib.dream.input"
 MASK = "galaxylib.dream.mask"
+_HASHES: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
 
 
 def network_hash(network: nn.Module) -> str:
-    """SHA-256 over names, shapes and values of all weights and buffers."""
+    """SHA-256 over names, shapes and values of all weights and buffers.
+
+    The hash of a network that was seen before is kept until one of its tensors is another, was written to, or
+    sums to something else: hashing takes longer than some dreams.
+    """
+    tensors = network.state_dict()
+    state = tuple(
+        (name, value.data_ptr(), value._version, float(value.sum(dtype=torch.float64)))
+        for name, value in tensors.items()
+    )
+    known = _HASHES.get(network)
+    if known is None or known[0] != state:
+        _HASHES[network] = known = (state, _hash(tensors))
+    return known[1]
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
+    for name, tensor in tensors.items():
         values = tensor.detach().cpu().contiguous()
         digest.update(f"{name}{tuple(values.shape)}{values.dtype}".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy())
