@@ -5,9 +5,9 @@
 "The usual loop" is what one would write first, and what most published code does: the whole forward pass, a
 hook on the layer, `backward()` with gradients for the weights too, then the paper's blur, scaling and clamp.
 `--others` is a Python that has `torch-lucent` and `torch-dreams` beside torch (they pin an old kornia, so
-keep them in an environment of their own); without it they are left out. Both get no random transforms, so that all
-methods pass images of the same size through the network; their image parametrisation is their own. Every
-measurement is a process of its own, and the methods take turns.
+keep them in an environment of their own); without it they are left out. Both get no random transforms, so
+that all methods pass images of the same size through the network; their image parametrisation is their own.
+Every measurement is a process of its own, and the methods take turns.
 
 It also times the paper's whole figure for one galaxy (five stages, to 1024 pixels), compares tiled with
 untiled dreams at 512 pixels, measures the memory of a tiled dream at 2048, and says what bfloat16 changes.
