@@ -40,6 +40,9 @@ def stage(results: Path, assets: Path, folder: Path) -> None:
         # The widget manager looks for its icons beside the page.
         icons = folder / "extra" / "book" / "@jupyter-widgets" / "html-manager" / "dist"
         shutil.copytree(assets / "html-manager" / "dist", icons, ignore=shutil.ignore_patterns("*.js"))
+        # The dreams at full size, one click from their figure.
+        if (results / "dreams").is_dir():
+            shutil.copytree(results / "dreams", folder / "extra" / "dreams")
         for chapter in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
             executed = results / "notebooks" / f"{chapter.stem}.ipynb"
             if not executed.is_file():
