@@ -5,6 +5,7 @@ python -m ci.execute book/03_training.ipynb --profile smoke -p epochs 3
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     from nbclient.exceptions import DeadKernelError
 
     unfinished = out.with_name(f"{out.stem}.unfinished.ipynb")
+    # Figures reach the page through Jupyter's own backend, whatever the terminal is set to.
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     try:
         with saving(out):
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +57,7 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
             "free some, or use a smaller profile."
         ) from fault
     hide_injected(executed)
+    executed.metadata["papermill"]["input_path"] = str(chapter)  # else the whole source once more
     with atomic(out) as partial:
         partial.write_text(nbformat.writes(executed), encoding="utf-8")
     discard(unfinished)

@@ -122,6 +122,7 @@ def test_execution_keeps_the_injected_cell_off_the_page(chapter: Path, tmp_path:
     assert "remove-cell" in injected.metadata["tags"]
     assert notebook.cells[2].outputs[0].text == "2.0 a\n"
     assert [path.name for path in tmp_path.glob("*.ipynb")] == ["out.ipynb"]
+    assert notebook.metadata["papermill"]["input_path"] == str(chapter)
     before = json.dumps(notebook)
     hide_injected(notebook)
     assert json.dumps(notebook) == before

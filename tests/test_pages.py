@@ -93,6 +93,8 @@ def test_page_is_whole_without_a_browser(html: Path, name: str) -> None:
     assert "{glue" not in body
     assert "system-message" not in body
     assert "injected-parameters" not in body
+    shown = re.findall(r'<figure[^>]* id="fig-[^>]*>\s*<(\w+)', body)
+    assert {*shown} <= {"img"}, "a figure is not an image"
     assert not [tag for tag in re.findall(r"<img[^>]*>", body) if not re.search(r'alt="[^"]+"', tag)]
     if name[:2].isdigit():
         assert "imulated" in body[: body.index("tag_parameters")], "the first screen does not say simulated"
