@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import shared_data
 from votes_folder import write_folder
 
 from galaxylib import checkpoint, standin, voting, zoo2
 from galaxylib.cli import main
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.vote_checkpoint import save_votes_network
+from galaxylib.vote_checkpoint import PRETRAINED, load_votes_network, save_votes_network
 from galaxylib.voting import TAILORED, predict_votes, to_fractions, train_votes
 from galaxylib.zoo2 import ANSWERS, PLACES, TREE, WIDE, Votes
 
@@ -260,3 +261,22 @@ def test_a_wrong_recipe_is_told():
         TAILORED.but(schedule="linear")
     with pytest.raises(GalaxyError, match="no galaxy to train on"):
         train_votes(blob_votes(2).rows(np.zeros(2, bool)), TAILORED, progress=False)
+
+
+def test_the_network_that_comes_with_the_book_holds_on_real_galaxies_it_never_saw():
+    loaded = load_votes_network("pretrained")
+    votes = zoo2.read_votes(shared_data("gz2"))
+    held = zoo2.held_out(votes.ids, zoo2.near_duplicates(votes.images))
+    assert not np.isin(votes.ids[held], loaded.meta["trained_on"]).any()
+    test = votes.rows(held)
+    found = zoo2.rmse(predict_votes(loaded.network, test.images, loaded.meta["rule"]), test.fractions)
+    guess = votes.fractions[~held].mean(axis=0, keepdims=True)
+    assert zoo2.rmse(guess, test.fractions) > 0.16
+    assert found <= 0.11
+    assert found == pytest.approx(loaded.meta["results"]["held_out"]["rmse"], abs=5e-4)
+
+
+def test_the_weights_that_come_with_the_book_are_small_and_whole():
+    files = [path for path in PRETRAINED.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 25e6
+    assert load_votes_network("pretrained").class_names == ANSWERS
