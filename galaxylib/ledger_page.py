@@ -36,8 +36,11 @@ STYLE = """<style>
 table.ledger { font-size: 0.8rem; line-height: 1.3; table-layout: auto; width: 100%; }
 table.ledger th, table.ledger td { padding: 0.2rem 0.4rem; text-align: left; vertical-align: top; }
 table.ledger tbody th { font-weight: normal; }
-table.ledger small { opacity: 0.85; }
+table.ledger small { font-size: 0.75rem; }
 </style>"""
+
+# The book's theme knows tables of the class "dataframe" in its dark mode too.
+CLASS = 'class="dataframe ledger"'
 
 
 def summary(findings: Iterable[Finding]) -> pd.DataFrame:
@@ -49,7 +52,7 @@ def summary(findings: Iterable[Finding]) -> pd.DataFrame:
 
 
 def meanings(findings: Iterable[Finding]) -> str:
-    """The verdicts that occur, each with its sign and its sentence, as an HTML list."""
+    """The verdicts that occur, each with its sign and its sentence, as an HTML table."""
     found = {finding.verdict for finding in findings}
     return _definitions(
         (f"{MARKS[verdict]} {html.escape(verdict)}", MEANINGS[verdict])
@@ -59,7 +62,7 @@ def meanings(findings: Iterable[Finding]) -> str:
 
 
 def checks(findings: Iterable[Finding]) -> str:
-    """The checks that the claims use, each with its own sentence, as an HTML list to which the rows link."""
+    """The checks that the claims use, each with its own sentence, as an HTML table to which the rows link."""
     used = {finding.claim.source.split("/")[0] for finding in findings}
     return _definitions(
         (f'<code id="check-{name}">{name}</code>', (function.__doc__ or "").splitlines()[0])
@@ -107,12 +110,15 @@ def _rows(findings: Iterable[Finding], chapters: Path) -> str:
     ]
     names = ("where", "claim", "printed", "here", "verdict", "how")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return f'<table class="ledger"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f"<table {CLASS}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def _definitions(entries: Iterable[tuple[str, str]]) -> str:
-    """An HTML definition list; the terms are HTML already."""
-    return f"<dl>{''.join(f'<dt>{term}</dt><dd>{html.escape(text)}</dd>' for term, text in entries)}</dl>"
+    """A table of terms, which are HTML already, and what they mean."""
+    rows = "".join(
+        f'<tr><th scope="row">{term}</th><td>{html.escape(text)}</td></tr>' for term, text in entries
+    )
+    return f"{STYLE}<table {CLASS}><tbody>{rows}</tbody></table>"
 
 
 def section_of(chapter: str, key: str, chapters: Path) -> str:

@@ -45,7 +45,8 @@ def findings(tmp_path_factory):
 
 
 def test_every_claim_has_a_row_and_every_link_a_target(findings):
-    page = Page(ledger(findings, chapters=BOOK) + checks(findings))
+    page = Page(ledger(findings, chapters=BOOK))
+    page.ids += Page(checks(findings)).ids
     rows = [name for name in page.ids if name.startswith("claim-")]
     assert sorted(rows) == sorted(f"claim-{finding.claim.id}" for finding in findings)
     for link in page.links:
@@ -63,7 +64,7 @@ def test_each_verdict_has_its_own_sentence_and_a_sign(findings):
     text = meanings(findings)
     Page(text)
     for verdict in Verdict:
-        assert (f"{MARKS[verdict]} {verdict}</dt>" in text.replace("&#x27;", "'")) == any(
+        assert (f"{MARKS[verdict]} {verdict}</th>" in text.replace("&#x27;", "'")) == any(
             finding.verdict is verdict for finding in findings
         )
 
