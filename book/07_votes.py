@@ -375,7 +375,7 @@ report.number("easiest_rmse", float(errors.min()))
 
 # %% [markdown]
 # ```{glue:figure} scatter
-# :alt: Thirty-seven small scatter plots of predicted over observed vote fraction, each with the diagonal. Answers to the first questions follow the diagonal; rare answers stay near zero.
+# :alt: Thirty-seven small scatter plots of predicted over observed vote fraction, each with the diagonal. Rare answers stay near zero.
 # :name: fig-07-scatter
 #
 # Each answer as the tailored network predicts it, over the votes, for {glue:text}`n_test:,` held-out
@@ -414,7 +414,7 @@ report.figure(
 
 # %% [markdown]
 # ```{glue:figure} predicted_prototypes
-# :alt: Five rows of seven galaxy images, one column an answer: smooth, edge-on, bar, spiral, cigar-shaped, merger, two arms. Nearly all show what the column says.
+# :alt: Five rows of seven galaxy images, one column an answer: smooth, edge-on, bar, spiral, cigar-shaped, merger, two arms.
 # :name: fig-07-predicted-prototypes
 #
 # The five held-out {glue:text}`kind` galaxies to which the tailored network gives most of each of seven
@@ -461,7 +461,7 @@ report.figure(
 
 # %% [markdown]
 # ```{glue:figure} mergers
-# :alt: Rows of seven galaxy images with a predicted and an observed merger fraction above each, from the highest predictions near the threshold down; most show two bodies close together.
+# :alt: Rows of seven galaxy images with a predicted and an observed merger fraction above each, from the highest predictions near the threshold down.
 # :name: fig-07-mergers
 #
 # The {glue:text}`kind` galaxies nearest to the threshold of 0.54: those just above it first (where there are
@@ -576,7 +576,7 @@ report.figure("bridge", figure)
 
 # %% [markdown]
 # ```{glue:figure} bridge
-# :alt: A table of ten by ten classes with counts, rows by the votes and columns by the predicted votes. Most galaxies lie on the diagonal; neighbours such as round and in-between, or tight and loose, mix.
+# :alt: A table of ten by ten classes with counts, rows by the votes and columns by the predicted votes.
 # :name: fig-07-bridge
 #
 # The {glue:text}`n_test:,` held-out {glue:text}`kind` galaxies, sorted by the rule once from their votes and
