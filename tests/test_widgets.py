@@ -1,6 +1,7 @@
 """The dream lab, driven from Python."""
 
 import time
+from datetime import UTC, datetime
 
 import ipywidgets as w
 import numpy as np
@@ -171,7 +172,12 @@ def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tmp_path):
     assert "upload one" in lab.status.value
     Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(tmp_path / "mine.png")
     content = (tmp_path / "mine.png").read_bytes()
-    about = {"name": "mine.png", "type": "image/png", "size": len(content), "last_modified": 0}
+    about = {
+        "name": "mine.png",
+        "type": "image/png",
+        "size": len(content),
+        "last_modified": datetime.now(UTC),
+    }
     lab.upload.value = ({**about, "content": b"no picture"},)
     assert "no whole image" in lab.status.value
     lab.upload.value = ({**about, "content": content},)
