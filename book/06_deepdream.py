@@ -42,10 +42,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 
 from galaxylib.checkpoint import PRETRAINED
-from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit
+from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit, save_gif
 from galaxylib.dream.gallery import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.scores import probabilities, random_twin, references
@@ -69,6 +70,8 @@ report.number("network", origin.get(checkpoint, "the network of the checkpoint g
 report.number("network_size", preprocess.size)
 report.number("parameters", sum(parameter.numel() for parameter in network.parameters()))
 report.number("size", size)
+# How much larger a galaxy is in the dream than it was in the network's training.
+report.number("magnification", size / 256 / (preprocess.size / preprocess.crop))
 report.number("largest", largest)
 report.number("seed", seed)
 report.number("kernel_reach", KERNEL // 2)
@@ -76,7 +79,9 @@ report.number("lower_level", 1 / PAPER.ratio)
 
 # %% [markdown]
 # What dreams here is {glue:text}`network`, a DMAGNet of {glue:text}`parameters:,d` parameters that was trained
-# on images {glue:text}`network_size:d` pixels wide. It dreams on {glue:text}`kind` galaxies.
+# on images {glue:text}`network_size:d` pixels wide. It dreams on {glue:text}`kind` galaxies, shown to it
+# {glue:text}`magnification:.1f` times as large as in training (the
+# paper's first width is that of its training).
 #
 # ## The ascent
 #
@@ -191,11 +196,19 @@ folder = Path(outputs) / "dreams"
 large = {}
 for index in range(min(large_galaxies, len(rows))):
     for stage, objective in objectives.items():
-        made = dream(
-            network, images[index], objective, settings=PAPER.to(largest), preprocess=preprocess, seed=seed
+        large[index, stage] = dream(
+            network,
+            images[index],
+            objective,
+            settings=PAPER.to(largest),
+            preprocess=preprocess,
+            seed=seed,
+            keep_frames=index == 0 and stage == "lam",
         )
-        large[index, stage] = made
-        made.save(folder / f"{stage}-{int(rows[index])}.png")
+        large[index, stage].save(
+            folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
+        )
+save_gif(large[0, "lam"].frames, folder / "lam-0.gif")
 
 # %% tags=["remove-output", "hide-input"]
 tiles = [shown(images[0], 512), *(shown(large[0, stage].image, 512) for stage in DREAMT)]
@@ -207,9 +220,17 @@ report.figure("large", image_grid(tiles, titles=[names[0], *DREAMT], columns=3, 
 # :name: fig-06-large
 #
 # One {glue:text}`kind` galaxy through the whole protocol, up to {glue:text}`largest:d` pixels, shown smaller.
-# The files at full size are in the folder `dreams` of the results; each carries the record from which
-# `galaxylib dream --from` makes it again.
 # ```
+
+# %% tags=["hide-input"]
+links = ", ".join(
+    f'<a href="../dreams/{stage}-{index}.png">{stage} of galaxy {index + 1}</a>' for index, stage in large
+)
+display(HTML(f'<p>At full size: {links}; and <a href="../dreams/lam-0.gif">lam as a film</a>.</p>'))
+
+# %% [markdown]
+# Each of these files carries the record of how it was made. With the checkpoint,
+# `galaxylib dream --from FILE --out AGAIN.png` makes it again, byte for byte on the same machine.
 #
 # ## The same network, knowing nothing
 #
@@ -281,14 +302,16 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 #
 # Which channels are worth a look is found by a rule: those whose mean activation differs most between the
 # classes against its scatter within them (the F ratio of an analysis of variance). Their dreams start from
-# noise that has the spectrum and the colours of galaxies, and climb in Fourier space, where every step is
-# coloured like galaxies too.
+# faint noise that has the spectrum and the colours of galaxies, and climb in Fourier space, where a gradient
+# without preference makes a step that looks like galaxies too.
 
 # %%
 generator = np.random.default_rng(seed)
 sample = np.sort(generator.choice(len(catalogue), min(look, len(catalogue)), replace=False))
 telling = telling_channels(network, read(sample), labels[sample], preprocess=preprocess, count=channels)
-from_noise = PAPER.to(size).but(start="galaxies", parametrisation="fourier")
+from_noise = PAPER.to(size).but(
+    start="galaxies", parametrisation="fourier", rates=(0.15,) * len(settings.sizes)
+)
 channel_dreams = []
 for _, group in telling.groupby("stage", sort=False):
     wanted = [channel(row.stage, row.channel) for row in group.itertuples()]
@@ -358,7 +381,7 @@ report.number("spectrum_before", float(table["spectrum_distance_before"].mean())
 # ```
 
 # %% tags=["remove-output", "hide-input"]
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.4))
 stacked = pd.concat([table.assign(weights="trained"), table_control.assign(weights="random")])
 for axis, (column, label) in zip(
     axes,
@@ -383,6 +406,7 @@ for axis, (column, label) in zip(
         legend=axis is axes[0],
     )
     axis.set(xlabel="stage", ylabel=label)
+    axis.tick_params(axis="x", labelsize=8)
 report.figure("trends", figure)
 
 # %% [markdown]

@@ -20,6 +20,9 @@ from galaxylib.dream.settings import Settings
 from galaxylib.errors import DreamError
 from galaxylib.pixels import Preprocess
 
+FAINT = 0.1
+"""Amplitude of the noise that a dream starts from, of that of galaxies: more, and it is all that one sees."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -100,7 +103,7 @@ class Ascent:
         if self.settings.start == "noise":
             noise = torch.rand(1, 3, height, width, generator=self.generator)
         else:
-            noise = self.prior.noise(height, width, self.generator)
+            noise = self.prior.noise(height, width, self.generator, strength=FAINT)
         return noise.to(self.device).expand(len(images), -1, -1, -1)
 
     def _mask(self, masks: Tensor | None, height: int, width: int) -> Tensor | None:

@@ -225,10 +225,13 @@ class Prior:
         shaped = torch.fft.irfft2(torch.fft.rfft2(gradient) * amplitude, s=(height, width))
         return torch.einsum("cd,ndhw->nchw", colour / colour.trace(), shaped)
 
-    def noise(self, height: int, width: int, generator: torch.Generator) -> Tensor:
-        """(1, 3, height, width) in [0, 1]: random phases with the spectrum, colours and mean of galaxies."""
+    def noise(self, height: int, width: int, generator: torch.Generator, *, strength: float = 1.0) -> Tensor:
+        """(1, 3, height, width) in [0, 1]: random phases with the spectrum, colours and mean of galaxies.
+
+        `strength` multiplies the amplitudes.
+        """
         white = torch.randn(1, 3, height, width, generator=generator)
-        amplitude = self.at(height, width) * math.sqrt(height * width)
+        amplitude = strength * self.at(height, width) * math.sqrt(height * width)
         shaped = torch.fft.irfft2(torch.fft.rfft2(white) * amplitude, s=(height, width))
         covariance = torch.as_tensor(self.colour).float()
         covariance = covariance / (covariance.trace() / 3)

@@ -28,8 +28,8 @@ class Settings:
         ratio: between a level's width and the one before it.
         smoothing: the sigma in pixels that the gradient's blur starts from, growing by 2 over the steps.
         sharpen: share of the blurred image that the final unsharp mask takes away; 0 is none.
-        start: `"image"`; `"noise"` (every value evenly from 0 to 1) or `"galaxies"` (random phases with the
-            spectrum and the colours of galaxies), for which the image only gives the shape.
+        start: `"image"`; `"noise"` (every value evenly from 0 to 1) or `"galaxies"` (faint random phases with
+            the spectrum, colours and mean of galaxies), for which the image only gives the shape.
         parametrisation: `"pixel"`, gradients smoothed; or `"fourier"`, gradients coloured by the spectrum and
             the colour covariance of galaxies.
         magnitude: Fourier amplitudes after each step: `"free"`, or held at the `"input"`'s or the average of
