@@ -44,6 +44,7 @@ CLAIMS = "book/claims.yml"
 FILES = {
     "01_data": MEASURED,
     "02_architecture": [CLAIMS],
+    "06_deepdream": ["galaxylib/dream/prior.npz"],
     "07_votes": [CLAIMS],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
 }
