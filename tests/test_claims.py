@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -311,6 +312,19 @@ def test_every_claim_has_a_verdict(printed, tmp_path):
     assert set(table["seed"]) == set(printed.seeds)
     waiting = table["verdict"] == str(Verdict.NOT_RUN)
     assert (waiting == table["source"].str.split("/").str[0].isin(CHAPTERS)).all()
+
+
+def test_every_result_that_a_claim_asks_for_is_reported(printed):
+    """By its name in the chapter's source, or by a name that the chapter puts together."""
+    for claim in printed.claims.values():
+        for term in claim.source.split(" - "):
+            chapter, key, *_ = [*term.split("/"), ""]
+            if chapter in CHAPTERS:
+                source = (FILE.parent / f"{chapter}.py").read_text()
+                composed = re.findall(r'report\.\w+\(\s*f"([^"]+)"', source)
+                patterns = [re.sub(r"\\{.*?\\}", ".+", re.escape(name)) for name in composed]
+                made = f'"{key}"' in source or any(re.fullmatch(pattern, key) for pattern in patterns)
+                assert made, claim.id
 
 
 def test_every_row_that_a_claim_picks_is_made_somewhere(printed):
