@@ -130,9 +130,16 @@ def section_of(chapter: str, key: str, chapters: Path) -> str:
     for line in path.read_text(encoding="utf-8").splitlines():
         if match := re.match(r"# #{1,4} (.+)", line):
             heading = match[1]
-        elif f'"{key}"' in line and heading:
+        elif heading and _reports(line, key):
             return anchor(heading)
     return ""
+
+
+def _reports(line: str, key: str) -> bool:
+    """Whether a line of code names a result, as it is (`"accuracy"`) or put together (`f"{name}_rmse"`)."""
+    composed = re.findall(r'report\.\w+\(f"([^"]+)"', line)
+    patterns = (re.sub(r"\\{.*?\\}", ".+", re.escape(name)) for name in composed)
+    return f'"{key}"' in line or any(re.fullmatch(pattern, key) for pattern in patterns)
 
 
 def anchor(heading: str) -> str:

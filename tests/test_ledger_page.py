@@ -86,9 +86,11 @@ def test_text_is_escaped(findings):
 def test_a_result_is_found_in_its_section(tmp_path):
     (tmp_path / "04_evaluation.py").write_text(
         "# %% [markdown]\n# # Evaluation\n#\n# ## How far off: a look\n\n# %%\n"
-        'report.number("accuracy", 0.5)\n\n# %% [markdown]\n# ## Later\n'
+        'report.number("accuracy", 0.5)\n\n# %% [markdown]\n# ## Later\n#\n# %%\n'
+        'report.number(f"{name}_rmse", 1)\n'
     )
     assert section_of("04_evaluation", "accuracy", tmp_path) == "how-far-off-a-look"
+    assert section_of("04_evaluation", "cnn_rmse", tmp_path) == "later"
     assert section_of("04_evaluation", "recall", tmp_path) == ""
     assert section_of("05_baselines", "accuracy", tmp_path) == ""
 
