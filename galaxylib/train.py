@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassF1Score
 
@@ -375,11 +376,19 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C reach the caller as `KeyboardInterrupt`; Lightning makes it an exit and blocks the next."""
+    """Let Ctrl-C reach the caller as `KeyboardInterrupt`; Lightning makes it an exit and blocks the next.
+
+    Raises:
+        GalaxyError: the process was asked to end (SIGTERM), as batch systems do when a job's time is over.
+    """
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main else None
     try:
         yield
+    except SIGTERMException as stop:
+        raise GalaxyError(
+            "The run was asked to end (SIGTERM); resuming goes on after the last finished epoch."
+        ) from stop
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from stop

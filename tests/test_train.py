@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from galaxylib.errors import CheckpointError, DataError, GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.hardware import Devices, arithmetic
 from galaxylib.keeping import LAST, Keeper
-from galaxylib.recipes import QUICK
+from galaxylib.recipes import QUICK, Recipe
 from galaxylib.splits import make_split
 from galaxylib.train import Plan, train
 
@@ -260,8 +261,6 @@ def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
 
 
 def test_an_interrupt_reaches_the_caller_and_the_run_goes_on(tmp_path, data, split, monkeypatch):
-    import signal
-
     step = training.Run.training_step
 
     def interrupt(self, batch, batch_idx):
@@ -274,6 +273,22 @@ def test_an_interrupt_reaches_the_caller_and_the_run_goes_on(tmp_path, data, spl
     with pytest.raises(KeyboardInterrupt):
         train(data, split, SMALL, out=tmp_path / "run", progress=False)
     assert signal.getsignal(signal.SIGINT) is handler
+    monkeypatch.undo()
+    assert len(train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
+
+
+def test_a_run_that_is_asked_to_end_says_so_and_goes_on(tmp_path, data, split, monkeypatch):
+    """SIGTERM, as a batch system sends it when a job's time is over."""
+    step = training.Run.training_step
+
+    def end(self, batch, batch_idx):
+        if self.epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(training.Run, "training_step", end)
+    with pytest.raises(GalaxyError, match="asked to end"):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
     monkeypatch.undo()
     assert len(train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
 
@@ -304,35 +319,37 @@ def test_processes_share_the_batches_of_one(data, split):
     assert (small.batch_size, small.steps) == (len(split.train), 1)
 
 
-def command_line(out: Path, data: Galaxy10, **changes: object) -> list[str]:
-    recipe = SMALL.but(**{"epochs": 2, "dropout": 0.0, **changes}).to_dict()
-    words = ["train", "--data", str(data.path), "--out", str(out), "--recipe", "quick", "--quiet"]
-    for name, value in recipe.items():
+SHARED = SMALL.but(epochs=2, dropout=0.0)
+
+
+def command_line(out: Path, data: Galaxy10, recipe: Recipe) -> list[str]:
+    words = ["-m", "galaxylib", "train", "--data", str(data.path), "--out", str(out), "--quiet"]
+    for name, value in recipe.to_dict().items():
         flag = name.replace("_", "-")
-        words += (
-            [f"--{flag}" if value else f"--no-{flag}"]
-            if isinstance(value, bool)
-            else [f"--{flag}", str(value)]
-        )
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
     return words
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+@pytest.fixture
+def one_thread():
+    """Rounding depends on the number of threads: give this process as many as the others have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield {**os.environ, "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(before)
 
 
-def run(words: list[str]) -> subprocess.CompletedProcess:
-    return subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
-
-
-def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data):
+def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data, one_thread):
     """`torchrun` with gloo on the CPU; BatchNorm sees half a batch either way, dropout is off."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = run([*launcher, "-m", "galaxylib", *command_line(tmp_path / "two", data)])
+    words = [*launcher, *command_line(tmp_path / "two", data, SHARED)]
+    done = subprocess.run(words, cwd=ROOT, env=one_thread, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Best after epoch") == 1
-    done = run([sys.executable, "-m", "galaxylib", *command_line(tmp_path / "one", data, accumulate=2)])
-    assert done.returncode == 0, done.stderr
+    train(data, make_split(data), SHARED.but(accumulate=2), out=tmp_path / "one", progress=False)
     two, one = last_weights(tmp_path / "two"), last_weights(tmp_path / "one")
     start = training._network(SMALL).state_dict()
     moved = 0.0
@@ -347,24 +364,19 @@ def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data):
     assert (tmp_path / "two" / "split.json").exists()
 
 
-def test_a_process_killed_at_any_moment_resumes_bit_for_bit(tmp_path, data):
+def test_a_process_killed_at_any_moment_resumes_bit_for_bit(tmp_path, data, one_thread):
     """SIGKILL in the midst of an epoch, as a batch system does it."""
-    whole, cut = (
-        command_line(tmp_path / name, data, more_epochs=2, dropout=0.3) for name in ("whole", "cut")
-    )
-    done = run([sys.executable, "-m", "galaxylib", *whole])
-    assert done.returncode == 0, done.stderr
-    process = subprocess.Popen([sys.executable, "-m", "galaxylib", *cut], cwd=ROOT, env=environment())
+    recipe = SMALL.but(epochs=3, more_epochs=2)
+    train(data, make_split(data), recipe, out=tmp_path / "whole", progress=False)
+    words = [sys.executable, *command_line(tmp_path / "cut", data, recipe)]
+    process = subprocess.Popen(words, cwd=ROOT, env=one_thread)
     begun = time.monotonic()
-    while (
-        not (tmp_path / "cut" / LAST).exists() and process.poll() is None and time.monotonic() - begun < 120
-    ):
+    while not (tmp_path / "cut" / LAST).exists() and time.monotonic() - begun < 120:
+        assert process.poll() is None
         time.sleep(0.005)
     process.kill()
-    process.wait()
-    assert len(pd.read_csv(tmp_path / "whole" / "history.csv")) == 4
-    done = run([sys.executable, "-m", "galaxylib", *cut, "--resume"])
-    assert done.returncode == 0, done.stderr
+    assert process.wait() == -signal.SIGKILL
+    train(data, make_split(data), recipe, out=tmp_path / "cut", resume=True, progress=False)
     assert_same(last_weights(tmp_path / "whole"), last_weights(tmp_path / "cut"))
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
 
