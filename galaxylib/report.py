@@ -72,14 +72,13 @@ class Report:
         with pd.option_context("display.max_colwidth", None, "display.max_rows", None):
             _glue(name, table, display=True)
 
-    def save(self) -> Path:
+    def save(self) -> None:
         """Write the chapter's JSON, whole or not at all.
 
         Raises:
             GalaxyError: the disk is full.
         """
         write_json(self.path, self.content)
-        return self.path
 
 
 def _glue(name: str, value: Any, *, display: bool) -> None:
