@@ -16,6 +16,7 @@ Results go to benchmarks/results/dreaming.json. The network has random weights, 
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -129,19 +130,24 @@ def torch_dreams(model: nn.Module, stage: str, size: int, steps: int) -> Tensor:
 
 
 FUNCTIONS = dict(zip(METHODS, (ours, usual, lucent, torch_dreams), strict=True))
+# Imported before anything is measured.
+MODULES = dict(
+    zip(METHODS, ("galaxylib.dream", "galaxylib.pixels", "lucent.optvis.render", "torch_dreams"), strict=True)
+)
 
 
 def one(method: str, stage: str, size: int, steps: int, threads: int) -> dict[str, float]:
-    """One measurement, in this process."""
+    """One measurement, in this process; the memory is what dreaming adds to a loaded network."""
     torch.set_num_threads(threads)
+    importlib.import_module(MODULES[method])
     model = network()
-    FUNCTIONS[method](model, stage, size, 1)  # once for what is built at first use
     rss = float(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    start = time.perf_counter()
+    FUNCTIONS[method](model, stage, size, 1)  # once for what is built at first use
+    start, worked = time.perf_counter(), time.process_time()
     FUNCTIONS[method](model, stage, size, steps)
-    seconds = time.perf_counter() - start
+    seconds, worked = time.perf_counter() - start, time.process_time() - worked
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "peak_mib": peak / 2**20, "rss_before_mib": rss / 2**20}
+    return {"seconds": seconds, "cpu_seconds": worked, "added_mib": (peak - rss) / 2**20}
 
 
 def elsewhere(python: str, *arguments: str) -> dict[str, Any]:
@@ -167,8 +173,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
                 found[method][stage].append(elsewhere(python, "--one", *arguments))
                 last = found[method][stage][-1]
                 print(
-                    f"round {round_number + 1}: {stage:5} {method:13} {last['seconds']:7.2f} s "
-                    f"{last['peak_mib']:7.0f} MiB",
+                    f"round {round_number + 1}: {stage:5} {method:13} {last['seconds']:7.2f} s, "
+                    f"{last['cpu_seconds']:7.2f} s of CPU, {last['added_mib']:7.0f} MiB",
                     flush=True,
                 )
     table = {
@@ -178,16 +184,24 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         }
         for method, stages in found.items()
     }
+    clock = "cpu_seconds" if options.cpu_time else "seconds"
     ratios = {
-        method: {s: table[method][s]["seconds"] / table["galaxylib"][s]["seconds"] for s in STAGES}
+        method: {stage: table[method][stage][clock] / table["galaxylib"][stage][clock] for stage in STAGES}
+        for method in methods[1:]
+    }
+    memory = {
+        method: {s: table[method][s]["added_mib"] / table["galaxylib"][s]["added_mib"] for s in STAGES}
         for method in methods[1:]
     }
     return {
+        "clock": clock,
+        "threads": options.threads,
         "size": options.size,
         "steps": options.steps,
         "rounds": options.rounds,
         "table": table,
         "ratios": ratios,
+        "memory_ratios": memory,
         "mean_ratio": {method: statistics.mean(by.values()) for method, by in ratios.items()},
     }
 
@@ -268,6 +282,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="of each dream (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each kind (%(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch (%(default)s)")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="compare seconds of CPU, not of the clock: with --threads 1, on a machine that others use too",
+    )
     parser.add_argument("--parts", nargs="*", choices=("compare", *PARTS), default=("compare", *PARTS))
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("--part", choices=tuple(PARTS), help=argparse.SUPPRESS)
