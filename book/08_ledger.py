@@ -95,7 +95,7 @@ report.table("summary", counts.rename_axis(columns=None))
 # Cells weigh heavily in these counts: of {glue:text}`n_contradicted` contradictions
 # {glue:text}`n_contradicted_cells` are cells of two tables and have one cause, told in the next section.
 #
-# {glue:text}`run`: what a verdict says of simulated galaxies, such networks said.
+# {glue:text}`run`. Verdicts on simulated data rest on networks of that quality.
 #
 # What each verdict says:
 
