@@ -473,5 +473,24 @@ report.number("n_claims", len(judged))
 # about the authors' network and real galaxies; a network trained on real galaxies can be given to this
 # chapter with `-p checkpoint FOLDER -p data FILE`.
 
+# %% [markdown]
+# ## Dream yourself
+#
+# On the command line, from any picture and towards any sum of layers, channels and classes:
+#
+# ```bash
+# galaxylib dream --image galaxy.png --layer "lam - 0.5*stem" --checkpoint _build/results/default/checkpoint \
+#     --size 512 --out dream.png
+# galaxylib dream --from dream.png --out again.png
+# ```
+#
+# Live, in JupyterLab, with a preview at every step:
+#
+# ```python
+# from galaxylib.widgets import DreamLab
+#
+# DreamLab(data="FILE.h5", networks={"this run": "_build/results/default/checkpoint"})
+# ```
+
 # %% tags=["hide-input"]
 report.save()
