@@ -81,5 +81,6 @@ def _block(images: h5py.Dataset, start: int, step: int, path: Path) -> np.ndarra
         return images[start : start + step]
     except OSError as fault:
         raise DataError(
-            f"The images {start} to {min(start + step, len(images)) - 1} of {path} are damaged: fetch or copy the file again."
+            f"The images {start} to {min(start + step, len(images)) - 1} of {path} are damaged: "
+            "fetch or copy the file again."
         ) from fault

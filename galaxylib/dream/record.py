@@ -40,8 +40,7 @@ def network_hash(network: nn.Module) -> str:
     """
     tensors = network.state_dict()
     state = tuple(
-        (name, value.data_ptr(), value._version, float(value.sum()))
-        for name, value in tensors.items()
+        (name, value.data_ptr(), value._version, float(value.sum())) for name, value in tensors.items()
     )
     known = _HASHES.get(network)
     if known is None or known[0] != state:
