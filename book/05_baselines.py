@@ -389,13 +389,16 @@ plans = {
     "a quarter of the batch": five.but(batch_size=max(2, batch_size // 2)),
     "no pooling in two blocks": five.but(options={"unpooled": 2}),
 }
-results, judged = {}, {}
+parts = {"train": chosen, "stop": split.validation, "test": split.test}
+results, judged, read = {}, {}, {}
 for title, plan in plans.items():
-    sets = {
-        name: Images.read(galaxies, rows, plan)
-        for name, rows in (("train", chosen), ("stop", split.validation), ("test", split.test))
-    }
-    results[title] = run_trial(plan, sets["train"], watch={name: sets[name] for name in ("stop", "test")})
+    view = (plan.crop, plan.size, plan.blur)
+    if view not in read:
+        read[view] = {name: Images.read(galaxies, rows, plan) for name, rows in parts.items()}
+    sets = read[view]
+    # Only the last section asks how one network fared epoch by epoch.
+    watch = {name: sets[name] for name in ("stop", "test")} if plan is five else None
+    results[title] = run_trial(plan, sets["train"], watch=watch)
     judged[title] = trials.probabilities(results[title].network, sets["test"])
     if plan is convnet:
         nine = trials.run_hierarchy(convnet, sets["train"])
