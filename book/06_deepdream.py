@@ -32,7 +32,7 @@ size: int = 256  # pixels a side of their dreams
 largest: int = 1024  # pixels a side of the dreams of the first galaxies, all widths of the paper on the way
 large_galaxies: int = 1  # how many galaxies are dreamed at the largest size
 channels: int = 4  # channels to show of each stage
-look: int = 300  # galaxies over which the channels are chosen
+look: int = 300  # galaxies over which the channels are chosen; some of them set the control's BatchNorm
 morphology: bool = True  # measure concentration, asymmetry, smoothness, Gini and M20 (half a second an image)
 
 # %% tags=["hide-input"]
@@ -160,6 +160,8 @@ def shown(image, pixels=256):
 
 
 images = read(rows)
+chance = np.random.default_rng(seed)
+sample = np.sort(chance.choice(len(catalogue), min(look, len(catalogue)), replace=False))
 names = [CLASS_NAMES[labels[row]] for row in rows]
 report.number("n_galaxies", len(rows))
 
@@ -235,11 +237,11 @@ display(HTML(f'<p>At full size: {links}; and <a href="../dreams/lam-0.gif">lam a
 # ## The same network, knowing nothing
 #
 # A network with random weights has the same wiring, and wiring alone makes patterns. The control has
-# weights drawn as before a training and BatchNorm statistics measured on these galaxies, so that its
-# signals have the usual size.
+# weights drawn as before a training and BatchNorm statistics measured on galaxies, so that its signals have
+# the usual size.
 
 # %%
-twin = random_twin(network, images, preprocess=preprocess, seed=seed)
+twin = random_twin(network, read(sample[:: max(1, len(sample) // 64)]), preprocess=preprocess, seed=seed)
 control = dreams(twin, images, objectives, settings=settings, preprocess=preprocess, seed=seed)
 
 # %% tags=["remove-output", "hide-input"]
@@ -306,8 +308,6 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 # without preference makes a step that looks like galaxies too.
 
 # %%
-generator = np.random.default_rng(seed)
-sample = np.sort(generator.choice(len(catalogue), min(look, len(catalogue)), replace=False))
 telling = telling_channels(network, read(sample), labels[sample], preprocess=preprocess, count=channels)
 from_noise = PAPER.to(size).but(
     start="galaxies", parametrisation="fourier", rates=(0.15,) * len(settings.sizes)
