@@ -135,14 +135,19 @@ class Results:
     def images(self, chapter: str) -> Images:
         """What a chapter ran on.
 
-        A chapter that does not say ran on the images of the data chapter beside it. Where neither says, the
-        images count as simulated: a score then never passes for one on real images.
+        The data chapter counted the images, unless it ran on others; a chapter that does not say what kind
+        they were ran on the same. Where neither says, they count as simulated: a score then never passes for
+        one on real images.
         """
-        told = (self.of("01_data") or {}) | (self.of(chapter) or {})
-        votes = chapter == "07_votes"
-        count = int(told.get("n" if votes else "n_galaxies") or 0)
-        simulated = told.get("kind") != "real"
-        return Images(simulated, count, not simulated and count == (VOTED_ON if votes else GALAXIES))
+        own, data = self.of(chapter) or {}, self.of("01_data") or {}
+        kind = own.get("kind", data.get("kind"))
+        if chapter == "07_votes":
+            count, whole = own.get("n"), VOTED_ON
+        else:
+            count, whole = own.get("n_galaxies"), GALAXIES
+            if data.get("kind") == kind:
+                count = data.get("n_galaxies", count)
+        return Images(kind != "real", int(count or 0), kind == "real" and count == whole)
 
     def _chapter(self, name: str) -> dict[str, Any] | None:
         path = self.outputs / f"{name}.json"
@@ -186,7 +191,7 @@ def _find(claim: Claim, results: Results) -> Finding:
         computed = 100 * computed
     images = results.images(origin) if origin in CHAPTERS else None
     verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), images)
-    if _close(claim, computed, rows, content):
+    if verdict is not Verdict.NEEDS_FILE and _close(claim, computed, rows, content):
         verdict = Verdict.CLOSE
     if images and verdict is Verdict.NEEDS_FILE:
         remark = "on simulated galaxies" if images.simulated else f"on {images.count:,} real images"
@@ -246,8 +251,8 @@ def _verdict(claim: Claim, agrees: bool, basis: str | None, images: Images | Non
         return Verdict.CONSISTENT if agrees else Verdict.CONTRADICTED
     if images is None or claim.kind in ("design", "fact", "arithmetic"):
         return Verdict.REPRODUCED if agrees else Verdict.OUTSIDE
-    if claim.kind == "score" and not images.whole:
-        return Verdict.NEEDS_FILE
+    if not images.whole and (claim.kind == "score" or not images.simulated):
+        return Verdict.NEEDS_FILE  # a few real images answer no more than simulated ones
     if images.simulated:
         return Verdict.SIMULATED if agrees else Verdict.DIFFERS_SIMULATED
     return Verdict.REPRODUCED if agrees else Verdict.DIFFERS

@@ -410,6 +410,7 @@ SAMPLE = {"kind": "real", "n_galaxies": 60}
         ("comparison", SIMULATED, 0.5, Verdict.SIMULATED),
         ("comparison", SIMULATED, 0.4, Verdict.DIFFERS_SIMULATED),
         ("comparison", REAL, 0.4, Verdict.DIFFERS),
+        ("comparison", SAMPLE, 0.5, Verdict.NEEDS_FILE),
         ("setting", SIMULATED, 0.5, Verdict.FOLLOWED),
         ("setting", SIMULATED, 0.6, Verdict.DEPARTED),
         ("design", SIMULATED, 0.5, Verdict.REPRODUCED),
@@ -429,6 +430,17 @@ def test_a_chapter_that_does_not_name_its_images(small, tmp_path):
     """It ran on those of the data chapter; where that is missing too, its score is no answer."""
     printed = small()
     (tmp_path / "04_evaluation.json").write_text('{"accuracy": 0.5}')
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NEEDS_FILE
+    (tmp_path / "01_data.json").write_text(json.dumps(REAL))
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.REPRODUCED
+    (tmp_path / "01_data.json").write_text(json.dumps(SIMULATED))
+    assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NEEDS_FILE
+
+
+def test_the_dreams_count_their_own_galaxies(small, tmp_path):
+    """Ten galaxies dreamt of a whole real file are an answer; the same ten beside no such file are not."""
+    printed = small(kind="comparison", source="06_deepdream/share")
+    (tmp_path / "06_deepdream.json").write_text('{"kind": "real", "n_galaxies": 10, "share": 0.5}')
     assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NEEDS_FILE
     (tmp_path / "01_data.json").write_text(json.dumps(REAL))
     assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.REPRODUCED
