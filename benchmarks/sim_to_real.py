@@ -309,6 +309,7 @@ def measure(
         "rule": " ".join(__doc__.split("The rule: ")[1].split()),
         "real": judged(direct, real_labels),
         "real_with_batchnorm_adapted": judged(moved, real_labels),
+        "real_by_the_seeds_together": judged([np.mean(direct, axis=0)], real_labels),
         "in_domain": judged(domain, inside_labels),
         "simulated": {"training": galaxies, "test": held_out, "seeds": [1000, 2000], "version": VERSION},
         "network_parameters": sum(weight.numel() for weight in network.parameters()),
