@@ -1,6 +1,7 @@
 """Dreaming: each piece against a plain re-statement, and nothing left behind."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -210,6 +211,17 @@ def test_nothing_is_left_behind(network, galaxy, fault):
     assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
     next(network.parameters()).requires_grad_(True)
     network.eval()
+
+
+def test_the_fiftieth_dream_costs_what_the_first_did(network, galaxy):
+    short = replace(QUICK, sizes=(64,), steps=(1,), rates=(0.1,), jitter=(0,), levels=1)
+    before, times = traces(network), []
+    for _ in range(50):
+        start = time.process_time()
+        dream(network, galaxy, layer("dma1"), settings=short)
+        times.append(time.process_time() - start)
+    assert traces(network) == before
+    assert np.median(times[-10:]) < 1.5 * np.median(times[1:11])
 
 
 def test_the_forward_pass_stops_at_the_target_and_weights_get_no_gradient(network, galaxy):
