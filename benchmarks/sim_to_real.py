@@ -7,7 +7,7 @@ Draws galaxies, trains one network per seed on them alone, and judges it on real
 The rule: no label of a real Galaxy10 image chooses anything. The recipes were compared with real images by
 their pixels only; the network and its training were chosen on simulated galaxies, with Galaxy Zoo 2 images
 (SDSS, another survey; their votes mapped to the ten classes) watched beside; the averaged weights of the last
-step are judged. The labels of the real images were read once, when the networks of all seeds had been trained.
+step are judged. The labels of the real images were read once, when all networks were finished.
 """
 
 from __future__ import annotations
