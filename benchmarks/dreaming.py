@@ -35,7 +35,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "dreaming.json"
 STAGES = ("stem", "dma1", "dma2", "dma3", "lam")
-METHODS = ("galaxylib", "usual loop", "torch-lucent", "torch-dreams")
+METHODS = ("galaxylib", "galaxylib bfloat16", "usual loop", "torch-lucent", "torch-dreams")
 
 
 def network() -> nn.Module:
@@ -62,6 +62,11 @@ def ours(model: nn.Module, stage: str, size: int, steps: int, precision: str = "
         sizes=(size,), steps=(steps,), rates=(0.05,), jitter=(10,), levels=1, precision=precision
     )
     return dream(model, galaxy(size), layer(stage), settings=settings).image
+
+
+def ours_bfloat16(model: nn.Module, stage: str, size: int, steps: int) -> Tensor:
+    """The same in bfloat16."""
+    return ours(model, stage, size, steps, "bfloat16")
 
 
 def usual(model: nn.Module, stage: str, size: int, steps: int) -> Tensor:
@@ -129,11 +134,15 @@ def torch_dreams(model: nn.Module, stage: str, size: int, steps: int) -> Tensor:
     return made.to_chw_tensor()
 
 
-FUNCTIONS = dict(zip(METHODS, (ours, usual, lucent, torch_dreams), strict=True))
+FUNCTIONS = dict(zip(METHODS, (ours, ours_bfloat16, usual, lucent, torch_dreams), strict=True))
 # Imported before anything is measured.
-MODULES = dict(
-    zip(METHODS, ("galaxylib.dream", "galaxylib.pixels", "lucent.optvis.render", "torch_dreams"), strict=True)
-)
+MODULES = {
+    "galaxylib": "galaxylib.dream",
+    "galaxylib bfloat16": "galaxylib.dream",
+    "usual loop": "galaxylib.pixels",
+    "torch-lucent": "lucent.optvis.render",
+    "torch-dreams": "torch_dreams",
+}
 
 
 def one(method: str, stage: str, size: int, steps: int, threads: int) -> dict[str, float]:
@@ -163,17 +172,17 @@ def elsewhere(python: str, *arguments: str) -> dict[str, Any]:
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Median seconds and memory of every method and stage, and the ratios to ours."""
-    methods = METHODS if options.others else METHODS[:2]
+    methods = METHODS if options.others else METHODS[:3]
     found: dict[str, dict[str, list[dict[str, float]]]] = {m: {s: [] for s in STAGES} for m in methods}
     for round_number in range(options.rounds):
         for stage in STAGES:
             for method in methods:
-                python = options.others if method in METHODS[2:] else sys.executable
+                python = options.others if method in METHODS[3:] else sys.executable
                 arguments = [method, stage, str(options.size), str(options.steps), str(options.threads)]
                 found[method][stage].append(elsewhere(python, "--one", *arguments))
                 last = found[method][stage][-1]
                 print(
-                    f"round {round_number + 1}: {stage:5} {method:13} {last['seconds']:7.2f} s, "
+                    f"round {round_number + 1}: {stage:5} {method:18} {last['seconds']:7.2f} s, "
                     f"{last['cpu_seconds']:7.2f} s of CPU, {last['added_mib']:7.0f} MiB",
                     flush=True,
                 )
@@ -185,14 +194,11 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         for method, stages in found.items()
     }
     clock = "cpu_seconds" if options.cpu_time else "seconds"
-    ratios = {
-        method: {stage: table[method][stage][clock] / table["galaxylib"][stage][clock] for stage in STAGES}
-        for method in methods[1:]
-    }
-    memory = {
-        method: {s: table[method][s]["added_mib"] / table["galaxylib"][s]["added_mib"] for s in STAGES}
-        for method in methods[1:]
-    }
+
+    def against(mine: str, key: str) -> dict[str, dict[str, float]]:
+        return {m: {s: table[m][s][key] / table[mine][s][key] for s in STAGES} for m in methods[2:]}
+
+    ratios = {mine: against(mine, clock) for mine in methods[:2]}
     return {
         "clock": clock,
         "threads": options.threads,
@@ -201,8 +207,11 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         "rounds": options.rounds,
         "table": table,
         "ratios": ratios,
-        "memory_ratios": memory,
-        "mean_ratio": {method: statistics.mean(by.values()) for method, by in ratios.items()},
+        "memory_ratios": {mine: against(mine, "added_mib") for mine in methods[:2]},
+        "mean_ratio": {
+            mine: {method: statistics.mean(by.values()) for method, by in others.items()}
+            for mine, others in ratios.items()
+        },
     }
 
 
@@ -212,11 +221,17 @@ def figure(threads: int) -> dict[str, Any]:
 
     torch.set_num_threads(threads)
     model, image, seconds = network(), galaxy(256), {}
+    started = time.process_time()
     for stage in STAGES:
         start = time.perf_counter()
         dream(model, image, layer(stage), settings=PAPER)
         seconds[stage] = time.perf_counter() - start
-    return {"seconds": seconds, "total_seconds": sum(seconds.values())}
+    return {
+        "threads": threads,
+        "seconds": seconds,
+        "total_seconds": sum(seconds.values()),
+        "cpu_seconds": time.process_time() - started,
+    }
 
 
 def tiling(threads: int) -> dict[str, Any]:
@@ -256,18 +271,18 @@ def large(threads: int) -> dict[str, Any]:
 
 
 def bfloat16(threads: int) -> dict[str, Any]:
-    """What bfloat16 changes: seconds, and the dream."""
+    """What bfloat16 changes: seconds of CPU, and the dream."""
     torch.set_num_threads(threads)
     model, found = network(), {}
     for stage in STAGES:
         made, seconds = {}, {}
         for precision in ("float32", "bfloat16"):
             ours(model, stage, 256, 1, precision)
-            start = time.perf_counter()
+            start = time.process_time()
             made[precision] = ours(model, stage, 256, 10, precision)
-            seconds[precision] = time.perf_counter() - start
+            seconds[precision] = time.process_time() - start
         change = torch.stack([(made[p] - galaxy(256)).flatten() for p in made])
-        found[stage] = {"seconds": seconds, "correlation_of_changes": float(torch.corrcoef(change)[0, 1])}
+        found[stage] = {"cpu_seconds": seconds, "correlation_of_changes": float(torch.corrcoef(change)[0, 1])}
     return found
 
 

@@ -116,10 +116,26 @@ class Tap:
         return sum(kept.values()) / (images * side * side)
 
 
+class _ScaleShift(nn.Module):
+    """What a BatchNorm does in evaluation."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        self.register_buffer("scale", scale.detach().view(1, -1, 1, 1))
+        self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach().view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return torch.addcmul(self.shift, x, self.scale)
+
+
 def fold_batchnorm(module: nn.Sequential, *, name: str = "", keep: Collection[str] = ()) -> int:
     """Fold each BatchNorm that directly follows a convolution into it, in place; the output stays the same.
 
-    Only neighbours inside an `nn.Sequential` are folded: there the order is certain for any network.
+    A BatchNorm that follows something else becomes the scale and shift that it is in evaluation, which keeps
+    less for the gradient. Only what stands in an `nn.Sequential` is touched: there the order is certain for
+    any network.
 
     Args:
         module: whose children are looked at, not their children.
@@ -130,13 +146,16 @@ def fold_batchnorm(module: nn.Sequential, *, name: str = "", keep: Collection[st
         how many were folded.
     """
     folded = 0
-    for (first, before), (second, after) in pairwise(list(module.named_children())):
+    children = list(module.named_children())
+    for (first, before), (second, after) in pairwise([("", None), *children]):
         heard = any(f"{name}.{child}".lstrip(".") in keep for child in (first, second))
         pair = type(before) is nn.Conv2d and type(after) is nn.BatchNorm2d
         if pair and not heard and after.track_running_stats:
             setattr(module, first, fuse_conv_bn_eval(before, after))
             setattr(module, second, nn.Identity())
             folded += 1
+        elif type(after) is nn.BatchNorm2d and not heard and after.track_running_stats and after.affine:
+            setattr(module, second, _ScaleShift(after))
     return folded
 
 
