@@ -51,6 +51,7 @@ from galaxylib.dream.gallery import DREAMT, dreams, scores, stage_objectives, te
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.scores import probabilities, random_twin, references
 from galaxylib.figures import image_grid, style
+from galaxylib.files import discard
 from galaxylib.galaxy10 import CLASS_NAMES
 from galaxylib.report import Report
 from galaxylib.workspace import open_checkpoint, open_data, open_split
@@ -195,6 +196,7 @@ report.figure("stages", image_grid(tiles, titles=titles, columns=1 + len(DREAMT)
 
 # %%
 folder = Path(outputs) / "dreams"
+discard(folder)  # of a former run
 large = {}
 for index in range(min(large_galaxies, len(rows))):
     for stage, objective in objectives.items():
@@ -210,7 +212,7 @@ for index in range(min(large_galaxies, len(rows))):
         large[index, stage].save(
             folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
         )
-save_gif(large[0, "lam"].frames, folder / "lam-0.gif")
+save_gif(large[0, "lam"].frames, folder / "lam-0.gif", width=192)
 
 # %% tags=["remove-output", "hide-input"]
 tiles = [shown(images[0], 512), *(shown(large[0, stage].image, 512) for stage in DREAMT)]
