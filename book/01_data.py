@@ -617,8 +617,9 @@ report.figure("recall", fig)
 # ```
 #
 # The rule behind it: no label of a real Galaxy10 image chooses anything. The simulator was compared with real
-# images by their pixels only, and the network, its size and its training were settled on simulated galaxies
-# and on images of another survey; the weights judged are those of the last epoch, averaged.
+# images by their pixels only. The network and its training were chosen on simulated galaxies, with Galaxy Zoo 2
+# images of another survey watched beside. The averaged weights of the last step are judged, and the labels of
+# the real images were read once, when all networks were finished.
 #
 # ## Reading without waiting
 #
