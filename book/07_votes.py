@@ -66,9 +66,9 @@ from galaxylib.zoo2 import ANSWERS, NAMES, PLACES, TREE, rmse, rmse_interval
 
 style()
 report = Report(outputs, "07_votes")
+# A real Galaxy10 file has no true parameters to draw votes from; then galaxies are drawn.
+source = data if data != "simulated" and Galaxy10(data).truth is not None else "simulated"
 if votes == "simulated":
-    # A real Galaxy10 file has no true parameters to draw votes from; then galaxies are drawn.
-    source = data if data != "simulated" and Galaxy10(data).truth is not None else "simulated"
     drawn = open_data(source, outputs=outputs, simulated=simulated, seed=seed)
     everyone = simulated_votes(drawn, np.arange(min(galaxies, len(drawn))), seed=seed)
 else:
@@ -482,7 +482,7 @@ report.figure(
 
 # %% tags=["hide-input"]
 far_source = (
-    drawn if votes == "simulated" else open_data("simulated", outputs=outputs, simulated=simulated, seed=seed)
+    drawn if votes == "simulated" else open_data(source, outputs=outputs, simulated=simulated, seed=seed)
 )
 far_rows = test.ids if votes == "simulated" else np.arange(min(200, len(far_source)))
 distances = (1.0, 1.5, 2.0, 3.0)
