@@ -50,6 +50,7 @@ from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit, sa
 from galaxylib.dream.gallery import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.scores import probabilities, random_twin, references
+from galaxylib.errors import DreamError
 from galaxylib.figures import image_grid, style
 from galaxylib.files import discard
 from galaxylib.galaxy10 import CLASS_NAMES
@@ -314,19 +315,23 @@ telling = telling_channels(network, read(sample), labels[sample], preprocess=pre
 from_noise = PAPER.to(size).but(
     start="galaxies", parametrisation="fourier", rates=(0.15,) * len(settings.sizes)
 )
+
 channel_dreams = []
-for _, group in telling.groupby("stage", sort=False):
-    wanted = [channel(row.stage, row.channel) for row in group.itertuples()]
-    channel_dreams += dream_batch(
-        network, images[:1], wanted, settings=from_noise, preprocess=preprocess, seed=seed
-    )
+for row in telling.itertuples():
+    objective = channel(row.stage, row.channel)
+    try:
+        made = dream(network, images[0], objective, settings=from_noise, preprocess=preprocess, seed=seed)
+        channel_dreams.append(made.image)
+    except DreamError:  # faint noise leaves the channel silent: no gradient, no way up
+        channel_dreams.append(torch.zeros(3, size, size))
+report.number("silent_channels", sum(not image.any() for image in channel_dreams))
 report.data("telling_channels", telling.to_dict(orient="records"))
 report.number("prior", Prior.load().source)
 
 # %% tags=["remove-output", "hide-input"]
 titles = [f"{row.stage}:{row.channel}\n{CLASS_NAMES[row[4]]}" for row in telling.itertuples()]
 report.figure(
-    "channels", image_grid([shown(made.image) for made in channel_dreams], titles=titles, columns=channels)
+    "channels", image_grid([shown(image) for image in channel_dreams], titles=titles, columns=channels)
 )
 
 # %% [markdown]
@@ -335,7 +340,8 @@ report.figure(
 # :name: fig-06-channels
 #
 # Channels chosen by the rule above, dreamed from noise; under each the class of {glue:text}`kind` galaxies
-# that excites it most. Spectrum and colours of the noise were measured on {glue:text}`prior`.
+# that excites it most. Spectrum and colours of the noise were measured on {glue:text}`prior`. Black:
+# {glue:text}`silent_channels:d` channels that such noise leaves silent, so that no dream starts there.
 # ```
 #
 # ## The dreams in numbers
