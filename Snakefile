@@ -39,13 +39,20 @@ UPSTREAM = {
     ],
 }
 # What a chapter reads beside galaxy images.
-MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
+MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json"))) + ["benchmarks/results/reading.json"]
 CLAIMS = "book/claims.yml"
+
+
+def shipped(network):
+    """The trained weights that come with the library, where they do."""
+    return sorted(map(str, Path("galaxylib/weights", network).glob("*.safetensors")))
+
+
 FILES = {
     "01_data": MEASURED,
     "02_architecture": [CLAIMS],
-    "06_deepdream": ["galaxylib/dream/prior.npz"],
-    "07_votes": [CLAIMS],
+    "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
+    "07_votes": [CLAIMS, *shipped("zoo2")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
 }
 
