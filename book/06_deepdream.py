@@ -306,16 +306,20 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 # ## Channels that tell classes apart
 #
 # Which channels are worth a look is found by a rule: those whose mean activation differs most between the
-# classes against its scatter within them (the F ratio of an analysis of variance). Their dreams start from
-# faint noise that has the spectrum and the colours of galaxies, and climb in Fourier space, where a gradient
-# without preference makes a step that looks like galaxies too.
+# classes against its scatter within them (the F ratio of an analysis of variance). Their dreams are
+# {glue:text}`own_size:d` pixels wide, the scale of the training images. They start from faint noise that has
+# the spectrum and the colours of galaxies, and climb in Fourier space, where a gradient without preference
+# makes a step that looks like galaxies too.
 
 # %%
 telling = telling_channels(network, read(sample), labels[sample], preprocess=preprocess, count=channels)
-from_noise = PAPER.to(size).but(
-    start="galaxies", parametrisation="fourier", rates=(0.15,) * len(settings.sizes)
+# At the scale at which the network saw its training images.
+own_size = max(64, round(256 * preprocess.size / preprocess.crop))
+from_noise = PAPER.but(
+    start="galaxies", parametrisation="fourier", steps=(40, 10, 5), rates=(0.15, 0.09, 0.03)
 )
-
+from_noise = from_noise.to(own_size)
+report.number("own_size", own_size)
 channel_dreams = []
 for row in telling.itertuples():
     objective = channel(row.stage, row.channel)
