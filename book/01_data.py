@@ -582,7 +582,7 @@ for name, words in judged_rows.items():
     lines.append(line)
 report.table("sim_to_real", pd.DataFrame(lines).set_index("judged on"))
 if result:
-    trained, seeds = result["simulated"]["training"], len(result["seeds"])
+    trained, seeds = result["simulated"]["training"], len(result["real"]["accuracy_per_seed"])
     report.number(
         "sim_to_real_how",
         f"{seeds} networks, each trained on {trained:,} simulated galaxies; means over them",
