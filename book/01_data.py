@@ -587,12 +587,18 @@ if result:
         "sim_to_real_how",
         f"{seeds} networks, each trained on {trained:,} simulated galaxies; means over them",
     )
+    low, high = result["real"]["wilson_95"]
+    report.number(
+        "sim_to_real_found",
+        f"{result['real']['accuracy']:.1%} of {result['real']['n']} real galaxies ({low:.1%} to {high:.1%})",
+    )
     axis.barh(CLASS_NAMES, [100 * result["real"]["recall"][name] for name in CLASS_NAMES],
               color=[CLASS_COLOURS[name] for name in CLASS_NAMES])  # fmt: skip
     axis.scatter([100 * result["in_domain"]["recall"][name] for name in CLASS_NAMES], CLASS_NAMES, color="black",
                  marker="|", s=180)  # fmt: skip
 else:
     report.number("sim_to_real_how", "not measured yet")
+    report.number("sim_to_real_found", "a share of real galaxies not measured yet")
     axis.text(50, 4.5, "not measured yet", ha="center")
     axis.set_yticks(range(10), CLASS_NAMES)
 axis.invert_yaxis()
