@@ -325,7 +325,7 @@ if real_sample:
     ]
     report.number(
         "real",
-        f"The same network judges the {on_real['n']} real galaxies of `{sample.path.name}`. It names "
+        f"The same network judges the {on_real['n']} real galaxies of {sample.path.name}. It names "
         f"{on_real['accuracy']:.1%} of them correctly, with a 95 % interval from {low:.1%} to {high:.1%}; macro F1 is "
         f"{on_real['macro_f1']:.2f} ({on_real['macro_f1_interval'][0]:.2f} to {on_real['macro_f1_interval'][1]:.2f}), "
         f"and the right name is among the first two for {on_real['top2']:.1%}. So few galaxies, about "
@@ -336,8 +336,8 @@ else:
     lines = []
     report.number(
         "real",
-        "No file of real galaxies was given to this run. With `real_sample` set to the path of one, this section "
-        "judges them with the same network.",
+        "No further file of real galaxies was given to this run. With the parameter real_sample set to the path of "
+        "one, this section judges them with the same network.",
     )
 report.table("real_classes", pd.DataFrame(lines, columns=columns).set_index("class"))
 

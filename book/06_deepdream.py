@@ -213,7 +213,7 @@ for index in range(min(large_galaxies, len(rows))):
         large[index, stage].save(
             folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
         )
-save_gif(large[0, "lam"].frames, folder / "lam-0.gif", width=192)
+film = save_gif(large[0, "lam"].frames, folder / "lam-0.gif", width=192)
 
 # %% tags=["remove-output", "hide-input"]
 tiles = [shown(images[0], 512), *(shown(large[0, stage].image, 512) for stage in DREAMT)]
