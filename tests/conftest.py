@@ -1,6 +1,8 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is imported anywhere: tests may run beside other work, and two busy threads slow each other.
@@ -14,6 +16,16 @@ import pytest
 from galaxylib.galaxy10 import CLASS_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def shared_data(name: str) -> Path:
@@ -90,3 +102,39 @@ def sim_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("simulated") / "sim.h5"
     return simulate(path, n=60, seed=1, balance="uniform", processes=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small DMAGNet with random weights; not to be changed."""
+    import torch
+
+    from galaxylib import DMAGNet
+    from galaxylib.checkpoint import save
+    from galaxylib.pixels import Preprocess
+
+    torch.manual_seed(0)
+    options = {"width": 0.125}
+    return save(
+        tmp_path_factory.mktemp("tiny") / "checkpoint",
+        DMAGNet(**options),
+        name="dmagnet",
+        options=options,
+        preprocess=Preprocess(),
+        class_names=CLASS_NAMES,
+    )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Chromium, started once for all tests that need one."""
+    programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next(filter(None, map(shutil.which, programs)), None)
+    if found is None:
+        pytest.skip("no Chromium found: install Debian's chromium to test what a browser shows")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield started
+        started.close()

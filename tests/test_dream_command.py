@@ -21,19 +21,10 @@ QUICK = Settings(sizes=(64,), steps=(2,), rates=(0.05,), jitter=(3,))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tiny_checkpoint, tmp_path_factory):
     """A checkpoint and a galaxy picture."""
     folder = tmp_path_factory.mktemp("dreams")
-    torch.manual_seed(0)
-    options = {"width": 0.125}
-    save(
-        folder / "checkpoint",
-        DMAGNet(**options),
-        name="dmagnet",
-        options=options,
-        preprocess=Preprocess(),
-        class_names=CLASS_NAMES,
-    )
+    shutil.copytree(tiny_checkpoint, folder / "checkpoint")
     Image.fromarray(blob()).save(folder / "galaxy.png")
     return folder
 

@@ -1,7 +1,6 @@
 """The pages of the smoke book, served from a plain static server and opened in Chromium, wide and narrow."""
 
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,16 +18,6 @@ NAMES = [
     "intro",
     *(path.stem for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))),
     "references",
-]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
 ]
 
 every_page = pytest.mark.parametrize("name", NAMES)
@@ -68,20 +57,6 @@ def served(folder: Path) -> Iterator[str]:
 def address(html: Path) -> Iterator[str]:
     with served(html) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next(filter(None, map(shutil.which, programs)), None)
-    if found is None:
-        pytest.skip("no Chromium found: install Debian's chromium to test the pages in a browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield started
-        started.close()
 
 
 @every_page

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from galaxylib import DMAGNet
-from galaxylib.checkpoint import Loaded, save
+from galaxylib.checkpoint import Loaded
 from galaxylib.dream import Settings, channel, dream, layer, logit
 from galaxylib.dream.record import read_png
 from galaxylib.dream.session import seconds_left
@@ -166,7 +166,7 @@ def test_channels_are_shown(lab):
     assert "no maps" in lab.status.value
 
 
-def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tmp_path):
+def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tiny_checkpoint, tmp_path):
     lab = DreamLab(networks={"tiny": loaded}, folder=tmp_path, settings=QUICK)
     lab.run.click()
     assert "upload one" in lab.status.value
@@ -185,19 +185,10 @@ def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tmp_path):
     assert lab.image().shape == (3, 40, 50)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.png"]
 
-    options = {"width": 0.05}
-    save(
-        tmp_path / "own",
-        DMAGNet(**options),
-        name="dmagnet",
-        options=options,
-        preprocess=Preprocess(),
-        class_names=CLASS_NAMES,
-    )
     lab.path.value = str(tmp_path / "none")
     assert 'role="alert"' in lab.status.value
-    lab.path.value = str(tmp_path / "own")
-    assert lab.network.value == str(tmp_path / "own")
+    lab.path.value = str(tiny_checkpoint)
+    assert lab.network.value == str(tiny_checkpoint)
     lab.network.value = "tiny"
     assert lab.loaded is loaded
     with pytest.raises(DreamError, match="no network"):
