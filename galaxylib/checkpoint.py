@@ -23,6 +23,7 @@ from galaxylib.pixels import Preprocess
 CLASSES = "class_names"
 WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
 PRETRAINED = Path(__file__).parent / "weights" / "pretrained"
+SMALL = PRETRAINED.with_name("small")
 NEEDED = ("network", "options", "preprocess", "class_names", "sha256")
 
 
@@ -115,7 +116,8 @@ def load(checkpoint: str | Path) -> Loaded:
     """Read a checkpoint.
 
     Args:
-        checkpoint: its folder, or "pretrained" for the weights that come with the book.
+        checkpoint: its folder, or the name of one that comes with the book: "pretrained", at full width, or
+            "small", at three sixteenths of it, for pages and slow machines.
 
     Raises:
         CheckpointError: the folder is missing or incomplete, its files do not belong together, were altered
@@ -172,13 +174,14 @@ def describe(folder: str | Path) -> dict[str, Any]:
 
 
 def _folder(checkpoint: str | Path) -> Path:
-    if str(checkpoint) == "pretrained":
-        if not (PRETRAINED / DESCRIPTION).is_file():
+    shipped = {"pretrained": PRETRAINED, "small": SMALL}.get(str(checkpoint))
+    if shipped is not None:
+        if not (shipped / DESCRIPTION).is_file():
             raise CheckpointError(
-                "This copy of galaxylib carries no pretrained weights: train a network with "
+                f"This copy of galaxylib carries no weights named {checkpoint}: train a network with "
                 "`galaxylib train` and give its folder as the checkpoint."
             )
-        return PRETRAINED
+        return shipped
     folder = Path(checkpoint)
     if not folder.is_dir():
         raise CheckpointError(

@@ -133,7 +133,7 @@ def test_missing_checkpoints_are_told(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         load(tmp_path / "none")
     monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "pretrained")
-    with pytest.raises(CheckpointError, match="carries no pretrained weights"):
+    with pytest.raises(CheckpointError, match="carries no weights named pretrained"):
         load("pretrained")
     keep(tmp_path / "pretrained", half=True)
     assert load("pretrained").class_names == CLASS_NAMES

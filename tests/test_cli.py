@@ -154,7 +154,7 @@ def test_a_missing_checkpoint_is_one_sentence(tmp_path, blob_file, capsys, monke
         capsys, "evaluate", "--data", blob_file, "--checkpoint", "pretrained", "--out", tmp_path
     )
     assert status == 1
-    assert "no pretrained weights" in err
+    assert "no weights named pretrained" in err
     assert one_sentence(err)
 
 
