@@ -15,6 +15,7 @@ import numpy as np
 from galaxylib import zoo2
 from galaxylib.files import write_json
 from galaxylib.vote_checkpoint import figures, save_votes_network
+from galaxylib.vote_split import held_out, near_duplicates
 from galaxylib.voting import TAILORED, least_rmse_per_question, predict_votes, train_votes
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
 
     votes = zoo2.read_votes(options.data)
-    held = zoo2.held_out(votes.ids, zoo2.near_duplicates(votes.images))
+    held = held_out(votes.ids, near_duplicates(votes.images))
     rest, test = votes.rows(~held), votes.rows(held)
     recipe = TAILORED.but(
         epochs=options.epochs, schedule=options.schedule, seed=options.seed, weight_decay=0.02

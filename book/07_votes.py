@@ -52,6 +52,7 @@ from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.report import Report
 from galaxylib.standin import VOLUNTEERS, simulated_votes
 from galaxylib.vote_checkpoint import load_votes_network
+from galaxylib.vote_split import held_out, near_duplicates
 from galaxylib.voting import (
     CNN,
     RESNET,
@@ -75,8 +76,8 @@ else:
     everyone = zoo2.read_votes(votes)
 kind = "simulated" if everyone.simulated else "real"
 center = everyone.images[:, 20:100, 20:100]  # what the networks read
-groups = zoo2.near_duplicates(everyone.images)
-held = zoo2.held_out(everyone.ids, groups)
+groups = near_duplicates(everyone.images)
+held = held_out(everyone.ids, groups)
 if not 0 < held.sum() < len(held):
     raise DataError(f"{len(everyone)} galaxies are too few to hold a fifth of them out: give at least 20.")
 rest, test = everyone.rows(~held), everyone.rows(held)

@@ -14,6 +14,7 @@ from galaxylib.cli import main
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.vote_checkpoint import PRETRAINED, load_votes_network, save_votes_network
+from galaxylib.vote_split import held_out, near_duplicates
 from galaxylib.voting import TAILORED, predict_votes, to_fractions, train_votes
 from galaxylib.zoo2 import ANSWERS, PLACES, TREE, WIDE, Votes
 
@@ -266,7 +267,7 @@ def test_a_wrong_recipe_is_told():
 def test_the_network_that_comes_with_the_book_holds_on_real_galaxies_it_never_saw():
     loaded = load_votes_network("pretrained")
     votes = zoo2.read_votes(shared_data("gz2"))
-    held = zoo2.held_out(votes.ids, zoo2.near_duplicates(votes.images))
+    held = held_out(votes.ids, near_duplicates(votes.images))
     assert not np.isin(votes.ids[held], loaded.meta["trained_on"]).any()
     test = votes.rows(held)
     found = zoo2.rmse(predict_votes(loaded.network, test.images, loaded.meta["rule"]), test.fractions)

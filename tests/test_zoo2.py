@@ -9,6 +9,7 @@ from votes_folder import drawn_fractions, write_folder
 
 from galaxylib import zoo2
 from galaxylib.errors import DataError, GalaxyError
+from galaxylib.vote_split import held_out, near_duplicates
 from galaxylib.zoo2 import ANSWERS, IMAGES, PLACES, SOLUTIONS, TREE
 
 
@@ -122,30 +123,30 @@ def test_near_duplicates_are_found_and_others_are_not():
     generator = np.random.default_rng(1)
     images = generator.integers(0, 256, (6, 30, 30, 3), np.uint8).repeat(4, 1).repeat(4, 2)
     images[4] = np.clip(images[1].astype(int) + generator.integers(-6, 7, images[1].shape), 0, 255)
-    assert zoo2.near_duplicates(images).tolist() == [0, 1, 2, 3, 1, 5]
+    assert near_duplicates(images).tolist() == [0, 1, 2, 3, 1, 5]
 
 
 def test_the_held_out_part_is_fixed_and_takes_the_same_share_of_each_source():
     ids = np.concatenate([np.arange(100_000, 100_200), np.arange(900_000_000, 900_000_300)])
     groups = np.arange(len(ids))
     groups[210] = 3  # the same galaxy under both sources
-    chosen = zoo2.held_out(ids, groups)
+    chosen = held_out(ids, groups)
     assert abs(chosen[:200].sum() - 40) <= 1
     assert abs(chosen[200:].sum() - 60) <= 1
     assert chosen[210] == chosen[3]
     shuffled = np.random.default_rng(0).permutation(len(ids))
     moved = np.empty(len(ids), int)
     moved[shuffled] = np.arange(len(ids))
-    again = zoo2.held_out(ids[shuffled], moved[groups[shuffled]])
+    again = held_out(ids[shuffled], moved[groups[shuffled]])
     assert (again == chosen[shuffled]).all()
     with pytest.raises(GalaxyError, match="between 0 and 1"):
-        zoo2.held_out(ids, groups, share=1.5)
+        held_out(ids, groups, share=1.5)
 
 
 def test_groups_are_never_cut():
     ids = np.arange(100_000, 100_050)
     groups = np.arange(50) // 5 * 5
-    chosen = zoo2.held_out(ids, groups).reshape(10, 5)
+    chosen = held_out(ids, groups).reshape(10, 5)
     assert (chosen.all(axis=1) == chosen.any(axis=1)).all()
     assert chosen.any()
     assert not chosen.all()
@@ -175,10 +176,10 @@ def test_the_real_sample_reads_and_its_guess_is_the_known_one():
     assert len(votes) == 1280
     guess = votes.fractions.mean(axis=0, keepdims=True)
     assert zoo2.rmse(guess, votes.fractions) == pytest.approx(0.164, abs=5e-4)
-    groups = zoo2.near_duplicates(votes.images)
+    groups = near_duplicates(votes.images)
     pairs = {tuple(votes.ids[groups == group].tolist()) for group in groups if (groups == group).sum() > 1}
     assert pairs == {(102812, 900057570), (103787, 900068682)}
-    chosen = zoo2.held_out(votes.ids, groups)
+    chosen = held_out(votes.ids, groups)
     of_challenge = votes.ids < zoo2.CHALLENGE_IDS
     assert chosen[of_challenge].mean() == pytest.approx(0.2, abs=0.005)
     assert chosen[~of_challenge].mean() == pytest.approx(0.2, abs=0.005)
