@@ -18,7 +18,7 @@ from torch import nn
 
 from galaxylib.dmagnet import STAGES, DMAGNet
 from galaxylib.errors import GalaxyError
-from galaxylib.networks import alexnet, convnet, five_block, gz_cnn, kim_brunner, negm, resnet18
+from galaxylib.networks import alexnet, convnet, five_block, gz_cnn, kim_brunner, negm, resnet18, shi
 
 PAPER = "Chessa, Murru & Lazzari, DMAGNet"
 CONVNET_PAPER = "Deep Convolutional Neural Networks for Galaxy Classification"
@@ -139,6 +139,17 @@ NETWORKS: dict[str, Entry] = {
         classes=2,
         stages=("block1", "block2", "block3"),
         printed_on="stars against galaxies, two classes",
+    ),
+    "shi": Entry(
+        title="Shi",
+        builder=shi,
+        source=f"Shi (2016), in {CONVNET_PAPER}",
+        size=32,
+        crop=128,
+        classes=2,
+        stages=("conv1", "conv2", "conv3"),
+        printed={"accuracy": 0.98},
+        printed_on="smooth galaxies against featured ones, two classes",
     ),
     "five_block": Entry(
         title="Five-block CNN",

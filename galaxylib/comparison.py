@@ -30,6 +30,7 @@ RATES = {
     "resnet18": 2e-3,
     "convnet": 1e-3,
     "negm": 1e-3,
+    "shi": 1e-3,
     "kim_brunner": 3e-4,
     "alexnet": 3e-4,
 }
@@ -39,7 +40,7 @@ LARGER_BATCHES = {"alexnet": 4}
 """AlexNet's 57 million weights cost more to update than an image costs to see: so many times the batch."""
 
 # Networks that end in a global or adaptive pooling may read smaller images than they print; down to these.
-SMALLEST = {"dmagnet": 32, "resnet18": 32, "alexnet": 64}
+SMALLEST = {"dmagnet": 32, "five_block": 32, "resnet18": 32, "alexnet": 64}
 
 
 def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
@@ -48,8 +49,8 @@ def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
     Args:
         name: of the network.
         base: every other setting.
-        largest: pixels a side to which DMAGNet, ResNet-18, AlexNet and networks that are not registered are
-            reduced; the others read the only size that they can.
+        largest: pixels a side to which the images of DMAGNet, the five-block CNN, ResNet-18, AlexNet and
+            networks that are not registered are reduced; the others read the only size that they can.
     """
     known = entry(name)
     free = name in SMALLEST or name not in NETWORKS

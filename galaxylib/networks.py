@@ -109,6 +109,23 @@ def kim_brunner(*, classes: int = 10, bands: int = 3, dropout: float = 0.5) -> n
     return layers_initialised(nn.Sequential(layers))
 
 
+def shi(*, classes: int = 2) -> nn.Sequential:
+    """Shi's network (seed 002, section VI), 3 x 32 x 32: three convolutions, each pooled, then one layer.
+
+    The seed prints no width and no kernel; 32, 64 and 128 channels of 3 x 3, as Negm's, are chosen here.
+
+    Args:
+        classes: number of logits; the source tells smooth galaxies from featured ones, so two.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, (inputs, outputs) in enumerate(((3, 32), (32, 64), (64, 128)), start=1):
+        layers[f"conv{number}"] = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        )
+    layers["classify"] = nn.Sequential(nn.Flatten(), nn.Linear(128 * 4 * 4, classes))
+    return nn.Sequential(layers)
+
+
 def layers_initialised(network: nn.Sequential) -> nn.Sequential:
     """He-normal weights (fan in) and zero biases, but for the last layer, which keeps torch's own."""
     weighted = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]

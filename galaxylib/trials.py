@@ -4,6 +4,7 @@
 the optimiser, the loss or the network itself is what is tried.
 """
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,11 @@ class Trial:
         epochs: passes over the training images.
         batch_size: images a step.
         weighted: weigh each class by N / (classes x N_c) (seed 003, equation 2).
+        emphasis: further factors on the loss of single classes, by their number.
         turns: "none", "right angles" (seed 002), or "any angle" with flips (seed 003).
         blur: deviation in pixels of a Gaussian that smooths every image first; 0 for none.
+        patience: end after so many epochs in which the accuracy on the set that decides has not risen above
+            its best; 0 to go through all epochs.
         seed: of the first weights, the order and the rotations.
     """
 
@@ -52,8 +56,10 @@ class Trial:
     epochs: int = 4
     batch_size: int = 32
     weighted: bool = False
+    emphasis: Mapping[int, float] = field(default_factory=dict)
     turns: str = "right angles"
     blur: float = 0.0
+    patience: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,16 +90,31 @@ class Images:
     @classmethod
     def read(cls, data: Galaxy10, rows: Sequence[int] | np.ndarray, trial: Trial) -> "Images":
         """The rows of a file, cropped, resized and smoothed as the trial says."""
-        fit = Preprocess(size=trial.size, crop=trial.crop)
         rows = np.asarray(rows, dtype=np.int64)
-        parts = []
-        for start in range(0, len(rows), 256):
-            unit = fit.fit(fit.unit(torch.from_numpy(data.read(rows[start : start + 256]))))
-            if trial.blur:
-                unit = smoothed(unit, trial.blur)
-            parts.append((unit * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous())
-        pixels = torch.cat(parts) if parts else torch.empty(0, trial.size, trial.size, 3, dtype=torch.uint8)
-        return cls(pixels, torch.from_numpy(data.labels[rows]))
+        parts = [
+            cls.made(data.read(rows[start : start + 256]), data.labels[rows[start : start + 256]], trial)
+            for start in range(0, len(rows), 256)
+        ]
+        if parts:
+            return cls.joined(parts)
+        return cls(
+            torch.empty(0, trial.size, trial.size, 3, dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+        )
+
+    @classmethod
+    def made(cls, stored: np.ndarray, labels: Sequence[int] | np.ndarray, trial: Trial) -> "Images":
+        """(N, H, W, 3) uint8 images, cropped, resized and smoothed as the trial says, with their labels."""
+        fit = Preprocess(size=trial.size, crop=trial.crop)
+        unit = fit.fit(fit.unit(torch.from_numpy(stored)))
+        if trial.blur:
+            unit = smoothed(unit, trial.blur)
+        pixels = (unit * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
+        return cls(pixels, torch.as_tensor(labels, dtype=torch.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Images"]) -> "Images":
+        """All of them, one set after the other."""
+        return cls(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
 
     def relabelled(self, groups: Sequence[Sequence[int]]) -> "Images":
         """Only the galaxies whose label is in one of `groups`, labelled by its number."""
@@ -122,7 +143,7 @@ class Result:
     """What a trial came to.
 
     Attributes:
-        network: trained, in evaluation mode.
+        network: trained, in evaluation mode; after the last epoch, not after the best.
         history: one line an epoch: `epoch, loss`, and the accuracy on each watched set under its name.
         seconds: of training.
     """
@@ -133,7 +154,13 @@ class Result:
 
 
 def run_trial(
-    trial: Trial, train: Images, *, classes: int = 10, watch: Mapping[str, Images] | None = None
+    trial: Trial,
+    train: Images,
+    *,
+    classes: int = 10,
+    watch: Mapping[str, Images] | None = None,
+    decides: str = "",
+    network: nn.Module | None = None,
 ) -> Result:
     """Train one network.
 
@@ -141,20 +168,35 @@ def run_trial(
         trial: how.
         train: on what.
         classes: number of labels.
-        watch: sets whose accuracy is taken after every epoch; none of them changes the training.
+        watch: sets whose accuracy is taken after every epoch; none of them changes the training but the
+            one that decides.
+        decides: the name of the watched set that the trial's patience looks at.
+        network: go on from this one, which is left as it was, with a fresh optimiser; else a new one.
 
     Raises:
-        GalaxyError: there are fewer than two images, or the network cannot be built.
+        GalaxyError: there are fewer than two images, the network cannot be built, or the trial has patience
+            and no watched set decides.
     """
+    if trial.patience and decides not in (watch or {}):
+        raise GalaxyError(
+            f"A trial with a patience of {trial.patience} epochs needs a watched set that decides, "
+            f"and {decides!r} is not watched."
+        )
     if len(train.labels) < 2:
         raise GalaxyError(f"A trial needs at least 2 training images and got {len(train.labels)}.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     mode = arithmetic("auto")
     torch.manual_seed(trial.seed)
-    network = build(trial.network, classes=classes, **trial.options)
+    if network is None:
+        network = build(trial.network, classes=classes, **trial.options)
+    else:
+        network = copy.deepcopy(network)
     network = network.to(device, memory_format=mode.memory_format)
     optimizer = OPTIMIZERS[trial.optimizer](network.parameters(), lr=trial.learning_rate)
-    weights = class_weights(train.labels, classes).to(device) if trial.weighted else None
+    weights = class_weights(train.labels, classes) if trial.weighted else torch.ones(classes)
+    for label, factor in trial.emphasis.items():
+        weights[label] *= factor
+    weights = weights.to(device)
     generator = torch.Generator().manual_seed(trial.seed)
     history, seconds = [], 0.0
     for epoch in range(1, trial.epochs + 1):
@@ -175,7 +217,52 @@ def run_trial(
         for name, images in (watch or {}).items():
             row[name] = accuracy(probabilities(network, images), images.labels)
         history.append(row)
+        if trial.patience and _waited(history, decides) >= trial.patience:
+            break
     return Result(network.eval(), pd.DataFrame(history), seconds)
+
+
+def _waited(history: Sequence[Mapping[str, float]], decides: str) -> int:
+    """Epochs since the accuracy on the set that decides was first at its best."""
+    curve = [row[decides] for row in history]
+    return len(curve) - 1 - curve.index(max(curve))
+
+
+def run_stages(
+    trial: Trial,
+    train: Images,
+    *,
+    rates: Sequence[float],
+    watch: Mapping[str, Images],
+    decides: str,
+    classes: int = 10,
+) -> list[Result]:
+    """Train in stages: each goes on where the one before ended, with its own rate and a fresh optimiser.
+
+    Source: seed 003, section 4.1 (0.001, then 0.0005, each until five epochs bring nothing better). It does
+    not say from which weights its second stage goes on; here from the last ones.
+
+    Args:
+        trial: how, but for the rate; its epochs and its patience are those of each stage.
+        train: on what.
+        rates: learning rate of each stage.
+        watch: sets whose accuracy is taken after every epoch.
+        decides: the watched set that the patience looks at.
+        classes: number of labels.
+    """
+    stages: list[Result] = []
+    for number, rate in enumerate(rates):
+        stages.append(
+            run_trial(
+                trial.but(learning_rate=rate, seed=trial.seed + number),
+                train,
+                classes=classes,
+                watch=watch,
+                decides=decides,
+                network=stages[-1].network if stages else None,
+            )
+        )
+    return stages
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
@@ -222,67 +309,3 @@ def probabilities(network: nn.Module, images: Images, *, batch_size: int = 128) 
 def accuracy(found: np.ndarray, labels: Tensor) -> float:
     """Share of the most probable labels that are right."""
     return float((found.argmax(axis=1) == labels.numpy()).mean())
-
-
-@dataclass(frozen=True)
-class Fork:
-    """A node of seed 002's proposed hierarchy: one network with two answers.
-
-    Attributes:
-        question: in a few words.
-        yes, no: a class number, or the next fork.
-    """
-
-    question: str
-    yes: "Fork | int"
-    no: "Fork | int"
-
-
-# The dataset's own order: 0 Disturbed, 1 Merging, 2-4 smooth, 5 barred, 6-7 unbarred, 8-9 edge-on.
-HIERARCHY = Fork(
-    "smooth?",
-    Fork("round?", 2, Fork("cigar-shaped?", 4, 3)),
-    Fork(
-        "edge-on?",
-        Fork("with a bulge?", 9, 8),
-        Fork("spiral?", Fork("barred?", 5, Fork("tight?", 6, 7)), Fork("merging?", 1, 0)),
-    ),
-)
-
-
-def classes_of(node: Fork | int) -> list[int]:
-    """The classes below a node."""
-    return [node] if isinstance(node, int) else classes_of(node.yes) + classes_of(node.no)
-
-
-def forks(node: Fork | int) -> list[Fork]:
-    """A node and all forks below it."""
-    return [] if isinstance(node, int) else [node, *forks(node.yes), *forks(node.no)]
-
-
-def run_hierarchy(trial: Trial, train: Images, *, root: Fork = HIERARCHY) -> dict[str, Result]:
-    """Train one two-answer network for each fork, on the galaxies that belong below it."""
-    return {
-        fork.question: run_trial(
-            trial, train.relabelled([classes_of(fork.yes), classes_of(fork.no)]), classes=2
-        )
-        for fork in forks(root)
-    }
-
-
-def hierarchy_probabilities(
-    results: Mapping[str, Result], images: Images, *, root: Fork = HIERARCHY
-) -> np.ndarray:
-    """(N, 10): for each class, the product of the answers on the way to it."""
-    found = np.zeros((len(images.labels), len(CLASS_NAMES)))
-
-    def walk(node: Fork | int, share: np.ndarray) -> None:
-        if isinstance(node, int):
-            found[:, node] = share
-            return
-        answers = probabilities(results[node.question].network, images)
-        walk(node.yes, share * answers[:, 0])
-        walk(node.no, share * answers[:, 1])
-
-    walk(root, np.ones(len(images.labels)))
-    return found

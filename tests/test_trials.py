@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from galaxylib import trials
+from galaxylib import hierarchy, trials
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.trials import HIERARCHY, Fork, Images, Trial, run_trial
+from galaxylib.hierarchy import HIERARCHY, Fork
+from galaxylib.trials import Images, Trial, run_stages, run_trial
 
 SMALL = Trial(network="negm", crop=256, size=69, batch_size=8, epochs=3)
 
@@ -42,6 +43,35 @@ def test_class_weights_by_hand():
     assert weights.tolist() == pytest.approx([6 / 12, 6 / 4, 6 / 8, 0])
 
 
+def test_emphasis_multiplies_the_loss_of_its_class_alone():
+    """With one class's factor at nothing, its galaxies teach nothing: the network never names it."""
+    train = bright_or_dark(64)
+    deaf = run_trial(SMALL.but(epochs=2, emphasis={1: 0.0}), train, classes=2)
+    assert trials.probabilities(deaf.network, train).argmax(axis=1).max() == 0
+    plain, one = (run_trial(SMALL.but(epochs=1, emphasis=e), train, classes=2) for e in ({}, {0: 1.0}))
+    assert plain.history.equals(one.history)
+
+
+def test_patience_counts_epochs_since_the_first_best():
+    curve = [{"test": value} for value in (0.2, 0.5, 0.4, 0.5, 0.3)]
+    assert [trials._waited(curve[:count], "test") for count in range(1, 6)] == [0, 0, 1, 2, 3]
+
+
+def test_stages_stop_by_patience_and_go_on_from_the_last_weights():
+    train, unseen = bright_or_dark(48), bright_or_dark(24, seed=1)
+    trial = SMALL.but(epochs=12, patience=2)
+    first, second = run_stages(
+        trial, train, rates=(1e-3, 0.0), watch={"unseen": unseen}, decides="unseen", classes=2
+    )
+    curve = first.history["unseen"].to_list()
+    assert len(curve) == curve.index(max(curve)) + 3 <= 12
+    # A rate of nothing leaves the weights, so the second stage shows where the first ended, and then stops.
+    assert second.history["unseen"].to_list() == [curve[-1]] * 3
+    assert first.network is not second.network
+    with pytest.raises(GalaxyError, match="needs a watched set that decides"):
+        run_trial(trial, train, classes=2)
+
+
 def test_smoothing_is_scipys():
     images = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = gaussian_filter(images.numpy(), (0, 0, 1.5, 1.5), mode="mirror", radius=(0, 0, 4, 4))
@@ -72,9 +102,9 @@ def test_right_angles_are_the_four_rotations():
 
 
 def test_the_hierarchy_reaches_every_class_once():
-    assert sorted(trials.classes_of(HIERARCHY)) == list(range(10))
-    assert len(trials.forks(HIERARCHY)) == 9
-    smooth = {CLASS_NAMES[place] for place in trials.classes_of(HIERARCHY.yes)}
+    assert sorted(hierarchy.classes_of(HIERARCHY)) == list(range(10))
+    assert len(hierarchy.forks(HIERARCHY)) == 9
+    smooth = {CLASS_NAMES[place] for place in hierarchy.classes_of(HIERARCHY.yes)}
     assert smooth == {"Round Smooth", "In-between Round Smooth", "Cigar Shaped Smooth"}
 
 
@@ -91,12 +121,12 @@ def test_the_hierarchys_probabilities_are_products(monkeypatch):
     results = {name: trials.Result(torch.nn.Identity(), None, 0.0) for name in answers}
     order = {id(result.network): name for name, result in results.items()}
     monkeypatch.setattr(
-        trials,
+        hierarchy,
         "probabilities",
         lambda network, images: np.repeat([answers[order[id(network)]]], len(images.labels), axis=0),
     )
     images = Images(torch.zeros(5, 4, 4, 3, dtype=torch.uint8), torch.zeros(5, dtype=torch.long))
-    found = trials.hierarchy_probabilities(results, images, root=root)
+    found = hierarchy.hierarchy_probabilities(results, images, root=root)
     np.testing.assert_allclose(found[0, :3], [0.8, 0.2 * 0.3, 0.2 * 0.7])
     np.testing.assert_allclose(found.sum(axis=1), 1)
 
@@ -104,8 +134,8 @@ def test_the_hierarchys_probabilities_are_products(monkeypatch):
 def test_a_hierarchy_is_trained_fork_by_fork():
     train = bright_or_dark(40)
     root = Fork("dark?", 1, 0)
-    results = trials.run_hierarchy(SMALL.but(epochs=2), train, root=root)
-    found = trials.hierarchy_probabilities(results, train, root=root)
+    results = hierarchy.run_hierarchy(SMALL.but(epochs=2), train, root=root)
+    found = hierarchy.hierarchy_probabilities(results, train, root=root)
     assert trials.accuracy(found, train.labels) > 0.9
 
 
