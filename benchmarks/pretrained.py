@@ -1,26 +1,24 @@
-r"""Train the weights that come with the book: DMAGNet on simulated galaxies alone.
+"""Train the weights that come with the book: DMAGNet on simulated galaxies alone.
 
-    python benchmarks/pretrained.py --out galaxylib/weights/pretrained
-    python benchmarks/pretrained.py --out galaxylib/weights/small --width 0.1875 --passes 6 6 6 \
-        --learning-rate 2e-3
-    python benchmarks/pretrained.py --out FOLDER --judge REAL.h5
+    python benchmarks/pretrained.py --out galaxylib/weights/pretrained --judge REAL.h5
+    python benchmarks/pretrained.py --out galaxylib/weights/small --plan small --judge REAL.h5
 
-The first two commands draw the galaxies and train; the third scores finished weights on simulated galaxies
-that took no part and on real ones. Nothing was chosen on either: one run, its last averaged weights, every
-step decided beforehand. A run that is cut goes on at the last state in its scratch folder.
+Each draws its galaxies, trains, writes the checkpoint in half precision, and scores it on simulated galaxies
+that took no part and on real ones (now, or later by the same command: a finished checkpoint is only scored).
+Nothing is chosen on either: one run, its last averaged weights, every step decided beforehand. A run that is
+cut goes on at the last state in its scratch folder. `--compile` fuses the network's steps, worth it on a GPU.
 
-The image grows while the network learns. Each stage shows the middle of the same 128 pixels, so a galaxy's
-scale never changes and the early, cheap stages lose only its surroundings.
+The image grows while the network learns. Each stage shows the middle of the same image, so a galaxy's scale
+never changes and the early, cheap stages lose only its surroundings.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +40,6 @@ from galaxylib.pixels import Preprocess
 from galaxylib.provenance import provenance
 from galaxylib.simulate import VERSION, simulate
 
-SIZE = 128
-"""Pixels that the finished network reads: the whole stored image at half its resolution."""
-
 TOLD = ("n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "per_class", "confusion")
 """What of the scores goes into the description of the weights."""
 
@@ -55,42 +50,59 @@ class Training:
 
     Attributes:
         width: factor on DMAGNet's channels.
-        sizes: of each stage, pixels of the middle of the 128 x 128 image.
+        sizes: of each stage, pixels of the middle of the image; the last is the whole image's side.
         passes: of each stage, over all galaxies.
+        galaxies: simulated, all classes alike.
         batch_size: galaxies a step.
         learning_rate: the peak of the one-cycle schedule, which runs over all stages.
         weight_decay: of AdamW.
         label_smoothing: of the cross entropy.
         averaging: decay of the moving average of the weights, a step.
+        jitter: the augmentation.
         seed: of weights, order and augmentation.
     """
 
     width: float = 1.0
-    sizes: tuple[int, ...] = (64, 96, 128)
-    passes: tuple[int, ...] = (4, 3, 2)
-    batch_size: int = 64
-    learning_rate: float = 1e-3
+    sizes: tuple[int, ...] = (128, 192, 256)
+    passes: tuple[int, ...] = (8, 6, 6)
+    galaxies: int = 48_000
+    batch_size: int = 128
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     averaging: float = 0.998
+    jitter: Jitter = field(default_factory=lambda: Jitter(shift=4.0, reach=5, noise=0.04))
     seed: int = 0
 
-    def plan(self, images: int) -> list[int]:
+    def steps(self) -> list[int]:
         """The size of every step."""
-        steps = images // self.batch_size
-        return [
-            size for size, passes in zip(self.sizes, self.passes, strict=True) for _ in range(passes * steps)
-        ]
+        each = self.galaxies // self.batch_size
+        stages = zip(self.sizes, self.passes, strict=True)
+        return [size for size, passes in stages for _ in range(passes * each)]
+
+
+PLANS = {
+    # The stored resolution, as in the paper.
+    "full": Training(),
+    # Half of it, for pages and slow machines.
+    "small": Training(
+        width=0.1875, sizes=(64, 96, 128), passes=(10, 10, 10), learning_rate=3e-3, jitter=Jitter()
+    ),
+}
 
 
 class Run:
     """A training that can be cut and go on: network, average, optimiser, schedule, and the step reached."""
 
-    def __init__(self, training: Training, plan: Sequence[int], state: Path) -> None:
-        self.training, self.plan, self.state = training, plan, state
+    def __init__(self, training: Training, state: Path, device: torch.device, *, fuse: bool) -> None:
+        self.training, self.state, self.device = training, state, device
+        self.plan = training.steps()
         torch.manual_seed(training.seed)
-        self.network = build("dmagnet", width=training.width).to(memory_format=torch.channels_last).train()
-        quicken(self.network)
+        network = build("dmagnet", width=training.width).train()
+        self.network = network.to(device, memory_format=torch.channels_last)
+        if device.type == "cpu":
+            quicken(self.network)
+        self.forward = torch.compile(self.network) if fuse else self.network
         self.average = AveragedModel(
             self.network, multi_avg_fn=get_ema_multi_avg_fn(training.averaging), use_buffers=True
         )
@@ -101,7 +113,7 @@ class Run:
             fused=True,
         )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, training.learning_rate, total_steps=len(plan), pct_start=0.2
+            self.optimiser, training.learning_rate, total_steps=len(self.plan), pct_start=0.2
         )
         self.done, self.seconds = 0, 0.0
         self.parts = {
@@ -111,7 +123,7 @@ class Run:
             "schedule": self.schedule,
         }
         if state.exists():
-            kept = torch.load(state, weights_only=True)
+            kept = torch.load(state, weights_only=True, map_location=device)
             for name, part in self.parts.items():
                 part.load_state_dict(kept[name])
             self.done, self.seconds = kept["done"], kept["seconds"]
@@ -122,14 +134,17 @@ class Run:
         with atomic(self.state) as partial:
             torch.save(kept | {"done": self.done, "seconds": self.seconds}, partial)
 
-    def step(self, images: Tensor, labels: Tensor, jitter: Jitter) -> float:
-        """One step of the optimiser; what is random in it hangs on the step's number alone."""
-        size, rows, generator = self._chosen(len(labels))
-        batch = jitter(images[rows].float() / 255, size=size, generator=generator)
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One step of the optimiser, its loss; what is random in it hangs on the step's number alone."""
+        epoch, place = divmod(self.done, len(labels) // self.training.batch_size)
+        order = np.random.default_rng((self.training.seed, epoch)).permutation(len(labels))
+        rows = torch.from_numpy(order[place * self.training.batch_size :][: self.training.batch_size])
         torch.manual_seed(self.training.seed * 1_000_000 + self.done)  # for dropout
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = self.network(normalised(batch))
-        loss = F.cross_entropy(logits.float(), labels[rows], label_smoothing=self.training.label_smoothing)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = self.forward(self._seen(images, rows, self.plan[self.done], self.done))
+        loss = F.cross_entropy(
+            logits.float(), labels[rows].to(self.device), label_smoothing=self.training.label_smoothing
+        )
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -137,74 +152,68 @@ class Run:
         self.schedule.step()
         self.average.update_parameters(self.network)
         self.done += 1
-        return loss.item()
+        return loss.detach()
 
-    def _chosen(self, n: int) -> tuple[int, Tensor, torch.Generator]:
-        steps, batch = n // self.training.batch_size, self.training.batch_size
-        epoch, place = divmod(self.done, steps)
-        order = np.random.default_rng((self.training.seed, epoch)).permutation(n)
-        rows = torch.from_numpy(order[place * batch : (place + 1) * batch])
-        generator = torch.Generator().manual_seed(self.training.seed * 1_000_000 + self.done)
-        return self.plan[self.done], rows, generator
-
-    def settled(self, images: Tensor, jitter: Jitter) -> nn.Module:
+    def settled(self, images: Tensor) -> nn.Module:
         """The averaged weights, with BatchNorm statistics of their own at the final size."""
         network = deepcopy(self.average.module)
-        generator = torch.Generator().manual_seed(self.training.seed)
+        order = np.random.default_rng(self.training.seed).permutation(len(images))[:4096]
         with unlearned_statistics(network), torch.no_grad():
-            for rows in torch.randperm(len(images), generator=generator)[:4096].split(128):
-                batch = jitter(images[rows].float() / 255, size=self.plan[-1], generator=generator)
-                with torch.autocast("cpu", torch.bfloat16):
-                    network(normalised(batch))
-        return network
+            for number, rows in enumerate(torch.from_numpy(order).split(128)):
+                with torch.autocast(self.device.type, torch.bfloat16):
+                    network(self._seen(images, rows, self.plan[-1], len(self.plan) + number))
+        return network.cpu()
+
+    def _seen(self, images: Tensor, rows: Tensor, size: int, number: int) -> Tensor:
+        generator = torch.Generator(self.device).manual_seed(self.training.seed * 1_000_000 + number)
+        batch = images[rows.to(images.device)].to(self.device).float() / 255
+        return normalised(self.training.jitter(batch, size=size, generator=generator))
 
 
-def train(
-    images: Tensor, labels: Tensor, training: Training, jitter: Jitter, *, state: Path, every: int = 200
-) -> tuple[nn.Module, float]:
-    """Train, or go on; returns the network in evaluation mode and the seconds spent in all.
+def train(images: Tensor, labels: Tensor, run: Run, *, every: int = 400) -> nn.Module:
+    """Train, or go on, to the last step; returns the network in evaluation mode, on the CPU.
 
     Args:
-        images: (N, 3, 128, 128) uint8.
+        images: (N, 3, H, W) uint8, on any device.
         labels: (N,) int64.
-        training: every setting.
-        jitter: the augmentation.
-        state: the file that a cut run goes on from.
-        every: steps between two writings of it.
+        run: where to go on from.
+        every: steps between two writings of its state.
     """
-    run = Run(training, training.plan(len(labels)), state)
     begun, before = time.perf_counter(), run.seconds
     with tqdm(total=len(run.plan), initial=run.done, unit="step", mininterval=10) as bar:
         while run.done < len(run.plan):
-            loss = run.step(images, labels, jitter)
-            run.seconds = before + time.perf_counter() - begun
+            loss = run.step(images, labels)
             bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", size=run.plan[run.done - 1], refresh=False)
+            if run.done % 50 == 0:
+                bar.set_postfix(loss=f"{loss.item():.3f}", size=run.plan[run.done - 1], refresh=False)
             if run.done % every == 0 or run.done == len(run.plan):
+                run.seconds = before + time.perf_counter() - begun
                 run.keep()
-    return run.settled(images, jitter), run.seconds
+    return run.settled(images)
 
 
-def shrunk(data: Galaxy10, *, batch: int = 256) -> Tensor:
-    """All images of a file as the network will be shown them, (N, 3, 128, 128) uint8."""
-    resize = Preprocess(size=SIZE, mean=(0, 0, 0), std=(1, 1, 1))
-    found = torch.empty(len(data), 3, SIZE, SIZE, dtype=torch.uint8)
+def shrunk(data: Galaxy10, size: int, device: torch.device, *, batch: int = 256) -> Tensor:
+    """All images of a file at the size of the last stage, (N, 3, size, size) uint8 on the device."""
+    resize = Preprocess(size=size, mean=(0, 0, 0), std=(1, 1, 1))
+    found = torch.empty(len(data), 3, size, size, dtype=torch.uint8, device=device)
     for start in range(0, len(data), batch):
-        rows = range(start, min(start + batch, len(data)))
-        found[start : start + batch] = (resize(torch.from_numpy(data.read(rows))) * 255).round().byte()
+        stored = torch.from_numpy(data.read(range(start, min(start + batch, len(data)))))
+        found[start : start + batch] = (resize(stored.to(device)) * 255).round().byte()
     return found
 
 
-def make(out: Path, training: Training, *, galaxies: int, scratch: Path) -> None:
+def make(out: Path, training: Training, *, scratch: Path, fuse: bool) -> None:
     """Draw, train, and write the checkpoint in half precision."""
     made = provenance()
-    with Galaxy10(simulate(scratch / "train.h5", n=galaxies, seed=3000, balance="uniform")) as data:
-        images, labels = shrunk(data), torch.from_numpy(data.labels).long()
-        drawn = {"galaxies": galaxies, "seed": 3000, "version": VERSION, "fingerprint": data.fingerprint}
-    jitter = Jitter()
-    network, seconds = train(
-        images, labels, training, jitter, state=scratch / f"state-{training.width}-{training.seed}.pt"
-    )
+    size = training.sizes[-1]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    file = simulate(scratch / "train.h5", n=training.galaxies, seed=3000, balance="uniform")
+    with Galaxy10(file) as data:
+        images, labels = shrunk(data, size, device), torch.from_numpy(data.labels).long()
+        drawn = {"galaxies": training.galaxies, "seed": 3000, "simulator": VERSION}
+        drawn["fingerprint"] = data.fingerprint
+    run = Run(training, scratch / f"state-{training.width}-{training.seed}.pt", device, fuse=fuse)
+    network = train(images, labels, run)
     plain = build("dmagnet", width=training.width)
     plain.load_state_dict(network.state_dict())
     save(
@@ -212,12 +221,12 @@ def make(out: Path, training: Training, *, galaxies: int, scratch: Path) -> None
         plain,
         name="dmagnet",
         options={"width": training.width},
-        preprocess=Preprocess(size=SIZE),
+        preprocess=Preprocess(size=size),
         class_names=CLASS_NAMES,
         half=True,
-        recipe=asdict(training) | {"jitter": asdict(jitter)},
+        recipe=asdict(training),
         data={"simulated": True, "classes": "equally many", **drawn},
-        seconds=seconds,
+        seconds=run.seconds,
         **made,
     )
 
@@ -230,8 +239,7 @@ def judge(out: Path, real_file: Path, *, held_out: int, scratch: Path) -> dict[s
         results["simulated"] = judged(loaded, data)
     with Galaxy10(real_file) as data:
         results["real"] = judged(loaded, data)
-    told = describe(out)
-    write_json(out / DESCRIPTION, told | {"results": results})
+    write_json(out / DESCRIPTION, describe(out) | {"results": results})
     return results
 
 
@@ -244,27 +252,31 @@ def judged(loaded: Any, data: Galaxy10) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the weights")
-    parser.add_argument("--width", type=float, default=1.0, help="factor on DMAGNet's channels")
-    parser.add_argument("--passes", type=int, nargs=3, default=Training.passes, help="a stage")
-    parser.add_argument("--learning-rate", type=float, default=Training.learning_rate)
-    parser.add_argument("--galaxies", type=int, default=32_000)
-    parser.add_argument("--judge", type=Path, metavar="REAL.h5", help="score finished weights on this file")
+    parser.add_argument("--plan", choices=PLANS, default="full", help="which of the two networks")
+    parser.add_argument("--passes", type=int, nargs=3, help="over the galaxies, a stage")
+    parser.add_argument(
+        "--judge", type=Path, metavar="REAL.h5", help="score finished weights on this file too"
+    )
+    parser.add_argument("--compile", action="store_true", help="fuse the network's steps with torch.compile")
     parser.add_argument("--held-out", type=int, default=2_000, help="simulated galaxies to score on")
     parser.add_argument("--scratch", type=Path, default=Path("_build/pretrained"))
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     given.scratch.mkdir(parents=True, exist_ok=True)
+    training = PLANS[given.plan]
+    if given.passes:
+        training = replace(training, passes=tuple(given.passes))
+    if not (given.out / DESCRIPTION).exists():
+        make(given.out, training, scratch=given.scratch, fuse=given.compile)
     if given.judge:
         results = judge(given.out, given.judge, held_out=given.held_out, scratch=given.scratch)
-        print(json.dumps({name: results[name]["plain"]["accuracy"] for name in ("simulated", "real")}))
-        return
-    training = replace(
-        Training(), width=given.width, passes=tuple(given.passes), learning_rate=given.learning_rate
-    )
-    make(given.out, training, galaxies=given.galaxies, scratch=given.scratch)
+        for name in ("simulated", "real"):
+            print(
+                f"{results[name]['plain']['accuracy']:.1%} of {results[name]['plain']['n']} {name} galaxies"
+            )
 
 
 if __name__ == "__main__":

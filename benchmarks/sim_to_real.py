@@ -85,7 +85,8 @@ class Jitter:
         level: sigma of the sky's level, by channel.
         saturation: largest relative change of the colours' strength.
         tint: sigma of each channel's gain.
-        blur: share of a 3 x 3 Gaussian blended in, at most; a third as much sharpening.
+        blur: share of a box blur blended in, at most; a third as much sharpening.
+        reach: pixels a side of the box, odd.
         noise: sigma of noise added, at most, on the scale 0 to 1.
     """
 
@@ -97,17 +98,19 @@ class Jitter:
     saturation: float = 0.4
     tint: float = 0.04
     blur: float = 1.0
+    reach: int = 3
     noise: float = 0.025
 
     def __call__(self, images: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
         """Change a batch (N, 3, H, W) in [0, 1] and return its (N, 3, size, size) middle."""
-        n = len(images)
+        n, device = len(images), images.device
 
         def uniform(low: float, high: float, *shape: int) -> Tensor:
-            return torch.rand(n, *(shape or (1, 1, 1)), generator=generator) * (high - low) + low
+            drawn = torch.rand(n, *(shape or (1, 1, 1)), generator=generator, device=device)
+            return drawn * (high - low) + low
 
         def normal(*shape: int) -> Tensor:
-            return torch.randn(n, *shape, generator=generator)
+            return torch.randn(n, *shape, generator=generator, device=device)
 
         images = self._turned(images, size, generator)
         sky = images[:, :, ::3, ::3].flatten(2).median(2).values[..., None, None]
@@ -117,18 +120,19 @@ class Jitter:
         light = light * uniform(1 - self.contrast, 1 + self.contrast) * (1 + self.tint * normal(3, 1, 1))
         images = (sky + self.level * (normal(1, 1, 1) + 0.5 * normal(3, 1, 1)) + light).clamp(0, 1)
         images = images ** torch.exp(uniform(-self.gamma, self.gamma))
-        soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        soft = F.avg_pool2d(F.pad(images, [self.reach // 2] * 4, mode="replicate"), self.reach, 1)
         images = torch.lerp(images, soft, uniform(-self.blur / 3, self.blur))
-        grain = torch.randn(images.shape, generator=generator)
+        grain = torch.randn(images.shape, generator=generator, device=device)
         return images + grain * uniform(0, self.noise).clamp(min=0)
 
     def _turned(self, images: Tensor, size: int, generator: torch.Generator) -> Tensor:
         """Rotate by any angle, flip, magnify and shift in one bilinear look-up."""
         n, height = len(images), images.shape[-1]
-        angle = torch.rand(n, generator=generator) * 2 * math.pi
-        zoom = torch.exp(self.scale * torch.randn(n, generator=generator))
-        flip = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
-        shift = (torch.rand(n, 2, generator=generator) * 2 - 1) * self.shift * 2 / height
+        drawn = {"generator": generator, "device": images.device}
+        angle = torch.rand(n, **drawn) * 2 * math.pi
+        zoom = torch.exp(self.scale * torch.randn(n, **drawn))
+        flip = torch.where(torch.rand(n, **drawn) < 0.5, -1.0, 1.0)
+        shift = (torch.rand(n, 2, **drawn) * 2 - 1) * self.shift * 2 / height
         cos, sin = angle.cos() / zoom, angle.sin() / zoom
         matrix = torch.stack(
             [torch.stack([cos * flip, -sin, shift[:, 0]], 1), torch.stack([sin * flip, cos, shift[:, 1]], 1)],
@@ -148,7 +152,7 @@ def halved(images: np.ndarray) -> np.ndarray:
 
 def normalised(images: Tensor) -> Tensor:
     """Images in [0, 1] as the network reads them."""
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(values, device=images.device).view(1, 3, 1, 1) for values in (MEAN, STD))
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 

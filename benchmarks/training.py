@@ -184,7 +184,7 @@ def main() -> None:
     rates: dict[str, list[Rate]] = {"usual": [], "ours": []}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        data = Galaxy10(simulate(folder / "sim.h5", n=given.images + 40, processes=1, progress=False))
+        data = Galaxy10(simulate(folder / "sim.h5", n=given.images + 40, progress=False))
         split = make_split(data)
         # Exactly so many training images, and two to validate on: validation is not what is measured.
         rows = sorted([*split.train, *split.test, *split.validation[2:]])[: given.images]
