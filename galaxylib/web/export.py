@@ -1,0 +1,144 @@
+"""From a checkpoint to the folder that the lab's engine opens: gradient graphs, weights, description."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import nn
+
+from galaxylib.baselines import NETWORKS
+from galaxylib.checkpoint import Loaded, load
+from galaxylib.errors import GalaxyError
+from galaxylib.files import atomic, sha256, write_json
+from galaxylib.pixels import Preprocess
+from galaxylib.web.tape import OPSET, WEIGHTS, Tape, Value
+from galaxylib.web.trace import Network
+
+FORMAT = 1
+DESCRIPTION = "network.json"
+IMAGE = (1, 3, "height", "width")
+
+
+def export_web(checkpoint: str | Path, out: str | Path) -> Path:
+    """Write what a page needs to dream on a network: no Python, no PyTorch.
+
+    Kernels and matrices are stored in half precision, which loses nothing of a checkpoint that is shipped
+    (`galaxylib.checkpoint.halve`) and rounds another; the arithmetic is in single precision.
+
+    Args:
+        checkpoint: a folder that `galaxylib train` wrote, or `"pretrained"` or `"small"`.
+        out: the folder to write; one that stands there is replaced whole.
+
+    Returns:
+        `out`, with `network.json`, `weights.bin` and the graphs: one for each stage of the network, one for
+        its logits, and `forward.onnx` from image to logits.
+
+    Raises:
+        CheckpointError: there is no whole checkpoint.
+        GalaxyError: the network does something that no rule is there for, the folder holds other things than
+            an export, or the disk is full.
+    """
+    loaded, out = load(checkpoint), Path(out)
+    if out.exists() and not (out / DESCRIPTION).is_file() and (out.is_file() or any(out.iterdir())):
+        raise GalaxyError(f"{out} holds something else than an exported network: give a new folder.")
+    entry = NETWORKS.get(loaded.meta["network"])
+    network = Network(loaded.network, _dreamable(loaded.network, entry.stages if entry else ()))
+    with atomic(out) as partial:
+        partial.mkdir(parents=True)
+        graphs = {}
+        for stage in network.ends:
+            model, channels = gradient_graph(network, loaded.preprocess, stage)
+            graphs[stage] = {"file": f"{stage}.onnx", "channels": channels}
+            (partial / f"{stage}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+        model = forward_graph(network, loaded.preprocess)
+        (partial / "forward.onnx").write_bytes(model.SerializeToString(deterministic=True))
+        (partial / WEIGHTS).write_bytes(network.store.content)
+        write_json(partial / DESCRIPTION, _describe(loaded, graphs, partial))
+    return out
+
+
+def _dreamable(network: nn.Module, stages: tuple[str, ...]) -> list[str]:
+    """The stages whose output is not the network's own."""
+    last = list(dict(network.named_children()))[-1:]
+    return [stage for stage in stages if stage not in last]
+
+
+def _describe(loaded: Loaded, graphs: dict[str, dict[str, Any]], folder: Path) -> dict[str, Any]:
+    def stored(name: str) -> dict[str, Any]:
+        return {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+
+    meta = loaded.meta
+    told = ("validation_accuracy", "validation_macro_f1", "test_accuracy", "evaluation")
+    return {
+        "format": FORMAT,
+        "name": meta["network"],
+        "options": meta["options"],
+        "parameters": sum(parameter.numel() for parameter in loaded.network.parameters()),
+        **asdict(loaded.preprocess),
+        "class_names": list(loaded.class_names),
+        "accuracy": {name: meta[name] for name in told if name in meta},
+        "simulated": meta.get("data", {}).get("simulated"),
+        "weights": stored(WEIGHTS),
+        "graphs": {stage: about | stored(about["file"]) for stage, about in graphs.items()},
+        "forward": stored("forward.onnx"),
+        "checkpoint_sha256": meta["sha256"],
+        "opset": OPSET,
+    }
+
+
+def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tuple[onnx.ModelProto, int]:
+    """The graph that a dream on one stage runs at every step.
+
+    Its inputs are `image` (1, 3, H, W) in [0, 1] and the weights `square` and `linear` (C,) of the stage's
+    channels. Its outputs are `value`, the sum over channels of `square mean(a^2) + linear mean(a)` over the
+    pixels of the activation a; `gradient` (1, 3, H, W), of the value by the image; and `activation` (C,), the
+    means of a. So the paper's objective is `square = 1 / C`, and a channel's is `linear` one-hot.
+
+    Returns:
+        The graph, and its number of channels C.
+    """
+    tape = Tape(network.store)
+    image = Value("image", 3)
+    end = network.write(tape, _normalised(tape, image, preprocess), stage)
+    pixels = ["2", "3"] if end.rank == 4 else []
+    square, linear = "square", "linear"
+    if end.rank == 4:
+        means = tape.node("ReduceMean", [end.name, tape.constant([2, 3])], keepdims=0)
+        squares = tape.node("Mul", [end.name, end.name])
+        squares = tape.node("ReduceMean", [squares, tape.constant([2, 3])], keepdims=0)
+    else:
+        means, squares = end.name, tape.node("Mul", [end.name, end.name])
+    value = tape.node("Add", [tape.node("Mul", [squares, square]), tape.node("Mul", [means, linear])])
+    tape.nodes.append(_named("ReduceSum", [value], "value", keepdims=0))
+    tape.nodes.append(_named("Reshape", [means, tape.constant([-1])], "activation"))
+    if pixels:
+        places = tape.constant([-1, 1, 1])
+        square, linear = (tape.node("Reshape", [name, places]) for name in (square, linear))
+    twice = tape.node("Mul", [tape.constant(2.0), square])
+    seed = tape.node("Add", [tape.node("Mul", [twice, end.name]), linear])
+    if pixels:
+        seed = tape.node("Div", [seed, tape.pixels(end)])
+    tape.nodes.append(_named("Identity", [tape.gradient(end, seed, image)], "gradient"))
+    weights = {"square": [end.channels], "linear": [end.channels]}
+    outputs = {"value": [], "gradient": IMAGE, "activation": [end.channels]}
+    return tape.model({"image": IMAGE} | weights, outputs), end.channels
+
+
+def forward_graph(network: Network, preprocess: Preprocess) -> onnx.ModelProto:
+    """The graph from `image` (1, 3, H, W) in [0, 1] to `logits` (1, classes)."""
+    tape = Tape(network.store)
+    end = network.write(tape, _normalised(tape, Value("image", 3), preprocess), "logits")
+    tape.nodes.append(_named("Identity", [end.name], "logits"))
+    return tape.model({"image": IMAGE}, {"logits": [1, end.channels]})
+
+
+def _normalised(tape: Tape, image: Value, preprocess: Preprocess) -> Value:
+    mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (preprocess.mean, preprocess.std))
+    scale, shift = ((number.view(3, 1, 1)).numpy() for number in (1 / std, -mean / std))
+    return tape.scale_shift(image, tape.constant(scale), tape.constant(shift))
+
+
+def _named(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    return onnx.helper.make_node(operator, inputs, [output], **attributes)
