@@ -1,4 +1,4 @@
-"""The command `galaxylib`: simulate, fetch, train, evaluate, dream.
+"""The command `galaxylib`: simulate, fetch, train, evaluate, dream, export-web.
 
 Exit status 0, or one sentence on standard error and status 1. What a subcommand needs is imported when it
 runs, so that `--help` answers at once.
@@ -59,6 +59,7 @@ def parser(chosen: str = "") -> Parser:
             _add_dream if chosen == "dream" else None,
             "let a network change an image until it sees more",
         ),
+        ("export-web", _add_export_web, "write a trained network as files that a page can dream on"),
     ):
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if add is not None:
@@ -276,6 +277,27 @@ def _add_dream(command: Parser) -> None:
         raise DreamError(f"This copy of galaxylib cannot dream: it has no {fault.name}.") from fault
     dreaming.add_arguments(command)
     command.set_defaults(run=dreaming.run)
+
+
+def _add_export_web(command: Parser) -> None:
+    command.add_argument(
+        "--checkpoint",
+        required=True,
+        metavar="PATH",
+        help="a folder that `train` wrote, or `pretrained` or `small`",
+    )
+    command.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
+    command.set_defaults(run=_export_web)
+
+
+def _export_web(options: argparse.Namespace) -> None:
+    try:
+        from galaxylib.web import export_web
+    except ModuleNotFoundError as fault:
+        raise GalaxyError(f"Exporting needs {fault.name}: install galaxylib[web].") from fault
+    out = export_web(options.checkpoint, options.out)
+    size = sum(file.stat().st_size for file in out.iterdir())
+    print(f"The network is in {out}, {size / 1e6:.1f} MB: open the folder in the dream lab.")
 
 
 def _add_quiet(command: Parser) -> None:

@@ -3,7 +3,7 @@
 // What a folder holds is described in `galaxylib.web.export`. Files are kept in the browser's cache under their
 // SHA-256, so that a second visit downloads nothing but the description, and works without a connection.
 
-const CACHE = "galaxylib-networks";
+const CACHE = "dream-lab";
 const FORMAT = 1;
 const DESCRIPTION = "network.json";
 

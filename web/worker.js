@@ -213,12 +213,9 @@ async function dream(image, objective, settings, control) {
     },
   });
   let shown = image;
-  for (;;) {
-    const { value: step, done } = await steps.next();
-    if (done) {
-      shown = step;
-      break;
-    }
+  let next = await steps.next();
+  for (; !next.done; next = await steps.next()) {
+    const step = next.value;
     shown = step.image;
     values.push(step.value);
     const watched = settings.watch && (step.step % settings.watch === 0 || step.step === 1);
@@ -237,10 +234,12 @@ async function dream(image, objective, settings, control) {
     if (control.paused) await control.paused;
     if (control.stopped) break;
   }
+  if (next.done) shown = next.value;
   return {
-    type: control.stopped ? "stopped" : "done",
+    type: next.done ? "done" : "stopped",
     steps: values.length,
     image: picture(shown),
+    value: values.at(-1) ?? null,
     values,
     probabilities: await probabilities(shown),
     settings,

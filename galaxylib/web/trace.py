@@ -254,7 +254,10 @@ MODULES: dict[type[nn.Module], Rule] = {
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     check_images: lambda _tape, _x: None,
     operator.add: Tape.add,
+    operator.iadd: Tape.add,
+    torch.add: Tape.add,
     operator.mul: Tape.mul,
+    torch.mul: Tape.mul,
     torch.cat: _cat,
     torch.flatten: _flatten,
     F.relu: lambda tape, x, **_options: tape.relu(x),
