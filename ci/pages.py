@@ -14,6 +14,7 @@ from galaxylib.files import atomic, saving
 ROOT = Path(__file__).resolve().parents[1]
 # Not `_static`: beside such a folder, Jupyter Book loads every script of all static paths on each page.
 SERVED = "served"
+RUNTIME = "onnxruntime-web"
 
 
 def stage(results: Path, assets: Path, folder: Path) -> None:
@@ -35,7 +36,7 @@ def stage(results: Path, assets: Path, folder: Path) -> None:
         for file in [*(ROOT / "book").glob("*.md"), *(ROOT / "book").glob("*.bib")]:
             shutil.copy(file, folder / "book")
         shutil.copytree(ROOT / "book" / "images", folder / "book" / "images")
-        shutil.copytree(assets, folder / SERVED)
+        shutil.copytree(assets, folder / SERVED, ignore=shutil.ignore_patterns(RUNTIME))
         shutil.copytree(ROOT / "book" / "style", folder / SERVED, dirs_exist_ok=True)
         # The widget manager looks for its icons beside the page.
         icons = folder / "extra" / "book" / "@jupyter-widgets" / "html-manager" / "dist"
@@ -43,11 +44,30 @@ def stage(results: Path, assets: Path, folder: Path) -> None:
         # The dreams at full size, one click from their figure.
         if (results / "dreams").is_dir():
             shutil.copytree(results / "dreams", folder / "extra" / "dreams")
+        stage_lab(results / "lab", assets / RUNTIME, folder)
         for chapter in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
             executed = results / "notebooks" / f"{chapter.stem}.ipynb"
             if not executed.is_file():
                 raise GalaxyError(f"{chapter.stem} has not been executed; run `make book`.")
             shutil.copy(executed, folder / "book")
+
+
+def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
+    """Lay out the dream lab: all that it loads into `extra/lab`, the HTML that pages include beside them.
+
+    Args:
+        made: What `ci.lab` left.
+        runtime: The package onnxruntime-web, as `ci.assets` fetched it.
+        folder: The stage.
+    """
+    lab = folder / "extra" / "lab"
+    shutil.copytree(made, lab, ignore=shutil.ignore_patterns("*.html"))
+    for piece in made.glob("*.html"):
+        shutil.copy(piece, folder / "book" / f"lab_{piece.name}")
+    for file in [*(ROOT / "web").glob("*.js"), *(ROOT / "web").glob("*.css")]:
+        shutil.copy(file, lab)
+    shutil.copytree(runtime / "dist", lab / "ort")
+    shutil.copy(runtime / "README.md", lab / "ort")
 
 
 def build(folder: Path, html: Path) -> None:

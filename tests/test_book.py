@@ -52,6 +52,13 @@ page.parent.mkdir(exist_ok=True)
 page.write_text("")
 """
 
+LAB = """\
+import pathlib, sys
+index = pathlib.Path(sys.argv[1], "lab", "index.json")
+index.parent.mkdir(exist_ok=True)
+index.write_text("{}")
+"""
+
 
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
@@ -71,6 +78,7 @@ def book(tmp_path: Path) -> Path:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     (tmp_path / "ci" / "pages.py").write_text(PAGES)
+    (tmp_path / "ci" / "lab.py").write_text(LAB)
     asset = tmp_path / "_build" / "assets" / "mathjax" / "es5" / "tex-mml-chtml.js"
     asset.parent.mkdir(parents=True)
     asset.touch()

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ import yaml
 
 from ci.execute import execute, hide_injected, main
 from ci.imports import used_files
+from ci.lab import LabSettings
 from ci.parameters import PROFILES, check, declared, parse, profile_values, run_name
 from galaxylib.errors import GalaxyError
 
@@ -165,7 +167,8 @@ def test_profiles_name_only_what_the_chapters_take() -> None:
         for profile in profiles:
             check(path, profile_values(profile, path.stem, takes=takes), takes=takes)
     for profile, entries in profiles.items():
-        assert {*entries} <= stems | {"all"}, profile
+        assert {*entries} <= stems | {"all", "lab"}, profile
+        assert {*entries.get("lab", {})} <= {field.name for field in fields(LabSettings)}, profile
         assert {*(entries.get("all") or {})} <= taken, profile
 
 

@@ -1,0 +1,253 @@
+"""Make what the dream lab shows before anything runs in the reader's browser: galaxies, dreams, networks.
+
+python -m ci.lab _build/results/default _build/assets --values '{"sizes": [128, 256]}'
+
+Leaves `<results>/lab/`: simulated galaxies, one of every class; their dreams on every stage at several sizes;
+the networks' files for the browser; `index.json`, which says what there is; and the two pieces of HTML that
+the pages include. The scripts themselves are in `web/`; `ci.pages` lays both together.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from ci.lab_pages import fill
+from galaxylib.checkpoint import PRETRAINED, SMALL, Loaded, load
+from galaxylib.dream import PAPER, Dream, Settings, dream_batch, layer
+from galaxylib.dream.gallery import DREAMT
+from galaxylib.dream.scores import probabilities
+from galaxylib.errors import GalaxyError
+from galaxylib.files import atomic
+from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.simulate import draw
+
+WEB = Path(__file__).resolve().parents[1] / "web"
+THUMBNAIL = 96
+FIRST = {"galaxy": CLASS_NAMES.index("Unbarred Loose Spiral"), "stage": "dma3"}
+BATCH = 5
+RUNTIMES = {"wasm": "ort-wasm-simd-threaded.wasm", "webgpu": "ort-wasm-simd-threaded.asyncify.wasm"}
+"""The bulk of what each way of computing makes a reader download."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabSettings:
+    """What a profile asks of the lab.
+
+    Attributes:
+        sizes: of the dreams made beforehand, pixels a side.
+        steps: of the ascent on each octave; the paper's where 0.
+        full: the full-width network too, where its weights come with the library.
+        seed: of the galaxies and of the dreams' shifts.
+    """
+
+    sizes: tuple[int, ...] = (128, 256)
+    steps: int = 0
+    full: bool = True
+    seed: int = 0
+
+    def protocol(self, size: int) -> Settings:
+        """The paper's first width at another size: what the lab in the browser does at once."""
+        steps = self.steps or PAPER.steps[0]
+        return PAPER.but(sizes=(size,), steps=(steps,), rates=PAPER.rates[:1], jitter=PAPER.jitter[:1])
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the lab.
+
+    Attributes:
+        name: its folder in `networks/` and its word in addresses.
+        label: its name on the page.
+        checkpoint: folder.
+    """
+
+    name: str
+    label: str
+    checkpoint: Path
+
+
+def networks(results: Path, *, full: bool) -> list[Network]:
+    """The networks of the lab: the small one, or this run's own where it is not there; and the full one."""
+    if SMALL.is_dir():
+        found = [Network("small", "small DMAGNet", SMALL)]
+    else:
+        found = [Network("small", "the DMAGNet of this run", results / "checkpoint")]
+    if full and PRETRAINED.is_dir():
+        found.append(Network("full", "DMAGNet at full width", PRETRAINED))
+    return found
+
+
+def galaxies(seed: int) -> torch.Tensor:
+    """One simulated galaxy of every class, (10, 3, 256, 256) in [0, 1]."""
+    drawn = [draw(label, seed=np.random.SeedSequence((seed, label)))[0] for label in range(len(CLASS_NAMES))]
+    return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 255
+
+
+def dreams(
+    loaded: Loaded, images: torch.Tensor, settings: LabSettings
+) -> Iterator[tuple[str, int, int, list[Dream]]]:
+    """Every galaxy on every stage at every size, in batches: (stage, size, first galaxy, dreams)."""
+    network = loaded.network.to("cuda" if torch.cuda.is_available() else "cpu")
+    for size in settings.sizes:
+        for stage in DREAMT:
+            for first in range(0, len(images), BATCH):
+                made = dream_batch(
+                    network,
+                    images[first : first + BATCH],
+                    [layer(stage)],
+                    settings=settings.protocol(size),
+                    preprocess=loaded.preprocess,
+                    seed=settings.seed,
+                )
+                yield stage, size, first, made
+
+
+def accuracy(meta: dict[str, Any]) -> str:
+    """What a checkpoint's description says about how often the network is right, in words."""
+    if "results" in meta:
+        parts = [
+            f"{table['plain']['accuracy']:.1%} of {table['plain']['n']:,} {kind} galaxies"
+            for kind, table in meta["results"].items()
+            if kind in ("simulated", "real")
+        ]
+        return "names " + " and ".join(parts) + " correctly, none of which it was trained on"
+    if "best" in meta:
+        kind = "simulated" if meta.get("data", {}).get("simulated") else "real"
+        right = meta["best"]["validation_accuracy"]
+        return f"names {right:.1%} of its {kind} validation galaxies correctly"
+    return "its accuracy was not recorded"
+
+
+def save(image: np.ndarray, path: Path, *, side: int | None = None) -> None:
+    """(H, W, 3) uint8 as WebP, made smaller on request."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(image)
+    if side is not None:
+        picture = picture.resize((side, side), Image.Resampling.LANCZOS)
+    picture.save(path, quality=80)
+
+
+def rounded(values: Sequence[float] | torch.Tensor) -> list[float]:
+    """Four digits, to keep the index short."""
+    return [float(f"{float(value):.4g}") for value in values]
+
+
+def make_network(
+    network: Network, images: torch.Tensor, folder: Path, settings: LabSettings
+) -> dict[str, Any]:
+    """Dream all dreams of a network, export it for the browser, and say what there is of it."""
+    from galaxylib.web import export_web
+
+    loaded = load(network.checkpoint)
+    export_web(network.checkpoint, folder / "networks" / network.name)
+    before = probabilities(loaded.network, images, preprocess=loaded.preprocess)
+    made: dict[str, dict[str, Any]] = {}
+    pictures = folder / "dreams" / network.name
+    batches = len(settings.sizes) * len(DREAMT) * -(-len(images) // BATCH)
+    steps = tqdm(dreams(loaded, images, settings), desc=f"lab, {network.label}", total=batches)
+    for stage, size, first, batch in steps:
+        after = probabilities(
+            loaded.network, torch.stack([one.image for one in batch]), preprocess=loaded.preprocess
+        )
+        for galaxy, (one, share) in enumerate(zip(batch, after, strict=True), start=first):
+            save(one.pixels, pictures / f"{galaxy}-{stage}-{size}.webp")
+            if size == settings.sizes[0]:
+                save(one.pixels, pictures / f"{galaxy}-{stage}.webp", side=THUMBNAIL)
+            made[f"{galaxy}-{stage}-{size}"] = {
+                "probabilities": rounded(share),
+                "values": rounded(one.record["values"]),
+            }
+    about = json.loads((folder / "networks" / network.name / "network.json").read_text(encoding="utf-8"))
+    return {
+        "name": network.name,
+        "label": network.label,
+        "parameters": loaded.meta["parameters"],
+        "pixels": loaded.preprocess.size,
+        "accuracy": accuracy(loaded.meta),
+        "channels": {
+            name: graph["channels"] for name, graph in about["graphs"].items() if "channels" in graph
+        },
+        "bytes": sum(file.stat().st_size for file in (folder / "networks" / network.name).iterdir()),
+        "before": [rounded(row) for row in before],
+        "dreams": made,
+    }
+
+
+def make(results: Path, assets: Path, settings: LabSettings) -> None:
+    """Fill `<results>/lab`, replaced whole.
+
+    Args:
+        results: the run's folder.
+        assets: what `ci.assets` fetched; only the size of the browser's runtime is read.
+        settings: what to make.
+
+    Raises:
+        GalaxyError: a checkpoint is missing or damaged, or the disk is full.
+    """
+    images = galaxies(settings.seed)
+    with atomic(results / "lab") as folder:
+        folder.mkdir()
+        for label, image in enumerate((images * 255).round().byte().permute(0, 2, 3, 1).numpy()):
+            save(image, folder / "galaxies" / f"{label}.webp")
+            save(image, folder / "galaxies" / f"{label}-small.webp", side=THUMBNAIL)
+        protocol = settings.protocol(settings.sizes[0])
+        index = {
+            "format": 1,
+            "class_names": list(CLASS_NAMES),
+            "stages": list(DREAMT),
+            "sizes": list(settings.sizes),
+            "settings": {
+                "steps": protocol.steps[0],
+                "rate": protocol.rates[0],
+                "octaves": protocol.levels,
+                "ratio": protocol.ratio,
+                "jitter": protocol.jitter[0],
+                "smoothing": protocol.smoothing,
+                "seed": settings.seed,
+            },
+            "runtime": {
+                backend: sum(
+                    file.stat().st_size for file in (assets / "onnxruntime-web" / "dist").glob(files)
+                )
+                for backend, files in RUNTIMES.items()
+            },
+            "first": FIRST | {"size": settings.sizes[0]},
+            "networks": [
+                make_network(network, images, folder, settings)
+                for network in networks(results, full=settings.full)
+            ],
+        }
+        text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
+        (folder / "index.json").write_text(text, encoding="utf-8")
+        for name in ("page", "embed"):
+            html = fill((WEB / f"{name}.html").read_text(encoding="utf-8"), index)
+            (folder / f"{name}.html").write_text(html, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0, or 1 after one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m ci.lab", description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="the run's folder, _build/results/default")
+    parser.add_argument("assets", type=Path, help="what ci.assets fetched, _build/assets")
+    parser.add_argument("--values", type=json.loads, default={}, help="of LabSettings, as JSON")
+    options = parser.parse_args(arguments)
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in options.values.items()}
+    try:
+        make(options.results, options.assets, LabSettings(**values))
+    except GalaxyError as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

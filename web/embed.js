@@ -1,0 +1,80 @@
+// The small lab inside a chapter: one galaxy, a stage to choose, and a button.
+
+import { Live, megabytes } from "./live.js";
+import { paint, planes, readAddress } from "./picture.js";
+import { beginning, madeBefore, objective, objectiveName, settings } from "./state.js";
+
+const root = document.getElementById("dream-embed");
+const base = new URL(root.dataset.base, document.baseURI).href;
+const form = document.getElementById("embed-form");
+const after = document.getElementById("embed-after");
+const canvas = document.getElementById("embed-canvas");
+const stop = document.getElementById("embed-stop");
+const live = new Live(base, hear);
+let index;
+
+function say(text) {
+  document.getElementById("embed-status").textContent = text;
+}
+
+function busy(yes) {
+  form.querySelector("[type=submit]").disabled = form.elements.stage.disabled = yes;
+  stop.disabled = !yes;
+}
+
+function asked() {
+  return { ...beginning(index), stage: form.elements.stage.value };
+}
+
+function show() {
+  const state = asked();
+  after.src = base + madeBefore(state, index).file;
+  after.alt = `The dream of ${objectiveName(state, index)}, made when this book was built`;
+  after.hidden = false;
+  canvas.hidden = true;
+}
+
+async function run(event) {
+  event.preventDefault();
+  busy(true);
+  try {
+    const state = asked();
+    const network = index.networks[0];
+    say(`Fetching the runtime (${megabytes(index.runtime.wasm)}) and the network (${megabytes(network.bytes)})…`);
+    await live.load(network.name, `${base}networks/${network.name}/`, "wasm", () => {});
+    say("Dreaming…");
+    const galaxy = await readAddress(`${base}galaxies/${state.galaxy}.webp`);
+    await live.run(planes(galaxy, state.size), objective(state), settings(state));
+  } catch (error) {
+    hear({ type: "error", message: error.message });
+  }
+}
+
+function hear(event) {
+  if (event.type === "error") {
+    busy(false);
+    show();
+    say(`${event.message} The dream made beforehand is still here.`);
+    return;
+  }
+  if (event.type === "backend") return;
+  if (event.image) {
+    paint(canvas, event.image);
+    canvas.hidden = false;
+    after.hidden = true;
+  }
+  if (event.type === "step") return;
+  busy(false);
+  say(event.type === "done" ? "Done: this dream was made in your browser." : "Stopped.");
+}
+
+fetch(`${base}index.json`)
+  .then((answer) => answer.json())
+  .then((found) => {
+    index = found;
+    form.hidden = false;
+    form.addEventListener("submit", run);
+    form.elements.stage.addEventListener("change", show);
+    stop.addEventListener("click", () => live.stop());
+  })
+  .catch(() => {}); // without the list the picture stays as it is

@@ -1,0 +1,401 @@
+// The dream lab's page: controls and address on one side, dreams made beforehand and the live engine on the other.
+
+import { Live, megabytes } from "./live.js";
+import { drawCurve, showProbabilities } from "./measures.js";
+import { noise, paint, planes, readAddress, readFile } from "./picture.js";
+import { asciiJson, readTexts, RECORD, START, withTexts } from "./png.js";
+import { ASCENT, beginning, madeBefore, number, objective, objectiveName, readHash, settings, writeHash } from "./state.js";
+
+const id = (name) => document.getElementById(`lab-${name}`);
+const base = new URL(document.getElementById("dream-lab").dataset.base, document.baseURI).href;
+const form = id("form");
+const live = new Live(base, hear);
+let index; // what there is: lab/index.json
+let state; // what is shown
+let own = null; // the reader's picture, a canvas
+let ownFiles = null; // of the reader's network
+let turn = 0; // counts presses of the button, so that an outdated one goes no further
+let dream = null; // the live dream on show: what it was asked and what came of it
+
+async function begin() {
+  try {
+    const answer = await fetch(`${base}index.json`);
+    if (!answer.ok) throw new Error(answer.statusText);
+    index = await answer.json();
+  } catch {
+    document.getElementById("dream-lab").append(id("fault"));
+    fault("The list of dreams could not be fetched, so that the controls are not shown.");
+    return;
+  }
+  state = readHash(location.hash, index);
+  form.hidden = false;
+  id("backend").hidden = !navigator.gpu;
+  listen();
+  show();
+}
+
+// ---- what is shown
+
+function show() {
+  if (live.running) stop();
+  if (dream && dream.address !== writeHash(state, index)) dream = null;
+  fillForm();
+  showBefore();
+  const made = madeBefore(state, index);
+  id("canvas").hidden = !dream;
+  id("after").hidden = Boolean(dream) || !made;
+  id("none").hidden = Boolean(dream) || Boolean(made);
+  if (made && !dream) {
+    id("after").src = base + made.file;
+    id("after").alt = `The dream of ${objectiveName(state, index)} on ${startName()}`;
+  }
+  const { values, before, probabilities } = dream ?? made ?? {};
+  drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
+  showProbabilities(id("probabilities"), index.class_names, before, probabilities);
+  id("save").disabled = !dream?.finished;
+  const how = dream ? "dreamed in this browser" : made ? "made when this book was built" : "not dreamed yet";
+  id("caption").textContent =
+    `Start: ${startName()}. Dream: ${objectiveName(state, index)} at ${state.size} pixels by ${networkName()}, ${how}.`;
+  hint();
+}
+
+async function showBefore() {
+  const image = id("before");
+  if (state.galaxy === "noise") image.src = noise(state.size, state.seed).toDataURL();
+  else if (state.galaxy === "own") image.src = own ? own.toDataURL() : "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
+  else image.src = `${base}galaxies/${state.galaxy}.webp`;
+  image.alt = state.galaxy === "own" && !own ? "No picture was chosen yet" : startName();
+}
+
+function startName() {
+  if (state.galaxy === "noise") return `noise (seed ${state.seed})`;
+  return state.galaxy === "own" ? "your own picture" : `a simulated galaxy (${index.class_names[state.galaxy]})`;
+}
+
+function networkName() {
+  const known = index.networks.find((one) => one.name === state.network);
+  return known?.label ?? (state.network === "own" ? "your own network" : `the network at ${state.network}`);
+}
+
+/** Say what pressing the button will fetch. */
+function hint() {
+  const known = index.networks.find((one) => one.name === state.network);
+  if (live.key === state.network || live.running) return;
+  const runtime = live.engine ? 0 : index.runtime[state.backend ?? "wasm"];
+  const parts = [runtime ? `the runtime (${megabytes(runtime)})` : "", known ? `the network (${megabytes(known.bytes)})` : ""];
+  const said = parts.filter(Boolean).join(" and ");
+  if (said) say(`“Dream it live” first fetches ${said}; your browser keeps both.`);
+}
+
+function fillForm() {
+  const entry = (name) => form.elements[name];
+  const listed = [...entry("network").options].some((option) => option.value === state.network);
+  if (!listed) entry("network").add(new Option(networkName(), state.network));
+  const offered = [...entry("size").options].some((option) => option.value === `${state.size}`);
+  if (!offered) entry("size").add(new Option(`${state.size} pixels`, state.size));
+  for (const name of ["galaxy", "stage", "size", "network", ...ASCENT]) entry(name).value = state[name];
+  const logits = state.stage === "logits";
+  entry("channel").parentElement.hidden = logits;
+  entry("class").parentElement.hidden = !logits;
+  if (logits) entry("class").value = state.channel;
+  else entry("channel").value = state.channel ?? "";
+  const channels = index.networks.find((one) => one.name === state.network)?.channels[state.stage];
+  if (channels) entry("channel").max = channels - 1;
+}
+
+function readForm(event) {
+  const { name, value } = event.target;
+  if (name === "galaxy") state.galaxy = /^\d+$/.test(value) ? Number(value) : value;
+  else if (name === "stage") [state.stage, state.channel] = [value, value === "logits" ? 0 : null];
+  else if (name === "class") state.channel = Number(value);
+  else if (name === "network" || name === "backend") state[name] = value;
+  else if (name === "channel") state.channel = event.target.validity.valid ? number(name, value) : state.channel;
+  else if (name) state[name] = number(name, value) ?? state[name];
+  else return;
+  if (name === "galaxy" && value === "own" && !own) id("own").open = true;
+  clearFault();
+  history.replaceState(null, "", writeHash(state, index));
+  show();
+}
+
+function go(changes) {
+  Object.assign(state, changes);
+  clearFault();
+  history.replaceState(null, "", writeHash(state, index));
+  show();
+}
+
+// ---- the live dream
+
+async function run(event) {
+  event.preventDefault();
+  clearFault();
+  if (state.galaxy === "own" && !own) {
+    id("own").open = true;
+    fault("No picture was chosen yet: open one, paste one, or choose a galaxy.");
+    return;
+  }
+  busy(true);
+  turn += 1;
+  const mine = turn;
+  const asked = { ...state };
+  try {
+    const source = asked.network === "own" ? ownFiles : networkAddress(asked.network);
+    if (!source) throw new Error("The files of your own network are gone: open its folder again.");
+    say("Fetching the engine and the network…");
+    const network = await live.load(asked.network, source, asked.backend ?? "wasm", (bytes, total) => {
+      if (turn !== mine) return;
+      progress(bytes / total);
+      id("counter").textContent = `${megabytes(bytes)} of ${megabytes(total)}`;
+    });
+    const start = await startCanvas(asked);
+    if (turn !== mine) return;
+    say("Dreaming…");
+    dream = {
+      asked,
+      network,
+      start,
+      address: writeHash(asked, index),
+      values: [],
+      total: asked.steps * asked.octaves,
+      finished: false,
+      began: performance.now(),
+    };
+    const before = await live.run(planes(start, asked.size), objective(asked), settings(asked));
+    if (turn === mine && dream) dream.before = before;
+  } catch (error) {
+    if (turn !== mine) return;
+    dream = null;
+    busy(false);
+    show();
+    fault(error.message);
+  }
+}
+
+function networkAddress(name) {
+  return /^https?:/.test(name) ? name.replace(/\/?$/, "/") : `${base}networks/${name}/`;
+}
+
+async function startCanvas(asked) {
+  if (asked.galaxy === "noise") return noise(asked.size, asked.seed);
+  return asked.galaxy === "own" ? own : readAddress(`${base}galaxies/${asked.galaxy}.webp`);
+}
+
+function hear(event) {
+  if (event.type === "backend") {
+    say(event.message);
+    return;
+  }
+  if (event.type === "error") {
+    dream = null;
+    busy(false);
+    show();
+    fault(event.message);
+    return;
+  }
+  if (!dream) {
+    busy(false); // it was stopped because something else was chosen
+    return;
+  }
+  if (event.image) paint(id("canvas"), event.image);
+  if (event.probabilities) dream.probabilities = [...event.probabilities];
+  if (event.type === "step") {
+    dream.values.push(event.value);
+    dream.total = event.total;
+    progress(event.step / event.total);
+    const rate = dream.values.length / ((performance.now() - dream.began) / 1000);
+    id("counter").textContent = `step ${event.step} of ${event.total}, ${rate.toFixed(1)} a second`;
+    drawCurve(id("curve"), dream.values, dream.total);
+  }
+  id("canvas").hidden = false;
+  id("after").hidden = id("none").hidden = true;
+  showProbabilities(id("probabilities"), index.class_names, dream.before, dream.probabilities);
+  if (event.type === "step") return;
+  dream.seconds = (performance.now() - dream.began) / 1000;
+  dream.backend = live.engine?.backend ?? "wasm";
+  dream.finished = true;
+  busy(false);
+  show();
+  const steps = dream.values.length;
+  const done = event.type === "done" ? "Done" : "Stopped";
+  const where = dream.backend === "webgpu" ? "the graphics card" : "the processor";
+  say(`${done}: ${steps} steps in ${dream.seconds.toFixed(1)} s on ${where}.`);
+}
+
+function pause() {
+  const paused = id("pause").textContent === "Pause";
+  if (paused) live.pause();
+  else live.resume();
+  id("pause").textContent = paused ? "Go on" : "Pause";
+  say(paused ? "Paused." : "Dreaming…");
+}
+
+function stop() {
+  if (live.running) {
+    live.stop();
+    return;
+  }
+  turn += 1; // still fetching
+  live.close();
+  busy(false);
+  say("Stopped.");
+}
+
+function busy(yes) {
+  id("run").disabled = yes;
+  id("pause").disabled = id("stop").disabled = !yes;
+  id("pause").textContent = "Pause";
+  id("progress").hidden = id("counter").hidden = !yes;
+  id("counter").textContent = "";
+  progress(0);
+  for (const part of form.querySelectorAll("fieldset, details")) part.inert = yes;
+}
+
+// ---- what goes out and comes in
+
+async function save() {
+  const { asked, network, values, before, probabilities, backend, seconds, address } = dream;
+  const record = {
+    format: 1,
+    link: location.href.split("#")[0] + address,
+    network: { name: network.name, parameters: network.parameters, checkpoint_sha256: network.checkpoint_sha256, weights_sha256: network.weights?.sha256 },
+    objective: objective(asked),
+    settings: settings(asked),
+    start: asked.galaxy,
+    class_names: network.class_names,
+    probabilities: { before: [...before], after: [...(probabilities ?? [])] },
+    values,
+    backend,
+    seconds,
+    time: new Date().toISOString(),
+  };
+  const texts = { [RECORD]: asciiJson(record) };
+  if (asked.galaxy === "own") texts[START] = dream.start.toDataURL("image/png");
+  const blob = await new Promise((resolve) => id("canvas").toBlob(resolve, "image/png"));
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await withTexts(blob, texts));
+  link.download = `dream-${asked.stage}-${asked.galaxy}-${asked.size}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+async function copyLink() {
+  const address = location.href.split("#")[0] + writeHash(state, index);
+  history.replaceState(null, "", address);
+  const rest = state.galaxy === "own" ? " The picture itself does not travel with it; a saved PNG carries both." : "";
+  try {
+    await navigator.clipboard.writeText(address);
+    say(`The link is copied.${rest}`);
+  } catch {
+    say(`The link is in the address bar.${rest}`);
+  }
+}
+
+async function take(file) {
+  clearFault();
+  try {
+    const texts = await readTexts(file);
+    const record = texts[RECORD] ? JSON.parse(texts[RECORD]) : null;
+    if (record && (texts[START] || record.start !== "own")) {
+      if (texts[START]) own = await readAddress(texts[START]);
+      go(readHash(new URL(record.link).hash, index));
+      say("The settings of the saved dream are set. Press “Dream it live” to make it again.");
+      return;
+    }
+    own = await readFile(file);
+    go({ galaxy: "own" });
+  } catch (error) {
+    fault(error.message);
+  }
+}
+
+function openFolder(event) {
+  const files = [...event.target.files];
+  if (!files.some((file) => file.name === "network.json")) {
+    fault("The folder holds no network.json: choose one that `galaxylib export-web` made.");
+    return;
+  }
+  ownFiles = files;
+  live.key = live.key === "own" ? null : live.key;
+  go({ network: "own", channel: state.stage === "logits" ? state.channel : null });
+}
+
+function openAddress() {
+  const address = id("url").value.trim();
+  if (/^https?:\/\/\S+$/.test(address)) go({ network: address });
+  else fault("That is no address of a folder: it begins with https://.");
+}
+
+// ---- words for the reader
+
+function say(text) {
+  id("status").textContent = text;
+}
+
+function fault(text) {
+  id("fault").textContent = `${text} The dreams made beforehand are still here.`;
+  id("fault").hidden = false;
+  id("status").textContent = "";
+}
+
+function clearFault() {
+  id("fault").hidden = true;
+}
+
+function progress(share) {
+  id("progress").value = share;
+}
+
+function listen() {
+  form.addEventListener("submit", run);
+  form.addEventListener("change", readForm);
+  id("pause").addEventListener("click", pause);
+  id("stop").addEventListener("click", stop);
+  id("save").addEventListener("click", save);
+  id("link").addEventListener("click", copyLink);
+  id("reset").addEventListener("click", () => go(Object.fromEntries(ASCENT.map((name) => [name, index.settings[name]]))));
+  id("file").addEventListener("change", (event) => event.target.files[0] && take(event.target.files[0]));
+  id("folder").addEventListener("change", openFolder);
+  id("open").addEventListener("click", openAddress);
+  addEventListener("hashchange", () => go(readHash(location.hash, index)));
+  addEventListener("paste", (event) => {
+    const file = [...event.clipboardData.files][0];
+    if (file) take(file);
+  });
+  const pictures = document.querySelector("#dream-lab .lab-pictures");
+  pictures.addEventListener("dragover", (event) => event.preventDefault());
+  pictures.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+  });
+  id("after").addEventListener("error", () => {
+    // Offline: the small picture of the table was fetched with the page.
+    const small = document.querySelector(`#lab-gallery [data-galaxy="${state.galaxy}"][data-stage="${state.stage}"] img`);
+    if (!small || id("after").src === small.src) return;
+    id("after").src = small.src;
+    fault("The large picture could not be fetched, so a small one is shown: the page is offline.");
+  });
+  listenToTable(id("gallery"));
+}
+
+function listenToTable(table) {
+  table.addEventListener("click", (event) => {
+    const { galaxy, stage } = event.target.closest("a")?.dataset ?? {};
+    if (!stage || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    go({ ...beginning(index), network: index.networks[0].name, galaxy: Number(galaxy), stage, size: index.sizes.includes(state.size) ? state.size : index.first.size });
+    document.getElementById("dream-lab").scrollIntoView();
+  });
+  table.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const cell = event.target.closest("td");
+    if (!step || !cell) return;
+    const row = cell.parentElement;
+    const next = table.tBodies[0].rows[row.sectionRowIndex + step[0]]?.cells[cell.cellIndex + step[1]];
+    if (!next?.querySelector("a")) return;
+    event.preventDefault();
+    next.querySelector("a").focus();
+  });
+}
+
+begin();

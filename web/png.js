@@ -1,0 +1,61 @@
+// A record inside a PNG: text chunks put in after the header, and read again.
+
+const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
+const HEADER_END = 33; // signature, and the header's chunk
+export const RECORD = "galaxylib.dream.lab";
+export const START = "galaxylib.dream.lab.start";
+
+/** The PNG (Blob) with texts {keyword: text} inside; what is not ASCII must be escaped. */
+export async function withTexts(blob, texts) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const chunks = Object.entries(texts).map(([keyword, text]) => chunk(`${keyword}\0${text}`));
+  return new Blob([bytes.slice(0, HEADER_END), ...chunks, bytes.slice(HEADER_END)], { type: "image/png" });
+}
+
+/** The texts of a PNG, {} of anything else. */
+export async function readTexts(blob) {
+  const bytes = new Uint8Array(await blob.arrayBuffer());
+  const texts = {};
+  if (!SIGNATURE.every((value, i) => bytes[i] === value)) return texts;
+  const view = new DataView(bytes.buffer);
+  for (let at = SIGNATURE.length; at + 12 <= bytes.length; ) {
+    const length = view.getUint32(at);
+    if (ascii(bytes.subarray(at + 4, at + 8)) === "tEXt") {
+      const [keyword, text] = ascii(bytes.subarray(at + 8, at + 8 + length)).split("\0");
+      texts[keyword] = text;
+    }
+    at += 12 + length;
+  }
+  return texts;
+}
+
+/** JSON in ASCII alone, as a text chunk wants it. */
+export function asciiJson(value) {
+  return JSON.stringify(value).replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function chunk(text) {
+  const body = Uint8Array.from(`tEXt${text}`, (letter) => letter.charCodeAt(0));
+  const whole = new Uint8Array(body.length + 8);
+  const view = new DataView(whole.buffer);
+  view.setUint32(0, body.length - 4);
+  whole.set(body, 4);
+  view.setUint32(body.length + 4, checksum(body));
+  return whole;
+}
+
+// CRC-32, as PNG wants it.
+function checksum(bytes) {
+  let sum = 0xffffffff;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) sum = sum & 1 ? (sum >>> 1) ^ 0xedb88320 : sum >>> 1;
+  }
+  return (sum ^ 0xffffffff) >>> 0;
+}
+
+function ascii(bytes) {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return text;
+}

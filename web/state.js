@@ -1,0 +1,85 @@
+// What the lab shows as one plain object, and the address that says the same: #galaxy=3&stage=lam&size=256.
+
+// Smallest and largest value of each number; whatever an address says beyond them is not taken.
+const RANGES = {
+  channel: [0, 65535],
+  size: [64, 1024],
+  steps: [1, 500],
+  rate: [0.001, 1],
+  octaves: [1, 5],
+  ratio: [1.05, 4],
+  jitter: [0, 64],
+  smoothing: [0.1, 8],
+  seed: [0, 4294967295],
+};
+const WHOLE = ["channel", "size", "steps", "octaves", "jitter", "seed"];
+export const ASCENT = ["steps", "rate", "octaves", "ratio", "jitter", "smoothing", "seed"];
+const ALWAYS = ["galaxy", "stage", "size"];
+
+/** The state that the page begins with, from the lab's index.json. */
+export function beginning(index) {
+  return { ...index.settings, ...index.first, channel: null, network: index.networks[0].name };
+}
+
+/** A number in its range, or null. */
+export function number(name, text) {
+  const value = text === "" || text === null ? NaN : Number(text);
+  const [low, high] = RANGES[name];
+  if (!(value >= low && value <= high) || (WHOLE.includes(name) && !Number.isInteger(value))) return null;
+  return value;
+}
+
+/** The state of an address; what it does not say, or says wrongly, is as at the beginning. */
+export function readHash(hash, index) {
+  const state = beginning(index);
+  const said = new URLSearchParams(hash.replace(/^#/, ""));
+  for (const name of Object.keys(RANGES)) {
+    const value = said.has(name) ? number(name, said.get(name)) : null;
+    if (value !== null) state[name] = value;
+  }
+  if ([...index.stages, "logits"].includes(said.get("stage"))) state.stage = said.get("stage");
+  const galaxy = said.get("galaxy");
+  if (["noise", "own"].includes(galaxy)) state.galaxy = galaxy;
+  else if (/^\d+$/.test(galaxy ?? "") && index.class_names[Number(galaxy)]) state.galaxy = Number(galaxy);
+  const network = said.get("network") ?? "";
+  if (index.networks.some((one) => one.name === network) || /^https?:\/\//.test(network)) state.network = network;
+  if (state.stage === "logits" && !(state.channel in index.class_names)) state.channel = 0;
+  return state;
+}
+
+/** The address of a state: the picture always, the rest where it differs from the beginning. */
+export function writeHash(state, index) {
+  const usual = beginning(index);
+  const said = new URLSearchParams();
+  for (const name of ["galaxy", "stage", "channel", "size", "network", ...ASCENT]) {
+    if (state[name] === null || state[name] === undefined) continue;
+    if (ALWAYS.includes(name) || state[name] !== usual[name]) said.set(name, state[name]);
+  }
+  return `#${said}`;
+}
+
+/** The dream made beforehand that a state asks for, {file, probabilities, values, before}, or null. */
+export function madeBefore(state, index) {
+  const network = index.networks.find((one) => one.name === state.network);
+  const name = `${state.galaxy}-${state.stage}-${state.size}`;
+  const usual = ASCENT.every((key) => state[key] === index.settings[key]);
+  const found = usual && state.channel === null ? network?.dreams[name] : null;
+  return found ? { ...found, file: `dreams/${network.name}/${name}.webp`, before: network.before[state.galaxy] } : null;
+}
+
+/** What the engine is told to make larger. */
+export function objective(state) {
+  return { stage: state.stage, channel: state.channel };
+}
+
+/** How the engine is told to climb. */
+export function settings(state) {
+  return Object.fromEntries(["size", ...ASCENT].map((name) => [name, state[name]]));
+}
+
+/** An objective in words. */
+export function objectiveName(state, index) {
+  if (state.stage === "logits") return `the class ${index.class_names[state.channel]}`;
+  const stage = state.stage.replace(/^dma/, "DMA ").replace("lam", "LAM");
+  return state.channel === null ? stage : `channel ${state.channel} of ${stage}`;
+}
