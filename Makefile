@@ -2,15 +2,18 @@
 PROFILE ?= default
 DATA ?= simulated
 REAL_SAMPLE ?=
+REPOSITORY ?=
+AGAINST ?=
 # The first Python that is new enough and can make environments; else the one that says why it cannot.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	if "$$name" -c "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; \
 	then echo "$$name"; exit; fi; done; command -v python3)
 VENV := .venv
-BOOK := $(VENV)/bin/python -m ci.book --profile "$(PROFILE)" --data "$(DATA)" $(if $(REAL_SAMPLE),--real-sample "$(REAL_SAMPLE)")
+BOOK := $(VENV)/bin/python -m ci.book --profile "$(PROFILE)" --data "$(DATA)" $(if $(REAL_SAMPLE),--real-sample "$(REAL_SAMPLE)") \
+	$(if $(REPOSITORY),--repository "$(REPOSITORY)")
 
 .DEFAULT_GOAL := help
-.PHONY: help book why test lint sync clean setup
+.PHONY: help book why verify test lint sync clean setup
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -31,6 +34,9 @@ book: setup _build/pairs ## execute what changed and build the pages [PROFILE=de
 
 why: setup ## say what `make book` would run, and why
 	@$(BOOK) --why
+
+verify: setup ## compute the run again elsewhere and compare every number [PROFILE=..., DATA=file, AGAINST=folder]
+	@$(VENV)/bin/python -m ci.verify --profile "$(PROFILE)" --data "$(DATA)" $(if $(AGAINST),--against "$(AGAINST)")
 
 test: setup ## run the tests
 	@$(VENV)/bin/python -m pytest

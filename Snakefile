@@ -17,6 +17,7 @@ from ci.parameters import names, profile_values, run_name
 PROFILE = config.get("profile", "default")
 DATA = str(config.get("data", "simulated"))
 REAL_SAMPLE = str(config.get("real_sample", ""))
+REPOSITORY = str(config.get("repository", ""))  # on the web: launch buttons lead there
 RESULTS = f"_build/results/{run_name(PROFILE, DATA)}"
 
 # Which earlier chapters' results a chapter reads.
@@ -27,7 +28,7 @@ UPSTREAM = {
     "04_evaluation": ["01_data", "03_training"],
     "05_baselines": ["01_data"],
     "06_deepdream": ["01_data", "03_training"],
-    "07_votes": [],
+    "07_votes": ["01_data", "03_training"],
     "08_ledger": [
         "01_data",
         "02_architecture",
@@ -44,6 +45,10 @@ READING = "benchmarks/results/reading.json"
 CLAIMS = "book/claims.yml"
 
 
+# The parts of ci/ that the pages depend on.
+PAGES = ("pages", "page_scripts", "appendix", "licences", "manifest", "rerun")
+
+
 def shipped(network):
     """The trained weights that come with the library, where they do."""
     return sorted(map(str, Path("galaxylib/weights", network).glob("*.safetensors")))
@@ -53,7 +58,7 @@ FILES = {
     "01_data": [*MEASURED, READING],
     "02_architecture": [CLAIMS],
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
-    "07_votes": [CLAIMS, *shipped("zoo2")],
+    "07_votes": [CLAIMS, *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
 }
 
@@ -105,6 +110,17 @@ for rank, chapter in enumerate(UPSTREAM):
             "python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook}"
 
 
+rule manifest:
+    input:
+        numbers=[f"{RESULTS}/{chapter}.json" for chapter in UPSTREAM],
+        notebooks=[f"{RESULTS}/notebooks/{chapter}.ipynb" for chapter in UPSTREAM],
+    output:
+        f"{RESULTS}/manifest.json",
+    threads: workflow.cores
+    shell:
+        f"python -m ci.manifest {RESULTS}"
+
+
 rule assets:
     input:
         ["ci/npm/package-lock.json", "ci/assets.py"],
@@ -134,14 +150,18 @@ rule lab:
 rule html:
     input:
         notebooks=[f"{RESULTS}/notebooks/{chapter}.ipynb" for chapter in UPSTREAM],
+        manifest=f"{RESULTS}/manifest.json",
         text=sorted(map(str, [*Path("book").glob("*.md"), *Path("book").glob("*.bib")])),
         served=sorted(str(path) for part in ("style", "images") for path in Path("book", part).glob("*")),
-        config=["_config.yml", "_toc.yml", "ci/pages.py", "ci/page_scripts.py"],
+        config=["_config.yml", "_toc.yml", *(f"ci/{name}.py" for name in PAGES)],
+        library=sorted(map(str, Path("galaxylib").rglob("*.py"))),  # its docstrings are the API reference
         lab=f"{RESULTS}/lab/index.json",
         scripts=sorted(map(str, [*Path("web").glob("*.js"), *Path("web").glob("*.css")])),
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
         f"{RESULTS}/html/index.html",
+    params:
+        repository=REPOSITORY,
     threads: workflow.cores
     shell:
-        f"python -m ci.pages {RESULTS}"
+        f"python -m ci.pages {RESULTS} --repository {{params.repository:q}}"

@@ -51,13 +51,18 @@ def check_space(folder: Path, *, needed: float = NEEDED) -> None:
 
 
 def snakemake(
-    settings: dict[str, str], *options: str, lock: IO[str] | None = None, hear: bool = False
+    settings: dict[str, str],
+    *options: str,
+    folder: Path = Path(),
+    lock: IO[str] | None = None,
+    hear: bool = False,
 ) -> str:
     """Start Snakemake on the paper's graph.
 
     Args:
-        settings: The Snakefile's configuration: profile, data, real_sample.
+        settings: The Snakefile's configuration: profile, data, real_sample, repository.
         options: Further options of Snakemake.
+        folder: Where the Snakefile is.
         lock: Handed down, so that it lasts until Snakemake has ended even if this process is killed.
         hear: Return what it prints instead of showing it.
 
@@ -73,6 +78,7 @@ def snakemake(
     try:
         done = subprocess.run(
             command,
+            cwd=folder,
             stdout=subprocess.PIPE if hear else None,
             stderr=subprocess.STDOUT if hear else None,
             pass_fds=[lock.fileno()] if lock else [],
@@ -176,11 +182,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="default", help="of ci/profiles.yml (%(default)s)")
     parser.add_argument("--data", default="simulated", help="simulated, or the path of a Galaxy10 HDF5 file")
     parser.add_argument("--real-sample", default="", help="real images to evaluate the trained network on")
+    parser.add_argument("--repository", default="", help="its address on the web, for launch buttons")
     parser.add_argument("--why", action="store_true", help="say what would run and why, and run nothing")
     options = parser.parse_args(arguments)
     settings = {"profile": options.profile}
     settings |= {"data": options.data} if options.data != "simulated" else {}
     settings |= {"real_sample": options.real_sample} if options.real_sample else {}
+    settings |= {"repository": options.repository} if options.repository else {}
     try:
         profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
         check_files(*(settings[name] for name in ("data", "real_sample") if name in settings))

@@ -15,6 +15,7 @@ import nbformat
 
 from ci.lock import hold_lock
 from ci.parameters import check, declared, parse, profile_values, read_chapter, run_name
+from ci.rerun import RECORD, describe_run
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, discard, saving
 
@@ -36,6 +37,7 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     from nbclient.exceptions import DeadKernelError
 
     unfinished = out.with_name(f"{out.stem}.unfinished.ipynb")
+    run = describe_run()  # before the chapter: an edit during an hour's training is not what was run
     # Figures reach the page through Jupyter's own backend, whatever the terminal is set to.
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     try:
@@ -58,6 +60,7 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
         ) from fault
     hide_injected(executed)
     executed.metadata["papermill"]["input_path"] = str(chapter)  # else the whole source once more
+    executed.metadata[RECORD] = run
     with atomic(out) as partial:
         partial.write_text(nbformat.writes(executed), encoding="utf-8")
     discard(unfinished)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ci.appendix import add_appendix
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, saving
 
@@ -17,13 +18,14 @@ SERVED = "served"
 RUNTIME = "onnxruntime-web"
 
 
-def stage(results: Path, assets: Path, folder: Path) -> None:
+def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") -> None:
     """Lay out what Sphinx reads: configuration, text, executed notebooks, and the files served with them.
 
     Args:
         results: The run's folder; its `notebooks/` holds the executed chapters.
         assets: What `ci.assets` fetched.
         folder: The stage, made anew.
+        repository: Address of the repository on the web, for launch buttons.
 
     Raises:
         GalaxyError: a notebook is missing, or the disk is full.
@@ -50,6 +52,7 @@ def stage(results: Path, assets: Path, folder: Path) -> None:
             if not executed.is_file():
                 raise GalaxyError(f"{chapter.stem} has not been executed; run `make book`.")
             shutil.copy(executed, folder / "book")
+        add_appendix(results, folder, repository=repository)
 
 
 def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
@@ -101,12 +104,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ci.pages", description=__doc__)
     parser.add_argument("results", type=Path, help="the run's folder, _build/results/default")
     parser.add_argument("--assets", type=Path, default=Path("_build/assets"))
+    parser.add_argument("--repository", default="", help="its address on the web, for launch buttons")
     options = parser.parse_args(arguments)
     steps = len(list((ROOT / "book").glob("[0-9][0-9]_*.py"))) + 1
     print(f"({steps}/{steps}) HTML", file=sys.stderr, flush=True)
     try:
         folder = options.results / "stage"
-        stage(options.results, options.assets, folder)
+        stage(options.results, options.assets, folder, repository=options.repository)
         build(folder, options.results / "html")
         shutil.rmtree(folder)
     except GalaxyError as fault:

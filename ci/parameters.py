@@ -42,12 +42,18 @@ def read_chapter(path: Path) -> "nbformat.NotebookNode":
 
 def declared(path: Path) -> dict[str, dict[str, str]]:
     """Ask papermill which parameters a chapter declares: name -> type, default and help, as text."""
+    return declared_in(read_chapter(path))
+
+
+def declared_in(notebook: "nbformat.NotebookNode") -> dict[str, dict[str, str]]:
+    """Do the same for a notebook that is read already; nothing but its parameters cell counts."""
     import nbformat
     from papermill import inspect_notebook
 
+    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, f"{path.stem}.ipynb")
-        nbformat.write(read_chapter(path), copy)
+        copy = Path(folder, "parameters.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata), copy)
         return {
             name: {"type": entry["inferred_type_name"], "default": entry["default"], "help": entry["help"]}
             for name, entry in inspect_notebook(str(copy)).items()

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from importlib import metadata
@@ -27,14 +28,21 @@ def provenance() -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": packages(),
         "hardware": hardware(),
     }
 
 
-def commit() -> str | None:
-    """The commit of the checkout that holds this code, "+changes" where files differ; None outside one."""
-    folder = Path(__file__).parent
+def packages() -> dict[str, str]:
+    """The versions of the packages on which results depend most, those that are installed."""
+    return {name: version for name in PACKAGES if (version := _version(name))}
+
+
+def commit(folder: Path = Path(__file__).parent) -> str | None:
+    """The commit of the checkout that holds a folder, this package by default.
+
+    "+changes" is added where files in the folder differ from it; None outside a checkout.
+    """
     try:
         head = _git(folder, "rev-parse", "HEAD")
         return head + ("+changes" if _git(folder, "status", "--porcelain", "--", str(folder)) else "")
@@ -47,8 +55,44 @@ def hardware() -> dict[str, Any]:
     import torch
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": _processor(), "cores": cores, "threads": torch.get_num_threads(), "gpus": gpus}
+    return {"processor": _processor(), "cores": _cores(), "threads": torch.get_num_threads(), "gpus": gpus}
+
+
+def machine() -> dict[str, Any]:
+    """The same as `hardware`, asked of the system: for a process that would import torch for nothing else.
+
+    `threads` is what OMP_NUM_THREADS sets, and None where nothing does.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    return {
+        "processor": _processor(),
+        "cores": _cores(),
+        "threads": int(threads) if threads.isdecimal() else None,
+        "gpus": _gpus(),
+        "system": platform.system(),
+    }
+
+
+def _cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _gpus() -> list[str]:
+    """The GPUs that NVIDIA's driver lists; an empty CUDA_VISIBLE_DEVICES hides them from torch, and here."""
+    program = shutil.which("nvidia-smi")
+    if program is None or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return []
+    try:
+        done = subprocess.run(
+            [program, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.strip().splitlines()
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -4,6 +4,7 @@ A cheap book in a temporary folder stands in for the real one: the same Snakefil
 only leave a mark, and no pages.
 """
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from ci.book import brief, check_files, check_space, planned, point_to
 from ci.lock import hold_lock
 from galaxylib.errors import DataError, GalaxyError
+from galaxylib.files import sha256
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = re.findall(r'^    "(\d\d_\w+)": \[', (ROOT / "Snakefile").read_text(), re.MULTILINE)[:8]
@@ -42,7 +44,7 @@ with open("marks.txt", "a") as marks:
     marks.write("NAME\\n")
 while Path("hold-NAME").exists():
     time.sleep(0.05)
-Path(outputs, "NAME.json").write_text("{}")
+Path(outputs, "NAME.json").write_text('{"kind": "simulated", "answer": 42, "minutes": %r}' % time.time())
 """
 
 PAGES = """\
@@ -66,7 +68,7 @@ def book(tmp_path: Path) -> Path:
     for name in ("Snakefile", "requirements.lock", "_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "galaxylib").mkdir()
-    for name in ("__init__", "errors", "files"):
+    for name in ("__init__", "errors", "files", "provenance"):
         shutil.copy(ROOT / "galaxylib" / f"{name}.py", tmp_path / "galaxylib")
     (tmp_path / "book").mkdir()
     for chapter in CHAPTERS:
@@ -153,11 +155,45 @@ def test_cut_build_goes_on_where_it_was_cut(book: Path) -> None:
     source.write_text(source.read_text() + "# a word\n")
     said = run(book, "--why")
     assert f"{CHAPTERS[-1]}: Updated input files: book/{CHAPTERS[-1]}.py" in said
-    assert "2 steps would run" in said
+    assert "3 steps would run" in said  # the chapter, the manifest and the pages
     numbers = book / "_build" / "results" / "default" / f"{CHAPTERS[1]}.json"
     os.utime(numbers, (time.time() + 5, time.time() + 5))
     assert f"{CHAPTERS[1]}: its results were changed by a run outside `make book`" in run(book, "--why")
     assert len(marks(book)) == 5 + len(CHAPTERS) - 3
+
+
+def test_verify_computes_again_elsewhere_and_names_what_differs(book: Path) -> None:
+    results = book / "_build" / "results" / "default"
+    run(book)
+    manifest = json.loads((results / "manifest.json").read_text())
+    assert list(manifest["chapters"]) == CHAPTERS
+    entry = manifest["chapters"][CHAPTERS[0]]
+    assert entry["result"] == sha256(results / f"{CHAPTERS[0]}.json")
+    assert entry["source"] == sha256(book / "book" / f"{CHAPTERS[0]}.py")
+    assert entry["machine"]["cores"] >= 1
+    assert manifest["locks"]["requirements.lock"] == sha256(ROOT / "requirements.lock")
+
+    changed = results / f"{CHAPTERS[1]}.json"
+    original = changed.read_text()
+    changed.write_text(original.replace("42", "43"))
+    done = verify(book)
+    assert done.returncode == 1
+    assert f"{CHAPTERS[1]}/answer: 43 and 42" in done.stderr
+    assert "Not verified" in done.stderr
+    assert marks(book) == CHAPTERS, "the first run was touched"
+    assert marks(book / "_build" / "verify") == CHAPTERS
+
+    changed.write_text(original)
+    again = book / "_build" / "verify" / "_build" / "results" / "default"
+    done = verify(book, "--folders", str(results), str(again))
+    assert done.returncode == 0, done.stderr
+    assert f"{len(CHAPTERS) * 2} values are the same to the last bit" in done.stderr
+    assert f"{len(CHAPTERS)} are times and the like" in done.stderr
+
+
+def verify(book: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ci.verify", *options]
+    return subprocess.run(command, cwd=book, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_reasons_are_read_from_the_dry_run() -> None:
