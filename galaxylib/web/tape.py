@@ -197,22 +197,22 @@ class Tape:
             self.give(x, self.node("Conv", [gradient, turned], pads=[*around, *around], **place))
 
         def strided(gradient: str) -> None:
-            # Made as large as a stride may have cut off, then cut to the size that there was.
-            spare = [step - 1 for step in stride]
-            wide = self.node(
-                "ConvTranspose",
-                [gradient, weight],
-                pads=[*padding, *padding],
-                output_padding=spare,
-                **place,
-            )
-            if any(spare):
-                sides = self.once("Shape", [x.name], start=2)
-                wide = self.node("Slice", [wide, self.constant([0, 0]), sides, self.constant([2, 3])])
-            self.give(x, wide)
+            self.give(x, self.spread(gradient, weight, x, pads=[*padding, *padding], **place))
 
         simple = max(stride) == 1 and min(around) >= 0 and (groups == 1 or depthwise)
         return self.behind(y, plain if simple else strided)
+
+    def spread(self, gradient: str, weight: str, x: Value, *, strides: list[int], **place: object) -> str:
+        """The transposed convolution, to the size of `x`.
+
+        It is made as large as a stride may have cut off, then cut.
+        """
+        spare = [step - 1 for step in strides]
+        wide = self.node("ConvTranspose", [gradient, weight], strides=strides, output_padding=spare, **place)
+        if not any(spare):
+            return wide
+        sides = self.once("Shape", [x.name], start=2)
+        return self.node("Slice", [wide, self.constant([0, 0]), sides, self.constant([2, 3])])
 
     def turned(self, weight: str, *, swap: bool, turn: bool) -> str:
         """A kernel for the way back: inputs and outputs swapped, turned by 180 degrees.
@@ -274,17 +274,25 @@ class Tape:
         self, x: Value, *, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]
     ) -> Value:
         """The largest of each window; the gradient goes to the first that was."""
-        place = {"kernel_shape": list(kernel), "strides": list(stride), "pads": [*padding, *padding]}
-        name = self.node("MaxPool", [x.name], outputs=2, **place)
-        y = Value(name, x.channels)
+        place = {"strides": list(stride), "pads": [*padding, *padding]}
+        y = Value(self.node("MaxPool", [x.name], kernel_shape=list(kernel), **place), x.channels)
 
         def rule(gradient: str) -> None:
-            # The second output counts through the whole tensor; windows overlap, so that places add up.
-            flat = self.constant([-1])
-            empty = self.node("ConstantOfShape", [self.once("ReduceProd", [self.shape(x)], keepdims=1)])
-            where, what = self.node("Reshape", [f"{name}_1", flat]), self.node("Reshape", [gradient, flat])
-            filled = self.node("ScatterElements", [empty, where, what], axis=0, reduction="add")
-            self.give(x, self.node("Reshape", [filled, self.shape(x)]))
+            # Graphics cards have no max-pooling that tells where: so each window's pixels are laid side by
+            # side, by a convolution with kernels of a single 1, and laid back the same way.
+            count = kernel[0] * kernel[1]
+            single = self.constant(np.eye(count).reshape(count, 1, *kernel))
+            swap = {"perm": (1, 0, 2, 3)}
+            planes, largest, given = (
+                self.node("Transpose", [name], **swap) for name in (x.name, y.name, gradient)
+            )  # (C, 1, H, W)
+            laid = self.node("Conv", [planes, single], **place)  # (C, count, H', W')
+            hit = self.node("Cast", [self.node("Equal", [laid, largest])], to=TensorProto.FLOAT)
+            first = self.node("ArgMax", [hit], axis=1, keepdims=1)
+            numbers = self.constant(np.arange(count).reshape(1, count, 1, 1))
+            chosen = self.node("Cast", [self.node("Equal", [first, numbers])], to=TensorProto.FLOAT)
+            back = self.node("Mul", [chosen, given])
+            self.give(x, self.node("Transpose", [self.spread(back, single, x, **place)], **swap))
 
         return self.behind(y, rule)
 
