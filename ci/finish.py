@@ -1,0 +1,171 @@
+"""Finish the pages that Sphinx wrote: light images, tables and controls for everyone, cards for shared links.
+
+What Jupyter Book 1 and its theme leave open is mended here, in the HTML itself: it holds without scripts too.
+"""
+
+from pathlib import Path
+from urllib.parse import urljoin
+
+from bs4 import BeautifulSoup, Tag
+from PIL import Image
+
+# Two pixels of a figure for each pixel of the text's column, which is at most 720 wide.
+WIDEST = 1440
+QUALITY = 90
+# Below this many bytes an image is served as it is.
+LIGHT = 100_000
+CARD = "card.jpg"
+
+
+def finish(html: Path) -> None:
+    """Finish every page of a built book, in place.
+
+    Args:
+        html: The folder that Sphinx wrote; the images that the pages show are in its `_images/`.
+    """
+    for page in sorted(html.rglob("*.html")):
+        soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+        if soup.head is None or soup.select_one("#main-content") is None:
+            continue
+        lighten_images(soup, page.parent)
+        mend_tables(soup)
+        mend_controls(soup)
+        add_card(soup, root="../" * (len(page.relative_to(html).parts) - 1))
+        page.write_text(str(soup), encoding="utf-8")
+
+
+def lighten_images(soup: BeautifulSoup, folder: Path) -> None:
+    """Show heavy figures as WebP at the size of the page, the file itself one click away in the caption.
+
+    Every image states its size, so that text does not jump, and waits until it is scrolled to.
+
+    Args:
+        soup: The page, changed in place.
+        folder: Where the page lies; the addresses of its images are relative to it.
+    """
+    for tag in soup.select("article img"):
+        tag["loading"] = "lazy"
+        tag["decoding"] = "async"
+        file = folder / str(tag["src"])
+        if "/_images/" not in str(tag["src"]) or file.suffix != ".png":
+            continue
+        shown = light_copy(file)
+        with Image.open(shown) as image:
+            if not tag.has_attr("style") and not tag.has_attr("width"):
+                tag["width"], tag["height"] = image.size
+        if shown != file:
+            tag["src"] = str(tag["src"]).replace(file.name, shown.name)
+            link_to_full(soup, tag, file)
+
+
+def light_copy(file: Path) -> Path:
+    """The file to show for a PNG: itself if it is light enough, else a WebP beside it.
+
+    Raises:
+        OSError: the PNG is no image, or the disk is full.
+    """
+    copy = file.with_suffix(".webp")
+    if file.stat().st_size <= LIGHT:
+        return file
+    if not copy.exists():
+        with Image.open(file) as image:
+            drawn = image.convert("RGBA")
+        flat = Image.new("RGB", drawn.size, "white")
+        flat.paste(drawn, mask=drawn.getchannel("A"))
+        if flat.width > WIDEST:
+            flat = flat.resize((WIDEST, round(flat.height * WIDEST / flat.width)), Image.Resampling.LANCZOS)
+        flat.save(copy, quality=QUALITY, method=4)
+    return copy if copy.stat().st_size < file.stat().st_size else file
+
+
+def link_to_full(soup: BeautifulSoup, image: Tag, file: Path) -> None:
+    """Put a link to the file at full resolution at the end of the figure's caption."""
+    figure = image.find_parent("figure")
+    caption = figure.select_one("figcaption p") if figure else None
+    link = soup.new_tag(
+        "a", href=f"{Path(str(image['src'])).parent}/{file.name}", attrs={"class": "full-size"}
+    )
+    with Image.open(file) as full:
+        link.string = f"Full size: {full.width} x {full.height} pixels, {file.stat().st_size / 1e6:.1f} MB."
+    if caption:
+        caption.append(" ")
+        caption.append(link)
+    else:
+        image.insert_after(link)
+
+
+def mend_tables(soup: BeautifulSoup) -> None:
+    """Let wide tables scroll by keyboard too, and give only cells with words the rank of a header."""
+    for table in soup.select("article table"):
+        for style in table.parent.find_all("style", recursive=False):
+            style.decompose()  # pandas repeats its own with each table
+        del table["border"]
+        for cell in table.find_all("th"):
+            if not cell.get_text(strip=True):
+                cell.name = "td"
+            elif not cell.has_attr("scope"):
+                cell["scope"] = "col" if cell.find_parent("thead") else "row"
+        figure = table.find_parent("figure")
+        name = figure.select_one(".caption-text") if figure else None
+        label = " ".join(name.get_text().split())[:80] if name else "Table"
+        table.wrap(
+            soup.new_tag(
+                "div", attrs={"class": "wide", "tabindex": "0", "role": "group", "aria-label": label}
+            )
+        )
+
+
+def mend_controls(soup: BeautifulSoup) -> None:
+    """Let names of controls say what is written on them, and lists hold items, as WCAG 2 asks."""
+    soup.html["data-theme"] = "light"  # until a script asks the reader; "auto" has no colours
+    for spare in soup.select('meta[name="viewport"]')[1:]:
+        spare.decompose()
+    for tag in soup.select("summary[aria-label]"):
+        del tag["aria-label"]
+    for script in soup.find_all("script", string=True):
+        if "search-button-field" in script.string:  # written by a script, since it needs one
+            script.string = script.string.replace(' aria-label="Search"', "")
+    for logo in soup.select(".sidebar-primary-item:has(> .navbar-brand)"):
+        logo.name, logo["aria-label"] = "nav", "Book"
+    for entry in soup.select('.citation-list > [role="doc-biblioentry"]'):
+        entry["role"] = "listitem"
+    # Code and formulas that scroll sideways.
+    for block in soup.select("article .highlight > pre, article div.math"):
+        block["tabindex"] = "0"
+
+
+def add_card(soup: BeautifulSoup, *, root: str) -> None:
+    """Add what other sites show of a shared link: title, first sentences, and the picture of the book.
+
+    Addresses are whole where `_config.yml` names the site (`baseurl`, which becomes the page's canonical
+    link), and relative to the page elsewhere.
+
+    Args:
+        soup: The page, changed in place.
+        root: The way from the page to the book's root, such as "../".
+    """
+    named = soup.select_one('link[rel="canonical"]')
+    address = str(named["href"]) if named else ""
+    heading = soup.select_one("article h1")
+    first = soup.select_one("article h1 ~ p, article section > p")
+    title = " ".join(heading.get_text().rstrip("#").split()) if heading else str(soup.title.string)
+    description = " ".join(first.get_text().split())[:200] if first else title
+    card = {
+        "og:type": "article",
+        "og:title": title,
+        "og:description": description,
+        "og:image": urljoin(address, f"{root}_static/{CARD}"),
+        "og:image:width": "1200",
+        "og:image:height": "630",
+        "og:image:alt": "Ten simulated galaxies, one of each class, above the title of the book",
+        "twitter:card": "summary_large_image",
+        "twitter:title": title,
+        "twitter:description": description,
+        "twitter:image": urljoin(address, f"{root}_static/{CARD}"),
+    }
+    if address:
+        card["og:url"] = address
+    for key, value in card.items():
+        kind = "name" if key.startswith("twitter") else "property"
+        soup.head.append(soup.new_tag("meta", attrs={kind: key, "content": value}))
+    soup.head.append(soup.new_tag("meta", attrs={"name": "description", "content": description}))
