@@ -13,7 +13,7 @@ BOOK := $(VENV)/bin/python -m ci.book --profile "$(PROFILE)" --data "$(DATA)" $(
 	$(if $(REPOSITORY),--repository "$(REPOSITORY)")
 
 .DEFAULT_GOAL := help
-.PHONY: help book why verify test lint sync clean setup
+.PHONY: help book pdf why verify test lint sync clean setup
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -31,6 +31,9 @@ _build/pairs: $(VENV)/ready $(wildcard book/[0-9][0-9]_*)
 
 book: setup _build/pairs ## execute what changed and build the pages [PROFILE=default|smoke|paper] [DATA=file] [REAL_SAMPLE=file]
 	@$(BOOK)
+
+pdf: book ## print all pages into _build/results/<run>/book.pdf with Chromium [PROFILE=..., DATA=file]
+	@$(VENV)/bin/python -m ci.pdf _build/html
 
 why: setup ## say what `make book` would run, and why
 	@$(BOOK) --why

@@ -46,7 +46,7 @@ CLAIMS = "book/claims.yml"
 
 
 # The parts of ci/ that the pages depend on.
-PAGES = ("pages", "page_scripts", "appendix", "licences", "manifest", "rerun")
+PAGES = ("pages", "page_scripts", "finish", "picture", "appendix", "licences", "manifest", "rerun")
 
 
 def shipped(network):

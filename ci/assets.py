@@ -34,6 +34,7 @@ WANTED = {
         "dist/ort-wasm-simd-threaded.asyncify.mjs",
         "dist/ort-wasm-simd-threaded.asyncify.wasm",
     ),
+    "axe-core": ("LICENSE", "axe.min.js"),  # checks the pages in the tests
     "@jupyter-widgets/html-manager": ("dist/embed-amd.js", "dist/*.woff2", "dist/*.LICENSE.txt"),
 }
 

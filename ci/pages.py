@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from ci.appendix import add_appendix
+from ci.finish import CARD, finish
+from ci.picture import draw_card
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, saving
 
@@ -16,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Not `_static`: beside such a folder, Jupyter Book loads every script of all static paths on each page.
 SERVED = "served"
 RUNTIME = "onnxruntime-web"
+# Fetched to test the pages, and no part of them.
+CHECKER = "axe-core"
 
 
 def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") -> None:
@@ -38,8 +42,9 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") ->
         for file in [*(ROOT / "book").glob("*.md"), *(ROOT / "book").glob("*.bib")]:
             shutil.copy(file, folder / "book")
         shutil.copytree(ROOT / "book" / "images", folder / "book" / "images")
-        shutil.copytree(assets, folder / SERVED, ignore=shutil.ignore_patterns(RUNTIME))
+        shutil.copytree(assets, folder / SERVED, ignore=shutil.ignore_patterns(RUNTIME, CHECKER))
         shutil.copytree(ROOT / "book" / "style", folder / SERVED, dirs_exist_ok=True)
+        draw_card(folder / SERVED / CARD)
         # The widget manager looks for its icons beside the page.
         icons = folder / "extra" / "book" / "@jupyter-widgets" / "html-manager" / "dist"
         shutil.copytree(assets / "html-manager" / "dist", icons, ignore=shutil.ignore_patterns("*.js"))
@@ -97,6 +102,7 @@ def build(folder: Path, html: Path) -> None:
         raise GalaxyError("The pages were not built:\n" + "\n".join(said or output.splitlines()[-30:]))
     with atomic(html) as partial:
         shutil.copytree(folder / "out" / "_build" / "html", partial)
+        finish(partial)
 
 
 def main(arguments: list[str] | None = None) -> int:

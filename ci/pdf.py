@@ -1,6 +1,7 @@
-"""Print all pages of a built book into one PDF with Chromium: `python -m ci.pdf _build/results/default`."""
+"""Print all pages of a built book into one PDF with Chromium: `python -m ci.pdf _build/html`."""
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -50,7 +51,7 @@ def bind(html: Path) -> str:
         soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
         article = soup.select_one("article.bd-article")
         chapter = first.new_tag("section", id=page.stem, attrs={"class": "printed-page"})
-        for spare in article.select("script, details, .headerlink, noscript, iframe"):
+        for spare in article.select("script, details, .headerlink, .full-size, noscript, iframe"):
             spare.decompose()
         rename(article, page, {other.stem for other in order})
         chapter.extend(list(article.children))
@@ -100,6 +101,7 @@ def write_pdf(html: Path, path: Path) -> None:
             page.pdf(
                 path=partial,
                 format="A4",
+                scale=0.8,
                 margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
                 display_header_footer=True,
                 header_template="<span></span>",
@@ -116,14 +118,15 @@ def write_pdf(html: Path, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0, or 1 after one sentence."""
     parser = argparse.ArgumentParser(prog="python -m ci.pdf", description=__doc__)
-    parser.add_argument("results", type=Path, help="the run's folder, _build/results/default")
+    parser.add_argument("html", type=Path, help="the pages; book.pdf goes beside their folder")
     options = parser.parse_args(arguments)
+    html = options.html.resolve()  # _build/html points to the run that was built last
     try:
-        write_pdf(options.results / "html", options.results / "book.pdf")
+        write_pdf(html, html.with_name("book.pdf"))
     except GalaxyError as fault:
         print(fault, file=sys.stderr)
         return 1
-    print(options.results / "book.pdf")
+    print(os.path.relpath(html.with_name("book.pdf")))
     return 0
 
 
