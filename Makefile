@@ -13,7 +13,7 @@ BOOK := $(VENV)/bin/python -m ci.book --profile "$(PROFILE)" --data "$(DATA)" $(
 	$(if $(REPOSITORY),--repository "$(REPOSITORY)")
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf why verify test lint sync clean setup
+.PHONY: help book pdf why verify jupyter test lint sync clean setup
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -40,6 +40,10 @@ why: setup ## say what `make book` would run, and why
 
 verify: setup ## compute the run again elsewhere and compare every number [PROFILE=..., DATA=file, AGAINST=folder]
 	@$(VENV)/bin/python -m ci.verify --profile "$(PROFILE)" --data "$(DATA)" $(if $(AGAINST),--against "$(AGAINST)")
+
+jupyter: setup ## open the chapters in JupyterLab, with kernels that start in the repository's root
+	@IPYTHONDIR="$(CURDIR)/_build/ipython" sh postBuild
+	@IPYTHONDIR="$(CURDIR)/_build/ipython" $(VENV)/bin/jupyter lab book
 
 test: setup ## run the tests
 	@$(VENV)/bin/python -m pytest

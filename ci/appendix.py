@@ -126,8 +126,13 @@ def point_to_repository(config: Path, repository: str) -> tuple[str, str]:
         buttons = {"notebook_interface": "jupyterlab", "binderhub_url": "https://mybinder.org"}
         if place["url"].startswith("https://github.com/"):  # the only host that Colab opens
             buttons["colab_url"] = "https://colab.research.google.com"
-        content["launch_buttons"] |= buttons
-        content["html"]["use_repository_button"] = True
+        # Not Jupyter Book's own keys: `sphinx.config` replaces all theme options that it makes of them.
+        content["sphinx"]["config"]["html_theme_options"] |= {
+            "repository_url": place["url"],
+            "repository_branch": branch,
+            "use_repository_button": True,
+            "launch_buttons": buttons,
+        }
     config.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return branch, place["url"]
 
