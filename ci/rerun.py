@@ -55,8 +55,11 @@ def command(chapter: str, values: Mapping[str, Any]) -> str:
 def changed(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     """List the parameters to which the run gave another value than the chapter's own."""
     takes = declared_in(notebook)
-    given = notebook.metadata["papermill"]["parameters"]
-    return {name: value for name, value in given.items() if _python(value) != _plain(takes[name]["default"])}
+    return {
+        name: value
+        for name, value in _given(notebook).items()
+        if _python(value) != _plain(takes[name]["default"])
+    }
 
 
 def add_rerun(notebook: nbformat.NotebookNode, *, repository: str = "", branch: str = "main") -> None:
@@ -82,12 +85,11 @@ def add_rerun(notebook: nbformat.NotebookNode, *, repository: str = "", branch: 
 
 
 def _box(notebook: nbformat.NotebookNode, chapter: str, repository: str, branch: str) -> str:
-    record = notebook.metadata["papermill"]
     parts = [
         f"(run-{chapter})=\n::::{{dropdown}} Run this chapter again",
         _facts(notebook),
         "The command that made it, in the repository's root, after the chapters whose results it reads:",
-        f"```bash\n{command(chapter, record['parameters'])}\n```",
+        f"```bash\n{command(chapter, _given(notebook))}\n```",
     ]
     if repository:
         folder = repository.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1]
@@ -137,8 +139,7 @@ def duration(seconds: float) -> str:
 
 
 def _table(notebook: nbformat.NotebookNode) -> str:
-    given = notebook.metadata["papermill"]["parameters"]
-    differs = changed(notebook)
+    given, differs = _given(notebook), changed(notebook)
     rows = ["| name | type | meaning | the chapter's own | this run |", "|---|---|---|---|---|"]
     for name, entry in declared_in(notebook).items():
         own = _plain(entry["default"])
@@ -152,6 +153,12 @@ def _table(notebook: nbformat.NotebookNode) -> str:
         ]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
+
+
+def _given(notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """The parameters that the run was given, in the order of the chapter's cell."""
+    given = notebook.metadata["papermill"]["parameters"]
+    return {name: given[name] for name in declared_in(notebook) if name in given}
 
 
 def _python(value: Any) -> str:
