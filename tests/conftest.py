@@ -2,7 +2,11 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 # Before torch is imported anywhere: tests may run beside other work, and two busy threads slow each other.
@@ -13,6 +17,8 @@ import h5py
 import numpy as np
 import pytest
 
+from ci.book import BUILD, changed_outside, snakemake
+from ci.lock import hold_lock
 from galaxylib.galaxy10 import CLASS_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,3 +144,38 @@ def browser() -> Iterator:
         started = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def html() -> Path:
+    """The smoke book's pages; built, chapter after chapter, only where something changed since last time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        settings = {"profile": "smoke"}
+        again = changed_outside(BUILD / "results" / "smoke")
+        with hold_lock(BUILD / "lock") as lock:
+            snakemake(settings, "--quiet", "all", *(["--forcerun", *again] if again else []), lock=lock)
+    return ROOT / BUILD / "results" / "smoke" / "html"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and prints nothing."""
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def address(html: Path) -> Iterator[str]:
+    with served(html) as url:
+        yield url

@@ -1,62 +1,20 @@
 """The pages of the smoke book, served from a plain static server and opened in Chromium, wide and narrow."""
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-from ci.book import BUILD, changed_outside, snakemake
-from ci.lock import hold_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [
     "intro",
     *(path.stem for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))),
+    "dream_lab",
     "references",
 ]
 
 every_page = pytest.mark.parametrize("name", NAMES)
 both_widths = pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
-
-
-@pytest.fixture(scope="session")
-def html() -> Path:
-    """The smoke book's pages; built, chapter after chapter, only where something changed since last time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        settings = {"profile": "smoke"}
-        again = changed_outside(BUILD / "results" / "smoke")
-        with hold_lock(BUILD / "lock") as lock:
-            snakemake(settings, "--quiet", "all", *(["--forcerun", *again] if again else []), lock=lock)
-    return ROOT / BUILD / "results" / "smoke" / "html"
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files and prints nothing."""
-
-    def log_message(self, *_) -> None:
-        pass
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def address(html: Path) -> Iterator[str]:
-    with served(html) as url:
-        yield url
 
 
 @every_page

@@ -4,7 +4,7 @@ import { Live, megabytes } from "./live.js";
 import { paint, planes, readAddress } from "./picture.js";
 import { beginning, madeBefore, objective, objectiveName, settings } from "./state.js";
 
-const root = document.getElementById("dream-embed");
+const root = document.getElementById("embed-root");
 const base = new URL(root.dataset.base, document.baseURI).href;
 const form = document.getElementById("embed-form");
 const after = document.getElementById("embed-after");

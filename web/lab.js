@@ -1,13 +1,14 @@
 // The dream lab's page: controls and address on one side, dreams made beforehand and the live engine on the other.
 
+import { listenToTable, smallPicture } from "./gallery.js";
 import { Live, megabytes } from "./live.js";
 import { drawCurve, showProbabilities } from "./measures.js";
-import { noise, paint, planes, readAddress, readFile } from "./picture.js";
-import { asciiJson, readTexts, RECORD, START, withTexts } from "./png.js";
+import { noise, paint, planes, readAddress } from "./picture.js";
+import { dreamFile, offer, openFile } from "./record.js";
 import { ASCENT, beginning, madeBefore, number, objective, objectiveName, readHash, settings, writeHash } from "./state.js";
 
 const id = (name) => document.getElementById(`lab-${name}`);
-const base = new URL(document.getElementById("dream-lab").dataset.base, document.baseURI).href;
+const base = new URL(document.getElementById("lab-root").dataset.base, document.baseURI).href;
 const form = id("form");
 const live = new Live(base, hear);
 let index; // what there is: lab/index.json
@@ -23,7 +24,7 @@ async function begin() {
     if (!answer.ok) throw new Error(answer.statusText);
     index = await answer.json();
   } catch {
-    document.getElementById("dream-lab").append(id("fault"));
+    document.getElementById("lab-root").append(id("fault"));
     fault("The list of dreams could not be fetched, so that the controls are not shown.");
     return;
   }
@@ -77,14 +78,13 @@ function networkName() {
   return known?.label ?? (state.network === "own" ? "your own network" : `the network at ${state.network}`);
 }
 
-/** Say what pressing the button will fetch. */
+/** Say what pressing the button will fetch, where that is anything. */
 function hint() {
   const known = index.networks.find((one) => one.name === state.network);
-  if (live.key === state.network || live.running) return;
-  const runtime = live.engine ? 0 : index.runtime[state.backend ?? "wasm"];
-  const parts = [runtime ? `the runtime (${megabytes(runtime)})` : "", known ? `the network (${megabytes(known.bytes)})` : ""];
-  const said = parts.filter(Boolean).join(" and ");
-  if (said) say(`“Dream it live” first fetches ${said}; your browser keeps both.`);
+  const parts = [];
+  if (!live.engine) parts.push(`the runtime (${megabytes(index.runtime[state.backend ?? "wasm"])})`);
+  if (known && live.key !== state.network) parts.push(`the network (${megabytes(known.bytes)})`);
+  id("hint").textContent = parts.length ? `The first time this fetches ${parts.join(" and ")}; the browser keeps both.` : "";
 }
 
 function fillForm() {
@@ -159,7 +159,6 @@ async function run(event) {
       values: [],
       total: asked.steps * asked.octaves,
       finished: false,
-      began: performance.now(),
     };
     const before = await live.run(planes(start, asked.size), objective(asked), settings(asked));
     if (turn === mine && dream) dream.before = before;
@@ -203,23 +202,22 @@ function hear(event) {
     dream.values.push(event.value);
     dream.total = event.total;
     progress(event.step / event.total);
-    const rate = dream.values.length / ((performance.now() - dream.began) / 1000);
-    id("counter").textContent = `step ${event.step} of ${event.total}, ${rate.toFixed(1)} a second`;
+    dream.rate = event.step / event.seconds;
+    id("counter").textContent = `step ${event.step} of ${event.total}, ${dream.rate.toFixed(1)} a second`;
     drawCurve(id("curve"), dream.values, dream.total);
   }
   id("canvas").hidden = false;
   id("after").hidden = id("none").hidden = true;
   showProbabilities(id("probabilities"), index.class_names, dream.before, dream.probabilities);
   if (event.type === "step") return;
-  dream.seconds = (performance.now() - dream.began) / 1000;
-  dream.backend = live.engine?.backend ?? "wasm";
+  Object.assign(dream, { seconds: event.seconds, backend: event.backend });
   dream.finished = true;
   busy(false);
   show();
   const steps = dream.values.length;
   const done = event.type === "done" ? "Done" : "Stopped";
   const where = dream.backend === "webgpu" ? "the graphics card" : "the processor";
-  say(`${done}: ${steps} steps in ${dream.seconds.toFixed(1)} s on ${where}.`);
+  say(`${done}: ${steps} steps in ${dream.seconds.toFixed(1)} s on ${where}, ${dream.rate?.toFixed(1) ?? 0} a second.`);
 }
 
 function pause() {
@@ -254,29 +252,8 @@ function busy(yes) {
 // ---- what goes out and comes in
 
 async function save() {
-  const { asked, network, values, before, probabilities, backend, seconds, address } = dream;
-  const record = {
-    format: 1,
-    link: location.href.split("#")[0] + address,
-    network: { name: network.name, parameters: network.parameters, checkpoint_sha256: network.checkpoint_sha256, weights_sha256: network.weights?.sha256 },
-    objective: objective(asked),
-    settings: settings(asked),
-    start: asked.galaxy,
-    class_names: network.class_names,
-    probabilities: { before: [...before], after: [...(probabilities ?? [])] },
-    values,
-    backend,
-    seconds,
-    time: new Date().toISOString(),
-  };
-  const texts = { [RECORD]: asciiJson(record) };
-  if (asked.galaxy === "own") texts[START] = dream.start.toDataURL("image/png");
-  const blob = await new Promise((resolve) => id("canvas").toBlob(resolve, "image/png"));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(await withTexts(blob, texts));
-  link.download = `dream-${asked.stage}-${asked.galaxy}-${asked.size}.png`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  const { stage, galaxy, size } = dream.asked;
+  offer(await dreamFile(id("canvas"), dream), `dream-${stage}-${galaxy}-${size}.png`);
 }
 
 async function copyLink() {
@@ -294,16 +271,10 @@ async function copyLink() {
 async function take(file) {
   clearFault();
   try {
-    const texts = await readTexts(file);
-    const record = texts[RECORD] ? JSON.parse(texts[RECORD]) : null;
-    if (record && (texts[START] || record.start !== "own")) {
-      if (texts[START]) own = await readAddress(texts[START]);
-      go(readHash(new URL(record.link).hash, index));
-      say("The settings of the saved dream are set. Press “Dream it live” to make it again.");
-      return;
-    }
-    own = await readFile(file);
-    go({ galaxy: "own" });
+    const { picture, hash } = await openFile(file);
+    own = picture ?? own;
+    go(hash ? readHash(hash, index) : { galaxy: "own" });
+    if (hash) say("The settings of the saved dream are set. Press “Dream it live” to make it again.");
   } catch (error) {
     fault(error.message);
   }
@@ -362,39 +333,22 @@ function listen() {
     const file = [...event.clipboardData.files][0];
     if (file) take(file);
   });
-  const pictures = document.querySelector("#dream-lab .lab-pictures");
+  const pictures = document.querySelector("#lab-root .lab-pictures");
   pictures.addEventListener("dragover", (event) => event.preventDefault());
   pictures.addEventListener("drop", (event) => {
     event.preventDefault();
     if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
   });
   id("after").addEventListener("error", () => {
-    // Offline: the small picture of the table was fetched with the page.
-    const small = document.querySelector(`#lab-gallery [data-galaxy="${state.galaxy}"][data-stage="${state.stage}"] img`);
-    if (!small || id("after").src === small.src) return;
-    id("after").src = small.src;
+    const small = smallPicture(id("gallery"), state);
+    if (!small || id("after").src === small) return;
+    id("after").src = small;
     fault("The large picture could not be fetched, so a small one is shown: the page is offline.");
   });
-  listenToTable(id("gallery"));
-}
-
-function listenToTable(table) {
-  table.addEventListener("click", (event) => {
-    const { galaxy, stage } = event.target.closest("a")?.dataset ?? {};
-    if (!stage || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    go({ ...beginning(index), network: index.networks[0].name, galaxy: Number(galaxy), stage, size: index.sizes.includes(state.size) ? state.size : index.first.size });
-    document.getElementById("dream-lab").scrollIntoView();
-  });
-  table.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    const cell = event.target.closest("td");
-    if (!step || !cell) return;
-    const row = cell.parentElement;
-    const next = table.tBodies[0].rows[row.sectionRowIndex + step[0]]?.cells[cell.cellIndex + step[1]];
-    if (!next?.querySelector("a")) return;
-    event.preventDefault();
-    next.querySelector("a").focus();
+  listenToTable(id("gallery"), (chosen) => {
+    go({ ...beginning(index), ...chosen, size: index.sizes.includes(state.size) ? state.size : index.first.size });
+    document.getElementById("lab-root").scrollIntoView();
+    id("run").focus({ preventScroll: true });
   });
 }
 

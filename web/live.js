@@ -19,7 +19,8 @@ export class Live {
       const { Engine } = await import(`${this.base}engine.js`).catch(() => {
         throw new Error("The engine could not be fetched: the page is offline, or a blocker keeps its script away.");
       });
-      this.engine = new Engine({ base: this.base, backend, onEvent: (event) => this.heard(event) });
+      const engine = new Engine({ base: this.base, backend, onEvent: (event) => engine === this.engine && this.heard(event) });
+      this.engine = engine;
       this.backend = backend;
     }
     if (this.key !== key) {
@@ -35,14 +36,14 @@ export class Live {
     return this.engine.network;
   }
 
-  /** Start an ascent; returns the probabilities before it. */
+  /** Start an ascent; resolves with the probabilities before it, while the events tell of its steps. */
   async run(image, objective, settings) {
     this.running = true;
     try {
       const before = await this.engine.probabilities(image);
       if (this.running) {
         this.climbing = true;
-        Promise.resolve(this.engine.run(image, objective, settings)).catch((error) => this.fail(error));
+        this.engine.run(image, objective, settings); // never rejects: its faults are events
       }
       return before;
     } catch (error) {
@@ -69,10 +70,6 @@ export class Live {
     // After a fault the worker's state is unknown: the next dream starts a fresh one.
     if (event.type === "error") this.close();
     this.hear(event);
-  }
-
-  fail(error) {
-    if (this.running) this.heard({ type: "error", message: error.message, kind: "engine" });
   }
 
   close() {
