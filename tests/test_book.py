@@ -163,29 +163,36 @@ def test_cut_build_goes_on_where_it_was_cut(book: Path) -> None:
 
 
 def test_verify_computes_again_elsewhere_and_names_what_differs(book: Path) -> None:
-    results = book / "_build" / "results" / "default"
-    run(book)
-    manifest = json.loads((results / "manifest.json").read_text())
+    # What a first run would have left, one number off.
+    first = book / "_build" / "results" / "default"
+    first.mkdir(parents=True)
+    for chapter in CHAPTERS:
+        content = {"kind": "simulated", "answer": 43 if chapter == CHAPTERS[1] else 42, "minutes": 1}
+        (first / f"{chapter}.json").write_text(json.dumps(content))
+    (first / "manifest.json").write_text("{}")
+    before = {path: path.read_bytes() for path in first.rglob("*")}
+
+    done = verify(book)
+    assert done.returncode == 1
+    assert f"{CHAPTERS[1]}/answer: 43 and 42" in done.stderr
+    assert "1 differ beyond" in done.stderr
+    assert "Not verified" in done.stderr
+    assert marks(book / "_build" / "verify") == CHAPTERS
+    assert marks(book) == [], "the first run was touched"
+    assert {path: path.read_bytes() for path in first.rglob("*")} == before
+
+    second = book / "_build" / "verify" / "_build" / "results" / "default"
+    manifest = json.loads((second / "manifest.json").read_text())
     assert list(manifest["chapters"]) == CHAPTERS
     entry = manifest["chapters"][CHAPTERS[0]]
-    assert entry["result"] == sha256(results / f"{CHAPTERS[0]}.json")
+    assert entry["result"] == sha256(second / f"{CHAPTERS[0]}.json")
     assert entry["source"] == sha256(book / "book" / f"{CHAPTERS[0]}.py")
     assert entry["machine"]["cores"] >= 1
     assert manifest["locks"]["requirements.lock"] == sha256(ROOT / "requirements.lock")
 
-    changed = results / f"{CHAPTERS[1]}.json"
-    original = changed.read_text()
-    changed.write_text(original.replace("42", "43"))
-    done = verify(book)
-    assert done.returncode == 1
-    assert f"{CHAPTERS[1]}/answer: 43 and 42" in done.stderr
-    assert "Not verified" in done.stderr
-    assert marks(book) == CHAPTERS, "the first run was touched"
-    assert marks(book / "_build" / "verify") == CHAPTERS
-
-    changed.write_text(original)
-    again = book / "_build" / "verify" / "_build" / "results" / "default"
-    done = verify(book, "--folders", str(results), str(again))
+    numbers = first / f"{CHAPTERS[1]}.json"
+    numbers.write_text(numbers.read_text().replace("43", "42"))
+    done = verify(book, "--folders", str(first), str(second))
     assert done.returncode == 0, done.stderr
     assert f"{len(CHAPTERS) * 2} values are the same to the last bit" in done.stderr
     assert f"{len(CHAPTERS)} are times and the like" in done.stderr
