@@ -1,15 +1,17 @@
 // The dream lab's page: controls and address on one side, dreams made beforehand and the live engine on the other.
 
+import { changed, fillForm } from "./controls.js";
 import { listenToTable, smallPicture } from "./gallery.js";
 import { Live, megabytes } from "./live.js";
 import { drawCurve, showProbabilities } from "./measures.js";
 import { noise, paint, planes, readAddress } from "./picture.js";
 import { dreamFile, offer, openFile } from "./record.js";
-import { ASCENT, beginning, madeBefore, number, objective, objectiveName, readHash, settings, writeHash } from "./state.js";
+import { ASCENT, beginning, madeBefore, objective, objectiveName, readHash, settings, writeHash } from "./state.js";
 
 const id = (name) => document.getElementById(`lab-${name}`);
 const base = new URL(document.getElementById("lab-root").dataset.base, document.baseURI).href;
 const form = id("form");
+const WATCH = 4; // steps between two looks at the probabilities
 const live = new Live(base, hear);
 let index; // what there is: lab/index.json
 let state; // what is shown
@@ -30,6 +32,7 @@ async function begin() {
   }
   state = readHash(location.hash, index);
   form.hidden = false;
+  if (/[#&]network=own/.test(location.hash)) say("The address names a network of somebody’s own: open its folder below.");
   id("backend").hidden = !navigator.gpu;
   listen();
   show();
@@ -40,7 +43,7 @@ async function begin() {
 function show() {
   if (live.running) stop();
   if (dream && dream.address !== writeHash(state, index)) dream = null;
-  fillForm();
+  fillForm(form, state, index, networkName());
   showBefore();
   const made = madeBefore(state, index);
   id("canvas").hidden = !dream;
@@ -52,7 +55,8 @@ function show() {
   }
   const { values, before, probabilities } = dream ?? made ?? {};
   drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
-  showProbabilities(id("probabilities"), index.class_names, before, probabilities);
+  showProbabilities(id("probabilities"), classNames(), before, probabilities);
+  showChannels();
   id("save").disabled = !dream?.finished;
   const how = dream ? "dreamed in this browser" : made ? "made when this book was built" : "not dreamed yet";
   id("caption").textContent =
@@ -66,6 +70,25 @@ async function showBefore() {
   else if (state.galaxy === "own") image.src = own ? own.toDataURL() : "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
   else image.src = `${base}galaxies/${state.galaxy}.webp`;
   image.alt = state.galaxy === "own" && !own ? "No picture was chosen yet" : startName();
+}
+
+function classNames() {
+  return dream?.network.class_names ?? index.class_names;
+}
+
+/** Offer the channels that answered most to a dream of a whole stage. */
+function showChannels() {
+  const whole = dream?.finished && state.channel === null && dream.activation;
+  id("channels").hidden = !whole;
+  if (!whole) return;
+  const order = dream.activation.map((value, channel) => [value, channel]).sort((a, b) => b[0] - a[0]);
+  const buttons = order.slice(0, 5).map(([, channel]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: channel });
+    button.setAttribute("aria-label", `Channel ${channel}`);
+    button.addEventListener("click", () => go({ channel }));
+    return button;
+  });
+  id("channels").replaceChildren("Its most active channels: ", ...buttons);
 }
 
 function startName() {
@@ -85,37 +108,6 @@ function hint() {
   if (!live.engine) parts.push(`the runtime (${megabytes(index.runtime[state.backend ?? "wasm"])})`);
   if (known && live.key !== state.network) parts.push(`the network (${megabytes(known.bytes)})`);
   id("hint").textContent = parts.length ? `The first time this fetches ${parts.join(" and ")}; the browser keeps both.` : "";
-}
-
-function fillForm() {
-  const entry = (name) => form.elements[name];
-  const listed = [...entry("network").options].some((option) => option.value === state.network);
-  if (!listed) entry("network").add(new Option(networkName(), state.network));
-  const offered = [...entry("size").options].some((option) => option.value === `${state.size}`);
-  if (!offered) entry("size").add(new Option(`${state.size} pixels`, state.size));
-  for (const name of ["galaxy", "stage", "size", "network", ...ASCENT]) entry(name).value = state[name];
-  const logits = state.stage === "logits";
-  entry("channel").parentElement.hidden = logits;
-  entry("class").parentElement.hidden = !logits;
-  if (logits) entry("class").value = state.channel;
-  else entry("channel").value = state.channel ?? "";
-  const channels = index.networks.find((one) => one.name === state.network)?.channels[state.stage];
-  if (channels) entry("channel").max = channels - 1;
-}
-
-function readForm(event) {
-  const { name, value } = event.target;
-  if (name === "galaxy") state.galaxy = /^\d+$/.test(value) ? Number(value) : value;
-  else if (name === "stage") [state.stage, state.channel] = [value, value === "logits" ? 0 : null];
-  else if (name === "class") state.channel = Number(value);
-  else if (name === "network" || name === "backend") state[name] = value;
-  else if (name === "channel") state.channel = event.target.validity.valid ? number(name, value) : state.channel;
-  else if (name) state[name] = number(name, value) ?? state[name];
-  else return;
-  if (name === "galaxy" && value === "own" && !own) id("own").open = true;
-  clearFault();
-  history.replaceState(null, "", writeHash(state, index));
-  show();
 }
 
 function go(changes) {
@@ -160,7 +152,7 @@ async function run(event) {
       total: asked.steps * asked.octaves,
       finished: false,
     };
-    const before = await live.run(planes(start, asked.size), objective(asked), settings(asked));
+    const before = await live.run(planes(start, asked.size), objective(asked), { ...settings(asked), watch: WATCH });
     if (turn === mine && dream) dream.before = before;
   } catch (error) {
     if (turn !== mine) return;
@@ -202,13 +194,16 @@ function hear(event) {
     dream.values.push(event.value);
     dream.total = event.total;
     progress(event.step / event.total);
-    dream.rate = event.step / event.seconds;
+    dream.activation = event.activation;
+    // From the first step on: before it the graph is set up.
+    dream.first ??= event.seconds;
+    dream.rate = (event.step - 1) / (event.seconds - dream.first) || 0;
     id("counter").textContent = `step ${event.step} of ${event.total}, ${dream.rate.toFixed(1)} a second`;
     drawCurve(id("curve"), dream.values, dream.total);
   }
   id("canvas").hidden = false;
   id("after").hidden = id("none").hidden = true;
-  showProbabilities(id("probabilities"), index.class_names, dream.before, dream.probabilities);
+  showProbabilities(id("probabilities"), classNames(), dream.before, dream.probabilities);
   if (event.type === "step") return;
   Object.assign(dream, { seconds: event.seconds, backend: event.backend });
   dream.finished = true;
@@ -240,8 +235,12 @@ function stop() {
 }
 
 function busy(yes) {
+  // A button that is switched off loses the focus: hand it on.
+  const focused = document.activeElement;
   id("run").disabled = yes;
   id("pause").disabled = id("stop").disabled = !yes;
+  if (yes && focused === id("run")) id("stop").focus();
+  if (!yes && [id("pause"), id("stop")].includes(focused)) id("run").focus();
   id("pause").textContent = "Pause";
   id("progress").hidden = id("counter").hidden = !yes;
   id("counter").textContent = "";
@@ -319,7 +318,12 @@ function progress(share) {
 
 function listen() {
   form.addEventListener("submit", run);
-  form.addEventListener("change", readForm);
+  form.addEventListener("change", (event) => {
+    const changes = changed(event.target, state);
+    if (!changes) return;
+    if (changes.galaxy === "own" && !own) id("own").open = true;
+    go(changes);
+  });
   id("pause").addEventListener("click", pause);
   id("stop").addEventListener("click", stop);
   id("save").addEventListener("click", save);
