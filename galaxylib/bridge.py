@@ -2,15 +2,34 @@
 
 Galaxy10 was made from Galaxy Zoo's votes, by cuts that its makers describe in words only. The rule here is
 this project's own, one line a class, so that whoever disagrees can change a line.
+
+A network of the ten classes can be asked about galaxies that have votes only. The challenge's images are of
+another survey, so they are brought to the size and the brightness that the network knows (`like_galaxy10`,
+`in_their_own_light`); neither looks at a label.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import torch
+from torch import nn
 
 from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.zoo2 import PLACES
+from galaxylib.pixels import Preprocess
+from galaxylib.statistics import ratio, wilson
+from galaxylib.zoo2 import FULL, IMAGES, PLACES, middle, stored_image
 
 MERGER, DISTURBED = 0.35, 0.25
 """Vote fractions from which a galaxy is Merging, or else Disturbed, whatever else it is."""
+
+HALF_LIGHT = 21.0
+"""Half-light radius of the challenge's galaxies in stored pixels, which are 2 % of R90, about 2.4 of it."""
+
+STORED = 256
+"""Pixels a side of a Galaxy10 image."""
 
 ANSWERS_FOR: dict[str, tuple[str, ...]] = {
     "Disturbed": ("Class8.3", "Class8.4"),
@@ -57,3 +76,92 @@ def to_classes(fractions: np.ndarray) -> np.ndarray:
     classes[found[:, order["Disturbed"]] >= DISTURBED] = order["Disturbed"]
     classes[found[:, order["Merging"]] >= MERGER] = order["Merging"]
     return classes.astype(np.int64)
+
+
+def side_for(half_light_radius: float) -> int:
+    """How much of a challenge image to show, so that a galaxy is as large as the typical one of Galaxy10.
+
+    Args:
+        half_light_radius: the typical one, in pixels of a Galaxy10 image.
+
+    Returns:
+        central pixels of the 424, even, to be resized to 256.
+    """
+    side = STORED * HALF_LIGHT / half_light_radius
+    return int(np.clip(2 * round(side / 2), 2, FULL))
+
+
+def like_galaxy10(folder: str | Path, ids: Sequence[int] | np.ndarray, *, side: int) -> np.ndarray:
+    """Images of a folder in the challenge's layout, framed as Galaxy10's.
+
+    Args:
+        folder: the galaxies.
+        ids: GalaxyID of those that are wanted.
+        side: central pixels that are kept, from `side_for`.
+
+    Returns:
+        (N, 256, 256, 3) uint8.
+
+    Raises:
+        DataError: an image is missing, or is not as it must be.
+    """
+    images = np.empty((len(ids), STORED, STORED, 3), np.uint8)
+    for row, number in enumerate(ids):
+        images[row] = middle(stored_image(Path(folder) / IMAGES / f"{number}.jpg"), side, STORED)
+    return images
+
+
+def in_their_own_light(preprocess: Preprocess, images: np.ndarray) -> Preprocess:
+    """The same preprocessing, normalised with these images' own mean and deviation of each channel.
+
+    Args:
+        preprocess: of the network.
+        images: (N, 256, 256, 3) uint8 of another survey.
+    """
+    # The mean and the deviation over all pixels, image by image so that no float copy of all is made.
+    sums = np.stack([image.reshape(-1, 3).mean(axis=0, dtype=float) for image in images])
+    squares = np.stack([np.square(image.reshape(-1, 3), dtype=float).mean(axis=0) for image in images])
+    mean = sums.mean(axis=0)
+    deviation = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-6))
+    return replace(preprocess, mean=tuple(map(float, mean / 255)), std=tuple(map(float, deviation / 255)))
+
+
+@torch.inference_mode()
+def called(
+    network: nn.Module, preprocess: Preprocess, images: np.ndarray, *, batch_size: int = 64
+) -> np.ndarray:
+    """The number of the class that a network gives each image: (N, 256, 256, 3) uint8 -> (N,) int64."""
+    network.eval()
+    found = [
+        network(preprocess(torch.from_numpy(images[start : start + batch_size]))).argmax(dim=1).numpy()
+        for start in range(0, len(images), batch_size)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+    """How often two judges give the same class.
+
+    Args:
+        first: (N,) class numbers.
+        second: (N,) of the other judge.
+
+    Returns:
+        `n`, `share` with its 95 % interval `low` and `high` (Wilson's), `chance` (the share that two judges
+        with the same habits would reach by chance) and `kappa`, Cohen's, 0 at chance and 1 at full agreement.
+    """
+    same = np.asarray(first) == np.asarray(second)
+    habits = [
+        np.bincount(np.asarray(judge, int), minlength=len(CLASS_NAMES)) / max(len(same), 1)
+        for judge in (first, second)
+    ]
+    share, chance = ratio(int(same.sum()), len(same)), float(habits[0] @ habits[1])
+    low, high = wilson(int(same.sum()), len(same))
+    return {
+        "n": len(same),
+        "share": share,
+        "low": low,
+        "high": high,
+        "chance": chance,
+        "kappa": ratio(share - chance, 1 - chance),
+    }

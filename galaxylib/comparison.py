@@ -1,7 +1,7 @@
 """Networks side by side: the same galaxies, the same split, the same time, and tests that pair them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from galaxylib.baselines import NETWORKS, entry
 from galaxylib.errors import GalaxyError
-from galaxylib.evaluate import class_columns, predict, predicted
+from galaxylib.evaluate import class_columns, predict, predicted, scores
 from galaxylib.files import discard
 from galaxylib.galaxy10 import Galaxy10
 from galaxylib.hardware import arithmetic
@@ -216,6 +216,36 @@ def summarised(values: Sequence[float], interval: tuple[float, float]) -> tuple[
         return mean, *interval
     half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
     return mean, mean - half, mean + half
+
+
+def results_table(outcomes: Mapping[str, Sequence[Outcome]], *, resamples: int = 1000) -> pd.DataFrame:
+    """One row a network: its size, its cost, its scores with 95 % intervals.
+
+    Args:
+        outcomes: of each network, one for each training.
+        resamples: draws of the bootstrap behind the intervals of macro F1.
+
+    Returns:
+        rows under the networks' names; `accuracy` and `macro_f1` are means over the trainings, with `_low`
+        and `_high` from `summarised`; speeds and seconds are means too.
+    """
+    rows = []
+    for runs in outcomes.values():
+        judged = [scores(run.predictions, resamples=resamples) for run in runs]
+        row = {
+            "network": runs[0].title,
+            "parameters": runs[0].summary["parameters"],
+            "MFLOP": runs[0].flop / 1e6,
+            "trained, images/s": np.mean([run.summary["images_per_second"] for run in runs]),
+            "judged, images/s": np.mean([run.speed for run in runs]),
+            "epochs": runs[0].recipe.epochs,
+            "seconds": np.mean([run.summary["seconds"] for run in runs]),
+        }
+        for score in ("accuracy", "macro_f1"):
+            mean, low, high = summarised([one[score] for one in judged], judged[0][f"{score}_interval"])
+            row |= {score: mean, f"{score}_low": low, f"{score}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows, index=list(outcomes))
 
 
 def right(predictions: pd.DataFrame) -> np.ndarray:

@@ -45,6 +45,11 @@ def forks(node: Fork | int) -> list[Fork]:
     return [] if isinstance(node, int) else [node, *forks(node.yes), *forks(node.no)]
 
 
+SMOOTH = tuple(classes_of(HIERARCHY.yes))
+FEATURED = tuple(label for label in classes_of(HIERARCHY.no) if label > 1)
+"""Class numbers of smooth galaxies, and of discs with features; Disturbed and Merging are neither."""
+
+
 def run_hierarchy(trial: Trial, train: Images, *, root: Fork = HIERARCHY) -> dict[str, Result]:
     """Train one two-answer network for each fork, on the galaxies that belong below it."""
     return {

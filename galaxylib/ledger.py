@@ -8,7 +8,7 @@ import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -190,11 +190,14 @@ def _find(claim: Claim, results: Results) -> Finding:
     if claim.unit == "%":
         computed = 100 * computed
     images = results.images(origin) if origin in CHAPTERS else None
+    if images and any(isinstance(row, Mapping) and row.get("kind") == "simulated" for row in rows):
+        images = replace(images, simulated=True, whole=False)  # drawn even where the chapter has real ones
     verdict = _verdict(claim, claim.agrees(computed), BASES.get(origin), images)
     if verdict is not Verdict.NEEDS_FILE and _close(claim, computed, rows, content):
         verdict = Verdict.CLOSE
     if images and verdict is Verdict.NEEDS_FILE:
         remark = "on simulated galaxies" if images.simulated else f"on {images.count:,} real images"
+        remark += f"; {claim.note.format_map(content)}" if claim.note else ""
     else:
         remark = claim.note.format_map(content)
     return Finding(claim, verdict, computed, remark)

@@ -235,30 +235,38 @@ def read_votes(folder: str | Path) -> Votes:
         )
     images = np.empty((len(paths), WIDE, WIDE, 3), np.uint8)
     for row, path in enumerate(paths):
-        images[row] = _wide_image(path)
+        images[row] = reduced(stored_image(path))
     return Votes(ids, fractions, images)
 
 
-def _wide_image(path: Path) -> np.ndarray:
-    """A stored image on the networks' scale, with room to rotate: (WIDE, WIDE, 3) uint8."""
+def stored_image(path: str | Path) -> Image.Image:
+    """A stored image as it is, 424 x 424 in colour.
+
+    Raises:
+        DataError: the file is no image, is not whole, or has another size.
+    """
     try:
         with Image.open(path) as image:
             if image.size != (FULL, FULL):
                 raise DataError(
                     f"{path} has {image.size[0]} x {image.size[1]} pixels: the challenge's have 424 x 424."
                 )
-            return reduced(image.convert("RGB"))
+            return image.convert("RGB")
     except (UnidentifiedImageError, OSError) as fault:
         raise DataError(f"{path} is no whole image ({fault}): copy it again.") from fault
 
 
 def reduced(image: Image.Image) -> np.ndarray:
     """A 424 x 424 image on the scale that takes the central 224 pixels to 80, its central 336 as 120."""
-    side = WIDE * CROP // SIZE
-    edge = (FULL - side) // 2
+    return middle(image, WIDE * CROP // SIZE, WIDE)
+
+
+def middle(image: Image.Image, side: int, size: int) -> np.ndarray:
+    """The central `side` pixels of a square image, as (size, size, 3) uint8; `side` is even."""
+    edge = (image.size[0] - side) // 2
     # BOX with reducing would shift by part of a pixel; bicubic with antialiasing keeps the centre.
     centre = image.crop((edge, edge, edge + side, edge + side))
-    return np.asarray(centre.resize((WIDE, WIDE), Image.Resampling.BICUBIC))
+    return np.asarray(centre.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def rmse(predicted: np.ndarray, observed: np.ndarray) -> float:

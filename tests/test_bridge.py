@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import cohen_kappa_score
+from votes_folder import write_folder
 
 from galaxylib import bridge, zoo2
+from galaxylib.errors import DataError
 from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.pixels import Preprocess
 from galaxylib.zoo2 import ANSWERS, PLACES
 
 ODD, EVEN = {"6.1": 1.0}, {"6.2": 1.0}
@@ -52,3 +58,60 @@ def test_support_stays_a_fraction():
     assert found.shape == (30, 10)
     assert found.min() >= 0
     assert found.max() <= 1
+
+
+def test_agreement_is_scikit_learns():
+    generator = np.random.default_rng(0)
+    first = generator.integers(0, 10, 300)
+    second = np.where(generator.random(300) < 0.4, first, generator.integers(0, 10, 300))
+    found = bridge.agreement(first, second)
+    assert found["kappa"] == pytest.approx(cohen_kappa_score(first, second))
+    assert found["share"] == pytest.approx((first == second).mean())
+    assert found["low"] < found["share"] < found["high"]
+    assert bridge.agreement(first, first)["kappa"] == 1
+
+
+def test_a_galaxy_of_the_challenge_gets_the_size_of_galaxy10s():
+    """A disc of one half-light radius keeps its area in pixels when the sets' radii are alike."""
+    for radius in (14.0, 21.0, 30.0):
+        side = bridge.side_for(radius)
+        assert side % 2 == 0
+        y, x = np.mgrid[:424, :424] - 211.5
+        disc = np.where(x**2 + y**2 < bridge.HALF_LIGHT**2, 255, 0).astype(np.uint8)
+        framed = zoo2.middle(Image.fromarray(disc).convert("RGB"), side, bridge.STORED)
+        assert np.sqrt((framed[..., 0] > 127).sum() / np.pi) == pytest.approx(radius, rel=0.02)
+    assert bridge.side_for(1.0) == 424
+
+
+def test_images_of_the_challenge_come_in_the_order_asked_for(tmp_path):
+    folder = write_folder(tmp_path)
+    images = bridge.like_galaxy10(folder, [900000001, 100008], side=256)
+    assert images.shape == (2, 256, 256, 3)
+    stored = np.asarray(zoo2.stored_image(folder / zoo2.IMAGES / "100008.jpg"))
+    assert (images[1] == stored[84:340, 84:340]).all()
+    with pytest.raises(DataError, match="no whole image"):
+        bridge.like_galaxy10(folder, [7], side=256)
+
+
+def test_images_in_their_own_light_have_mean_0_and_deviation_1():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, [60, 120, 250], (5, 256, 256, 3)).astype(np.uint8)
+    own = bridge.in_their_own_light(Preprocess(size=128), images)
+    seen = Preprocess(mean=own.mean, std=own.std)(torch.from_numpy(images))
+    assert own.size == 128
+    assert seen.mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    assert seen.std((0, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+
+
+def test_a_network_calls_each_image_by_itself():
+    """A network whose logits are its channels' means names the brightest channel."""
+
+    class Brightest(torch.nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3))
+
+    images = np.zeros((5, 256, 256, 3), np.uint8)
+    for row, channel in enumerate((2, 0, 1, 1, 2)):
+        images[row, ..., channel] = 200
+    plain = Preprocess(size=32, mean=(0, 0, 0), std=(1, 1, 1))
+    assert bridge.called(Brightest(), plain, images, batch_size=2).tolist() == [2, 0, 1, 1, 2]

@@ -437,6 +437,17 @@ def test_a_chapter_that_does_not_name_its_images(small, tmp_path):
     assert verdicts(printed, tmp_path)["000-x"].verdict is Verdict.NEEDS_FILE
 
 
+def test_a_result_on_drawn_images_is_none_on_the_real_file(small, tmp_path):
+    """A chapter on the real file may draw what the file lacks, and says so beside the result."""
+    printed = small(source="05_baselines/own/name=negm/accuracy", note="artefacts are drawn")
+    for kind, verdict in (("simulated", Verdict.NEEDS_FILE), ("real", Verdict.REPRODUCED)):
+        row = {"name": "negm", "kind": kind, "accuracy": 0.5}
+        (tmp_path / "05_baselines.json").write_text(json.dumps(REAL | {"own": [row]}))
+        finding = verdicts(printed, tmp_path)["000-x"]
+        assert finding.verdict is verdict
+        assert "artefacts are drawn" in finding.remark
+
+
 def test_the_dreams_count_their_own_galaxies(small, tmp_path):
     """Ten galaxies dreamt of a whole real file are an answer; the same ten beside no such file are not."""
     printed = small(kind="comparison", source="06_deepdream/share")

@@ -7,11 +7,21 @@ from scipy.stats import binom
 from sklearn.metrics import f1_score
 
 from galaxylib import comparison
-from galaxylib.comparison import contend, epochs_for, mcnemar, recipe_for, summarised, three_ways
+from galaxylib.comparison import (
+    Outcome,
+    contend,
+    epochs_for,
+    mcnemar,
+    recipe_for,
+    results_table,
+    summarised,
+    three_ways,
+)
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.recipes import QUICK
 from galaxylib.splits import make_split
+from galaxylib.statistics import wilson
 
 NAMES = list(CLASS_NAMES[:3])
 
@@ -85,6 +95,26 @@ def test_intervals_over_seeds_are_students():
     # t(0.975, 2) = 4.303 from a printed table; the deviation is 0.02.
     assert mean == pytest.approx(0.72)
     assert (high - low) / 2 == pytest.approx(4.303 * 0.02 / np.sqrt(3), rel=1e-3)
+
+
+def test_a_table_over_seeds_holds_means_and_the_scatter_of_trainings():
+    """Two trainings that are right about 6 and 8 of 10 galaxies: mean 0.7, Student's interval of two."""
+    sure = np.eye(3)
+    true = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    runs = []
+    for wrong, seconds in ((4, 10.0), (2, 20.0)):
+        named = [(label + 1) % 3 if row < wrong else label for row, label in enumerate(true)]
+        summary = {"parameters": 5, "images_per_second": 1000 / seconds, "seconds": seconds}
+        runs.append(Outcome("negm", "Negm", summary, predictions(sure[named], true), 2_000_000, 50.0, QUICK))
+    table = results_table({"negm": runs, "once": runs[:1]}, resamples=50)
+    row = table.loc["negm"]
+    assert (row["accuracy"], row["seconds"], row["MFLOP"]) == pytest.approx((0.7, 15.0, 2.0))
+    # t(0.975, 1) = 12.706 from a printed table; 0.6 and 0.8 have the deviation 0.1 x sqrt(2).
+    assert row["accuracy_high"] - row["accuracy"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert row["accuracy"] - row["accuracy_low"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert row["macro_f1_low"] < row["macro_f1"] < row["macro_f1_high"]
+    # One training: the interval of its test galaxies, Wilson's for 6 of 10.
+    assert tuple(table.loc["once", ["accuracy_low", "accuracy_high"]]) == pytest.approx(wilson(6, 10))
 
 
 def test_two_networks_contend_on_the_same_galaxies(blob_file, tmp_path):

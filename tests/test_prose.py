@@ -164,6 +164,7 @@ def test_the_registry_prints_what_the_documents_print(printed):
         ("convnet", "recall", "002-recall"),
         ("convnet", "f1", "002-f1"),
         ("negm", "accuracy", "002-negm"),
+        ("shi", "accuracy", "002-shi"),
         ("five_block", "accuracy", "003-accuracy"),
         ("five_block", "first_stage_accuracy", "003-stage-1-test"),
         ("five_block", "first_stage_training_accuracy", "003-stage-1-training"),
