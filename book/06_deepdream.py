@@ -46,7 +46,7 @@ from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 
 from galaxylib.checkpoint import PRETRAINED
-from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit, save_gif
+from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit, save_film
 from galaxylib.dream.gallery import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.scores import probabilities, random_twin, references
@@ -213,7 +213,8 @@ for index in range(min(large_galaxies, len(rows))):
         large[index, stage].save(
             folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
         )
-film = save_gif(large[0, "lam"].frames, folder / "lam-0.gif", width=192)
+for name, pixels in (("lam-0.gif", 192), ("lam-0.mp4", 512)):
+    save_film(large[0, "lam"].frames, folder / name, width=pixels)
 
 # %% tags=["remove-output", "hide-input"]
 tiles = [shown(images[0], 512), *(shown(large[0, stage].image, 512) for stage in DREAMT)]
@@ -231,7 +232,8 @@ report.figure("large", image_grid(tiles, titles=[names[0], *DREAMT], columns=3, 
 links = ", ".join(
     f'<a href="../dreams/{stage}-{index}.png">{stage} of galaxy {index + 1}</a>' for index, stage in large
 )
-display(HTML(f'<p>At full size: {links}; and <a href="../dreams/lam-0.gif">lam as a film</a>.</p>'))
+film = '<a href="../dreams/lam-0.mp4">MP4</a>, <a href="../dreams/lam-0.gif">GIF</a>'
+display(HTML(f"<p>At full size: {links}; and the way to the dream on lam as a film ({film}).</p>"))
 
 # %% [markdown]
 # Each of these files carries the record of how it was made. With the checkpoint,

@@ -29,7 +29,7 @@ from galaxylib.dream import (
     layer,
     logit,
     read_image,
-    save_gif,
+    save_film,
 )
 from galaxylib.dream import images as pictures
 from galaxylib.dream.controls import SHOWN, Controls
@@ -94,7 +94,8 @@ class DreamLab(Controls):
         self.stop.on_click(lambda _: self.session and self.session.stop())
         self.slider.observe(lambda _: self._show(), "value")
         self.save_png.on_click(lambda _: self._guard(self._save_png))
-        self.save_film.on_click(lambda _: self._guard(self._save_gif))
+        self.save_gif.on_click(lambda _: self._guard(lambda: self._save_film(".gif")))
+        self.save_mp4.on_click(lambda _: self._guard(lambda: self._save_film(".mp4")))
         self.history.observe(lambda _: self._look_back(), "index")
 
     def _guard(self, action: Any) -> None:
@@ -227,7 +228,8 @@ class DreamLab(Controls):
     def _buttons(self, *, running: bool) -> None:
         self.run.disabled, self.pause.disabled, self.stop.disabled = running, not running, not running
         self.pause.description = "Pause"
-        self.save_png.disabled = self.save_film.disabled = running or not self.dreams
+        for button in (self.save_png, self.save_gif, self.save_mp4):
+            button.disabled = running or not self.dreams
 
     def _pause(self) -> None:
         if self.session is None or not self.session.running:
@@ -318,10 +320,9 @@ class DreamLab(Controls):
         path = self.folder / f"dream-{self.history.index + 1}.png"
         self._say(f"Saved as {made.save(path, checkpoint=self.network.value)}.")
 
-    def _save_gif(self) -> None:
-        frames = self.current.frames
-        path = self.folder / f"dream-{self.history.index + 1}.gif"
-        self._say(f"Saved as {save_gif(frames, path)}.")
+    def _save_film(self, ending: str) -> None:
+        path = self.folder / f"dream-{self.history.index + 1}{ending}"
+        self._say(f"Saved as {save_film(self.current.frames, path)}.")
 
 
 def _first_of_each_class(data: str | Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from galaxylib import DMAGNet
 from galaxylib.checkpoint import save
 from galaxylib.cli import main
-from galaxylib.dream import Settings, dream, layer, read_image, save_gif
+from galaxylib.dream import Settings, dream, layer, read_image, save_film
 from galaxylib.dream.record import network_hash, read_png
 from galaxylib.errors import DreamError
 from galaxylib.galaxy10 import CLASS_NAMES
@@ -42,7 +43,7 @@ def run(folder, *arguments):
 def test_a_dream_is_made_and_made_again_byte_for_byte(folder, tmp_path, capsys):
     out, again, film, text = (tmp_path / name for name in ("a.png", "b.png", "a.gif", "a.json"))
     asked = ["--image", folder / "galaxy.png", "--layer", "dma2:3 + 0.1*lam", "--size", 64, "--seed", 4]
-    assert run(folder, *asked, "--out", out, "--gif", film, "--json", text) == 0
+    assert run(folder, *asked, "--out", out, "--film", film, "--json", text) == 0
     assert "64 x 64 pixels; dma2:3 + 0.1*lam" in capsys.readouterr().out
     assert main(["dream", "--quiet", "--from", str(out), "--out", str(again)]) == 0
     assert out.read_bytes() == again.read_bytes()
@@ -266,5 +267,50 @@ def test_fits(tmp_path):
 
 
 def test_a_film_needs_frames(tmp_path):
-    with pytest.raises(DreamError, match="keep_frames"):
-        save_gif([], tmp_path / "film.gif")
+    for name in ("film.gif", "film.mp4"):
+        with pytest.raises(DreamError, match="keep_frames"):
+            save_film([], tmp_path / name)
+    with pytest.raises(DreamError, match=r"call it .*film\.mp4"):
+        save_film([blob()], tmp_path / "film.avi")
+
+
+def test_a_film_shows_the_frames(tmp_path):
+    """Both formats decoded again: every frame there, in order, at its time, near what went in."""
+    av = pytest.importorskip("av")
+    places = range(10, 70, 6)
+    frames = [np.roll(blob(), place - 40, axis=1) for place in places]  # a blob that walks
+    save_film(frames, tmp_path / "a.gif", width=80, seconds=2)
+    save_film(frames, tmp_path / "a.mp4", width=80, seconds=2)
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.n_frames == len(frames)
+        seen = [np.asarray((film.seek(n), film.convert("RGB"))[1]) for n in range(film.n_frames)]
+    with av.open(str(tmp_path / "a.mp4")) as film:
+        stream = film.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        decoded = list(film.decode(stream))
+    assert [frame.time for frame in decoded] == pytest.approx([n / 5 for n in range(15)], abs=1e-3)
+    again = [frame.to_ndarray(format="rgb24") for frame in decoded]
+    for frame, from_gif, from_mp4 in zip(frames, seen, again, strict=False):
+        for found in (from_gif, from_mp4):
+            assert np.abs(found.astype(int) - frame).mean() < 4
+        assert from_mp4.sum(2).sum(0).argmax() == pytest.approx(frame.sum(2).sum(0).argmax(), abs=1)
+    assert np.array_equal(again[-1], again[len(frames) - 1])  # the last one stays
+
+
+def test_films_of_odd_and_changing_sizes(tmp_path):
+    av = pytest.importorskip("av")
+    frames = [blob(41), blob(80), blob(81)[:33]]
+    save_film(frames, tmp_path / "odd.mp4", width=81)
+    with av.open(str(tmp_path / "odd.mp4")) as film:
+        assert (film.streams.video[0].width, film.streams.video[0].height) == (80, 32)
+
+
+def test_a_film_without_pyav_says_so(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "av", None)
+    asked = ["--image", folder / "galaxy.png", "--size", 64, "--layer", "stem", "--out", tmp_path / "a.png"]
+    assert run(folder, *asked, "--film", tmp_path / "a.mp4") == 1
+    said = capsys.readouterr().err
+    assert "pip install av" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "a.png").exists()  # said before the dream, not after

@@ -68,7 +68,9 @@ def test_a_dream_from_start_to_file(lab, tmp_path):
     assert "probability of" in lab.scores.value
     assert not lab.save_png.disabled
     lab.save_png.click()
-    lab.save_film.click()
+    lab.save_gif.click()
+    lab.save_mp4.click()
+    assert f"Saved as {tmp_path / 'dream-1.mp4'}" in lab.status.value
     record, _, _ = read_png(tmp_path / "dream-1.png")
     assert record["objective"]["text"] == "dma2"
     with Image.open(tmp_path / "dream-1.gif") as film:

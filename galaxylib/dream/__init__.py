@@ -10,7 +10,7 @@
 
 from galaxylib.dream.ascent import Step
 from galaxylib.dream.dreaming import Dream, dream, dream_batch
-from galaxylib.dream.film import save_gif
+from galaxylib.dream.film import save_film
 from galaxylib.dream.images import Prior
 from galaxylib.dream.objectives import (
     Objective,
@@ -40,5 +40,5 @@ __all__ = [
     "neuron",
     "parse",
     "read_image",
-    "save_gif",
+    "save_film",
 ]

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="of shifts and noise (default: 0)")
     parser.add_argument("--mask", metavar="FILE", help="a grey picture: the dream stays where it is bright")
     parser.add_argument("--tile", type=int, metavar="PIXELS", help="cut large images into such windows")
-    parser.add_argument("--gif", metavar="FILE", help="write the dream's steps as a film too")
+    parser.add_argument("--film", metavar="FILE", help="write the dream's steps as a film too: .gif or .mp4")
     parser.add_argument("--json", metavar="FILE", help="write the record as JSON too")
     for name in STEP_OPTIONS:
         parser.add_argument(f"--{name}", choices=CHOICES[name], help=f"default: {getattr(PAPER, name)}")
@@ -129,7 +129,7 @@ def _make(
 
     from galaxylib.dream.ascent import Step
     from galaxylib.dream.dreaming import dream
-    from galaxylib.dream.film import save_gif
+    from galaxylib.dream.film import check_film, save_film
     from galaxylib.files import write_json
 
     out = Path(options.out)
@@ -137,6 +137,8 @@ def _make(
         raise DreamError(
             f"A dream is saved as PNG, which keeps its record: call it {out.with_suffix('.png')}."
         )
+    if options.film:
+        check_film(options.film)
     with tqdm(total=settings.total_steps, unit="step", desc=str(objective), disable=options.quiet) as bar:
 
         def progress(step: Step) -> bool:
@@ -153,11 +155,11 @@ def _make(
             seed=seed,
             mask=mask,
             progress=progress,
-            keep_frames=bool(options.gif),
+            keep_frames=bool(options.film),
         )
     made.save(out, checkpoint=str(checkpoint))
-    if options.gif:
-        save_gif(made.frames, options.gif)
+    if options.film:
+        save_film(made.frames, options.film)
     if options.json:
         write_json(options.json, made.record | {"checkpoint": str(checkpoint)})
     values = made.record["values"]

@@ -65,7 +65,8 @@ class Controls(w.VBox):
         )
         self.scores = w.HTML()
         self.save_png = w.Button(description="Save PNG", disabled=True)
-        self.save_film = w.Button(description="Save GIF", disabled=True)
+        self.save_gif = w.Button(description="Save film as GIF", disabled=True)
+        self.save_mp4 = w.Button(description="Save film as MP4", disabled=True)
         self.history = w.Select(description="History", options=[], rows=4, style=WIDE)
         super().__init__([self._choices(), self._actions(), self._results()])
 
@@ -90,5 +91,5 @@ class Controls(w.VBox):
         return w.VBox([w.HBox([self.run, self.pause, self.stop]), self.progress, self.status])
 
     def _results(self) -> w.Widget:
-        beside = w.VBox([self.scores, w.HBox([self.save_png, self.save_film]), self.history])
+        beside = w.VBox([self.scores, w.HBox([self.save_png, self.save_gif, self.save_mp4]), self.history])
         return w.HBox([w.VBox([self.picture, self.slider]), beside])
