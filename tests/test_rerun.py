@@ -286,3 +286,31 @@ def test_manifest_page_shows_what_the_manifest_has() -> None:
     row = "`aaaaaaaaaaaa` | `bbbbbbbbbbbb` | 2026-01-02 03:04 | 1.7 min | `cccccccccccc+changes` |"
     assert text.count(row) == 2
     assert all(f"`{sign * 12}`" in text for sign in "de9")
+
+
+def test_page_has_the_box_and_buttons_that_lead_to_the_chapter(
+    notebook: nbformat.NotebookNode, tmp_path: Path
+) -> None:
+    """One chapter and one page of text through Jupyter Book itself, with the book's own configuration."""
+    from ci.pages import build
+
+    point_to_repository(config(tmp_path), "https://github.com/who/what")
+    for folder in ("book/images", "served", "extra"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("references.bib", "images/favicon.png"):
+        (tmp_path / "book" / name).write_bytes((ROOT / "book" / name).read_bytes())
+    (tmp_path / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/intro\nchapters:\n- file: book/01_x\n- file: book/made\n"
+    )
+    (tmp_path / "book" / "intro.md").write_text("# A book\n\nOf one chapter.\n")
+    (tmp_path / "book" / "made.md").write_text("# How it was made\n\nHere.\n")
+    add_rerun(notebook, repository="https://github.com/who/what")
+    nbformat.write(notebook, tmp_path / "book" / "01_x.ipynb")
+    build(tmp_path, tmp_path / "html")
+    page = (tmp_path / "html" / "book" / "01_x.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="([^"]*who/what[^"]*)"', page)
+    assert "https://mybinder.org/v2/gh/who/what/main?urlpath=lab/tree/book/01_x.ipynb" in links
+    assert "https://colab.research.google.com/github/who/what/blob/main/book/01_x.ipynb" in links
+    assert 'id="run-01-x"' in page
+    assert 'href="#run-01-x"' in page
+    assert "mybinder" not in (tmp_path / "html" / "book" / "intro.html").read_text(encoding="utf-8")
