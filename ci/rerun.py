@@ -17,7 +17,7 @@ from ci.parameters import declared_in
 from galaxylib.provenance import commit, machine, packages
 
 ROOT = Path(__file__).resolve().parents[1]
-WIDTH = 92  # characters of a line of the command
+WIDTH = 74  # characters of a line of the command
 RECORD = "run"
 """Key of the notebook's metadata under which a run is described."""
 
@@ -140,17 +140,12 @@ def duration(seconds: float) -> str:
 
 def _table(notebook: nbformat.NotebookNode) -> str:
     given, differs = _given(notebook), changed(notebook)
-    rows = ["| name | type | meaning | the chapter's own | this run |", "|---|---|---|---|---|"]
+    rows = ["| name | this run | the chapter's own | type | meaning |", "|---|---|---|---|---|"]
     for name, entry in declared_in(notebook).items():
         own = _plain(entry["default"])
         value = _code(_python(given[name]) if name in given else own)
-        cells = [
-            f"`{name}`",
-            entry["type"],
-            entry["help"],
-            _code(own),
-            f"**{value}**" if name in differs else value,
-        ]
+        shown = f"**{value}**" if name in differs else value
+        cells = [f"`{name}`", shown, _code(own), entry["type"], entry["help"]]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows)
 

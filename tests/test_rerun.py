@@ -83,7 +83,7 @@ def test_papermill_reads_the_command_as_the_values_that_were_given(
 def test_long_command_is_wrapped() -> None:
     lines = command("01_x", {f"parameter_{n}": n for n in range(20)}).split("\n")
     assert len(lines) > 2
-    assert all(len(line) <= 94 for line in lines)
+    assert all(len(line) <= 76 for line in lines)
     assert all(line.endswith(" \\") for line in lines[:-1])
 
 
@@ -101,9 +101,9 @@ def test_page_tells_values_time_and_place(notebook: nbformat.NotebookNode) -> No
     assert "<run-01_x>" in line
     assert box.startswith("(run-01_x)=\n")
     assert command("01_x", VALUES) in box
-    assert "| `epochs` | int | passes \\| rounds | `2` | **`4`** |" in box
-    assert "| `rate` | float | step | `0.5` | `0.5` |" in box
-    assert '| `empty` | str | nothing | `"full"` | **`""`** |' in box
+    assert "| `epochs` | **`4`** | `2` | int | passes \\| rounds |" in box
+    assert "| `rate` | `0.5` | `0.5` | float | step |" in box
+    assert '| `empty` | **`""`** | `"full"` | str | nothing |' in box
     run = notebook.metadata[RECORD]
     assert hardware_words(run["machine"]) in box
     assert f"in {duration(notebook.metadata['papermill']['duration'])} on" in box
