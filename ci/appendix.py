@@ -148,7 +148,8 @@ def reference_pages() -> dict[str, str]:
     for name, (title, about, modules) in REFERENCE.items():
         parts = [f"# {title}\n\n{about}"]
         parts += [
-            f"## galaxylib.{module}\n\n```{{eval-rst}}\n.. automodule:: galaxylib.{module}\n   :members:\n```"
+            f"## galaxylib.{module}\n\n```{{eval-rst}}\n"
+            f".. automodule:: galaxylib.{module}\n   :members:\n   :ignore-module-all:\n```"
             for module in modules
         ]
         pages[name] = "\n\n".join(parts) + "\n"
