@@ -49,6 +49,26 @@ def compute(settings: dict[str, str], place: Path) -> Path:
     return place / BUILD / "results" / run_name(settings["profile"], settings.get("data", "simulated"))
 
 
+def files_given(manifest: dict[str, Any], data: str) -> dict[str, str]:
+    """Find the files that the run is about: galaxies as given now, and the real ones that the first run scored.
+
+    Args:
+        manifest: Of the first run.
+        data: "simulated", or the path of a Galaxy10 HDF5 file.
+
+    Returns:
+        The Snakefile's data and real_sample, absolute, each only where there is a file.
+
+    Raises:
+        DataError: a file is not there.
+    """
+    parameters = [entry["parameters"] for entry in manifest.get("chapters", {}).values()]
+    sample = next((values["real_sample"] for values in parameters if values.get("real_sample")), "")
+    files = {"data": "" if data == "simulated" else data, "real_sample": sample}
+    check_files(*filter(None, files.values()))
+    return {name: str(Path(path).resolve()) for name, path in files.items() if path}
+
+
 def report(first: Path, second: Path) -> bool:
     """Print how two runs compare.
 
@@ -118,12 +138,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.folders:
             return 0 if report(*options.folders) else 1
         profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
-        settings = {"profile": options.profile}
-        if options.data != "simulated":
-            check_files(options.data)
-            settings["data"] = str(Path(options.data).resolve())
         first = options.against or BUILD / "results" / run_name(options.profile, options.data)
-        read(first)  # refuses a folder without a run, before an hour goes by
+        # Reading refuses a folder without a run, before an hour goes by.
+        settings = {"profile": options.profile} | files_given(read(first), options.data)
         with hold_lock(PLACE.with_name("verify.lock")):
             check_space(BUILD)
             say(f"Computing the {options.profile} run again in {PLACE}.")

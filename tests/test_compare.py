@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ci.compare import MISSING, Rule, compare, load_rules, values
-from ci.verify import circumstances, main, report
-from galaxylib.errors import GalaxyError
+from ci.verify import circumstances, files_given, main, report
+from galaxylib.errors import DataError, GalaxyError
 
 
 def run(folder: Path, **chapters: dict) -> Path:
@@ -101,6 +101,17 @@ def test_nothing_is_computed_without_a_first_run(tmp_path: Path, capsys: pytest.
     assert "holds no manifest.json: build the book there first" in capsys.readouterr().err
     assert main(["--profile", "quick"]) == 1
     assert "There is no profile 'quick'" in capsys.readouterr().err
+
+
+def test_second_run_gets_the_files_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("real.h5").touch()
+    sampled = {"chapters": {"01_data": {"parameters": {"data": "simulated", "real_sample": "real.h5"}}}}
+    assert files_given({}, "simulated") == {}
+    assert files_given(sampled, "simulated") == {"real_sample": str(tmp_path / "real.h5")}
+    assert files_given({}, "real.h5") == {"data": str(tmp_path / "real.h5")}
+    with pytest.raises(DataError, match=r"There is no file other\.h5"):
+        files_given(sampled, "other.h5")
 
 
 def test_circumstances_come_before_numbers() -> None:
