@@ -50,7 +50,7 @@ def compute(settings: dict[str, str], place: Path) -> Path:
 
 
 def files_given(manifest: dict[str, Any], data: str) -> dict[str, str]:
-    """Find the files that the run is about: galaxies as given now, and the real ones that the first run scored.
+    """Find the files that a run is about: galaxies as given now, real ones as the first run scored them.
 
     Args:
         manifest: Of the first run.
