@@ -56,6 +56,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from galaxylib.checkpoint import describe
 from galaxylib.figures import ACCENT, CONTRAST, style
 from galaxylib.galaxy10 import CLASS_NAMES
 from galaxylib.recipes import PAPER, Recipe
@@ -121,6 +122,16 @@ report.table("recipe_table", settings)
 # *Label smoothing*: the target of the right class is {glue:text}`smoothed:.2f` and the rest is spread evenly
 # over the others, because volunteers disagree too. *Two rounds*: the paper trains for {glue:text}`paper_epochs:d` passes, takes the weights of the
 # lowest validation loss, and runs the whole cycle again from there for {glue:text}`paper_more_epochs:d` more.
+#
+# For an image of the class $c$ with {term}`logits <logit>` $z$, one for each of $K$ classes, the {term}`loss` is the
+# {term}`cross-entropy` with the smoothed target $q$,
+#
+# ```{math}
+# \ell(z, c) = - \sum_{k=1}^{K} q_k \log \frac{e^{z_k}}{\sum_{j=1}^{K} e^{z_j}} , \qquad
+# q_k = \begin{cases} 1 - \varepsilon + \varepsilon / K & k = c, \\ \varepsilon / K & k \neq c, \end{cases}
+# ```
+#
+# where $\varepsilon$ is the label smoothing of the table. AdamW follows the gradient of its mean over a batch.
 #
 # The published code gives AdamW its usual first beta, yet its one-cycle schedule replaces it: PyTorch's
 # default swings it down and up again, against the learning rate. The recipe here does what the code does, and
@@ -214,6 +225,49 @@ report.figure("learning_rate", fig)
 # The folder {glue:text}`checkpoint` holds the best weights as plain arrays (safetensors: loading them executes
 # nothing), a description with the recipe, the fingerprint of the data, the commit, the package versions, the
 # hardware and the time, the figures of every pass as a table, and the state from which the run can go on.
+#
+# ## Weights that come with the book
+#
+# Training at full width wants a GPU. So the book brings two networks that it trained on simulated galaxies
+# alone, by `benchmarks/pretrained.py` and not in this chapter; neither has ever seen a real image or label.
+
+# %% tags=["remove-output", "hide-input"]
+brought = {}
+for name in ("pretrained", "small"):
+    about = describe(name)
+    results = about["results"]
+    chips = about["hardware"]["gpus"] or [f"one core of {about['hardware']['processor']}"]
+
+    def told(found: dict) -> str:
+        low, high = found["plain"]["accuracy_interval"]
+        return f"{found['plain']['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+
+    brought[f'galaxylib.load("{name}")'] = {
+        "parameters": f"{about['parameters']:,}",
+        "image (pixels)": about["preprocess"]["size"],
+        "trained on (simulated)": f"{about['data']['galaxies']:,}",
+        "passes": sum(about["recipe"]["passes"]),
+        "minutes": f"{about['seconds'] / 60:.0f}",
+        "hardware": ", ".join(chips),
+        "accuracy, simulated": told(results["simulated"]),
+        "accuracy, real": told(results["real"]),
+    }
+    report.number(f"{name}_simulated", results["simulated"]["plain"]["accuracy"])
+    report.number(f"{name}_real", results["real"]["plain"]["accuracy"])
+report.number("n_real", results["real"]["plain"]["n"])
+report.table("weights", pd.DataFrame(brought))
+
+# %% [markdown]
+# ```{glue:figure} weights
+# :name: tab-03-weights
+#
+# The networks that come with the book. Accuracy with its 95 % interval: on simulated galaxies that took no part
+# in training, and on {glue:text}`n_real:d` real images of Galaxy10 DECaLS, read once, when the weights were
+# final. Each folder in `galaxylib/weights` has a card that tells what its network is not for.
+# ```
+#
+# The full network names {glue:text}`pretrained_simulated:.1%` of the simulated galaxies correctly and
+# {glue:text}`pretrained_real:.1%` of the real ones. The gap is what the simulator does not know about the sky.
 #
 # ## On a larger machine
 #

@@ -122,6 +122,8 @@ def mend_controls(soup: BeautifulSoup) -> None:
         spare.decompose()
     for tag in soup.select("summary[aria-label]"):
         del tag["aria-label"]
+    for arrow in soup.select(".bd-sidebar summary, .bd-sidebar-primary summary"):
+        arrow["aria-label"] = "Pages of this part"  # it shows a picture alone
     for script in soup.find_all("script", string=True):
         if "search-button-field" in script.string:  # written by a script, since it needs one
             script.string = script.string.replace(' aria-label="Search"', "")

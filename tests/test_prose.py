@@ -15,7 +15,7 @@ from galaxylib.claims import load_claims
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.py"))
-PAGES = [*CHAPTERS, BOOK / "intro.md"]
+PAGES = [*CHAPTERS, BOOK / "intro.md", BOOK / "glossary.md"]
 
 # What is no prose: code, formulas, roles and links' targets, labels.
 NOT_PROSE = (
