@@ -11,6 +11,10 @@ NAMES = [
     *(path.stem for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))),
     "dream_lab",
     "references",
+    "made",
+    "licences",
+    "api/index",
+    "api/dreams",
 ]
 
 every_page = pytest.mark.parametrize("name", NAMES)
