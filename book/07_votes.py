@@ -701,6 +701,11 @@ beside_counts = pd.crosstab(
     dropna=False,
 )
 report.data("dmagnet_confusion", beside_counts.to_numpy().tolist())
+off = beside_counts.to_numpy() * (1 - np.eye(len(CLASS_NAMES), dtype=int))
+voted, said = np.unravel_index(off.argmax(), off.shape)
+report.number("apart_voted", CLASS_NAMES[voted])
+report.number("apart_said", CLASS_NAMES[said])
+report.number("apart_n", int(off.max()))
 
 # %% tags=["remove-output", "hide-input"]
 figure, axis = plt.subplots(figsize=(6.8, 5.6))
@@ -725,7 +730,8 @@ report.figure("dmagnet_beside", figure)
 # {glue:text}`dmagnet_high:.1%`); two judges with the same habits that knew nothing of each other would agree for
 # {glue:text}`dmagnet_chance:.1%`, so that Cohen's kappa is {glue:text}`dmagnet_kappa:.2f`. Where the votes speak
 # for their class with a support of one half at least, for {glue:text}`clear_n:,` galaxies, the two agree for
-# {glue:text}`clear_share:.1%`. {glue:text}`dmagnet_as_they_are`
+# {glue:text}`clear_share:.1%`. {glue:text}`dmagnet_as_they_are` They part most often where the votes say
+# *{glue:text}`apart_voted`* and DMAGNet *{glue:text}`apart_said`*: {glue:text}`apart_n:,` galaxies.
 #
 # This is no accuracy. The classes of Galaxy10 DECaLS were cut from votes on deeper images, by a rule of which
 # ours is one reading, and a galaxy whose volunteers disagree has no right class. What the table does tell is

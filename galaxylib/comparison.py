@@ -208,14 +208,14 @@ def summarised(values: Sequence[float], interval: tuple[float, float]) -> tuple[
         interval: that of the first seed's test galaxies, used where there is one seed only.
 
     Returns:
-        mean, lower and upper end; over seeds the interval is Student's, of the mean, and holds the scatter of
-        training. With one seed it holds the scatter of the test galaxies only.
+        mean, lower and upper end, from 0 to 1; over seeds the interval is Student's, of the mean, and holds the
+        scatter of training. With one seed it holds the scatter of the test galaxies only.
     """
     mean = float(np.mean(values))
     if len(values) == 1:
         return mean, *interval
     half = float(student.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return mean, mean - half, mean + half
+    return mean, max(0.0, mean - half), min(1.0, mean + half)
 
 
 def results_table(outcomes: Mapping[str, Sequence[Outcome]], *, resamples: int = 1000) -> pd.DataFrame:

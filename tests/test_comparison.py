@@ -91,6 +91,7 @@ def test_the_budget_of_time_is_spent_on_as_many_epochs_as_fit(monkeypatch):
 
 def test_intervals_over_seeds_are_students():
     assert summarised([0.7], (0.6, 0.8)) == (0.7, 0.6, 0.8)
+    assert summarised([0.1, 0.9], (0, 1)) == (0.5, 0.0, 1.0)
     mean, low, high = summarised([0.70, 0.72, 0.74], (0, 1))
     # t(0.975, 2) = 4.303 from a printed table; the deviation is 0.02.
     assert mean == pytest.approx(0.72)
@@ -98,23 +99,23 @@ def test_intervals_over_seeds_are_students():
 
 
 def test_a_table_over_seeds_holds_means_and_the_scatter_of_trainings():
-    """Two trainings that are right about 6 and 8 of 10 galaxies: mean 0.7, Student's interval of two."""
+    """Two trainings that are right about 70 and 72 of 100 galaxies: mean 0.71, Student's interval of two."""
     sure = np.eye(3)
-    true = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    true = [row % 3 for row in range(100)]
     runs = []
-    for wrong, seconds in ((4, 10.0), (2, 20.0)):
+    for wrong, seconds in ((30, 10.0), (28, 20.0)):
         named = [(label + 1) % 3 if row < wrong else label for row, label in enumerate(true)]
         summary = {"parameters": 5, "images_per_second": 1000 / seconds, "seconds": seconds}
         runs.append(Outcome("negm", "Negm", summary, predictions(sure[named], true), 2_000_000, 50.0, QUICK))
     table = results_table({"negm": runs, "once": runs[:1]}, resamples=50)
     row = table.loc["negm"]
-    assert (row["accuracy"], row["seconds"], row["MFLOP"]) == pytest.approx((0.7, 15.0, 2.0))
-    # t(0.975, 1) = 12.706 from a printed table; 0.6 and 0.8 have the deviation 0.1 x sqrt(2).
-    assert row["accuracy_high"] - row["accuracy"] == pytest.approx(12.706 * 0.1, rel=1e-3)
-    assert row["accuracy"] - row["accuracy_low"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert (row["accuracy"], row["seconds"], row["MFLOP"]) == pytest.approx((0.71, 15.0, 2.0))
+    # t(0.975, 1) = 12.706 from a printed table; 0.70 and 0.72 have the deviation 0.01 x sqrt(2).
+    assert row["accuracy_high"] - row["accuracy"] == pytest.approx(12.706 * 0.01, rel=1e-3)
+    assert row["accuracy"] - row["accuracy_low"] == pytest.approx(12.706 * 0.01, rel=1e-3)
     assert row["macro_f1_low"] < row["macro_f1"] < row["macro_f1_high"]
-    # One training: the interval of its test galaxies, Wilson's for 6 of 10.
-    assert tuple(table.loc["once", ["accuracy_low", "accuracy_high"]]) == pytest.approx(wilson(6, 10))
+    # One training: the interval of its test galaxies, Wilson's for 70 of 100.
+    assert tuple(table.loc["once", ["accuracy_low", "accuracy_high"]]) == pytest.approx(wilson(70, 100))
 
 
 def test_two_networks_contend_on_the_same_galaxies(blob_file, tmp_path):
