@@ -208,8 +208,8 @@ def summarised(values: Sequence[float], interval: tuple[float, float]) -> tuple[
         interval: that of the first seed's test galaxies, used where there is one seed only.
 
     Returns:
-        mean, lower and upper end, from 0 to 1; over seeds the interval is Student's, of the mean, and holds the
-        scatter of training. With one seed it holds the scatter of the test galaxies only.
+        mean, lower and upper end, from 0 to 1; over seeds the interval is Student's, of the mean, and holds
+        the scatter of training. With one seed it holds the scatter of the test galaxies only.
     """
     mean = float(np.mean(values))
     if len(values) == 1:
