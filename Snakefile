@@ -137,7 +137,7 @@ rule lab:
         trained=f"{RESULTS}/03_training.json",
         library=[str(path) for path in used_files(Path("ci/lab.py"))],
         pieces=["ci/lab.py", "ci/lab_pages.py", *sorted(map(str, Path("web").glob("*.html")))],
-        weights=[*shipped("small"), *(shipped("pretrained") if LAB.get("full", True) else [])],
+        weights=[*shipped("small"), *(shipped("pretrained") if LAB.get("full_sizes", True) else [])],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
         f"{RESULTS}/lab/index.json",

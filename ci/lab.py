@@ -32,7 +32,7 @@ from galaxylib.simulate import draw
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 THUMBNAIL = 96
-FIRST = {"galaxy": CLASS_NAMES.index("Unbarred Loose Spiral"), "stage": "dma3"}
+FIRST = {"galaxy": CLASS_NAMES.index("Barred Spiral"), "stage": "dma3"}
 BATCH = 5
 RUNTIMES = {"wasm": "ort-wasm-simd-threaded.wasm", "webgpu": "ort-wasm-simd-threaded.asyncify.wasm"}
 """The bulk of what each way of computing makes a reader download."""
@@ -44,14 +44,15 @@ class LabSettings:
 
     Attributes:
         sizes: of the dreams made beforehand, pixels a side.
+        full_sizes: of those by the full-width network, where its weights come with the library; empty, and
+            the lab goes without it.
         steps: of the ascent on each octave; the paper's where 0.
-        full: the full-width network too, where its weights come with the library.
         seed: of the galaxies and of the dreams' shifts.
     """
 
     sizes: tuple[int, ...] = (128, 256)
+    full_sizes: tuple[int, ...] = (128,)
     steps: int = 0
-    full: bool = True
     seed: int = 0
 
     def protocol(self, size: int) -> Settings:
@@ -68,21 +69,23 @@ class Network:
         name: its folder in `networks/` and its word in addresses.
         label: its name on the page.
         checkpoint: folder.
+        sizes: of its dreams made beforehand.
     """
 
     name: str
     label: str
     checkpoint: Path
+    sizes: tuple[int, ...]
 
 
-def networks(results: Path, *, full: bool) -> list[Network]:
+def networks(results: Path, settings: LabSettings) -> list[Network]:
     """The networks of the lab: the small one, or this run's own where it is not there; and the full one."""
     if SMALL.is_dir():
-        found = [Network("small", "small DMAGNet", SMALL)]
+        found = [Network("small", "small DMAGNet", SMALL, settings.sizes)]
     else:
-        found = [Network("small", "the DMAGNet of this run", results / "checkpoint")]
-    if full and PRETRAINED.is_dir():
-        found.append(Network("full", "DMAGNet at full width", PRETRAINED))
+        found = [Network("small", "the DMAGNet of this run", results / "checkpoint", settings.sizes)]
+    if settings.full_sizes and PRETRAINED.is_dir():
+        found.append(Network("full", "DMAGNet at full width", PRETRAINED, settings.full_sizes))
     return found
 
 
@@ -93,11 +96,11 @@ def galaxies(seed: int) -> torch.Tensor:
 
 
 def dreams(
-    loaded: Loaded, images: torch.Tensor, settings: LabSettings
+    loaded: Loaded, images: torch.Tensor, sizes: Sequence[int], settings: LabSettings
 ) -> Iterator[tuple[str, int, int, list[Dream]]]:
     """Every galaxy on every stage at every size, in batches: (stage, size, first galaxy, dreams)."""
     network = loaded.network.to("cuda" if torch.cuda.is_available() else "cpu")
-    for size in settings.sizes:
+    for size in sizes:
         for stage in DREAMT:
             for first in range(0, len(images), BATCH):
                 made = dream_batch(
@@ -152,15 +155,15 @@ def make_network(
     before = probabilities(loaded.network, images, preprocess=loaded.preprocess)
     made: dict[str, dict[str, Any]] = {}
     pictures = folder / "dreams" / network.name
-    batches = len(settings.sizes) * len(DREAMT) * -(-len(images) // BATCH)
-    steps = tqdm(dreams(loaded, images, settings), desc=f"lab, {network.label}", total=batches)
+    batches = len(network.sizes) * len(DREAMT) * -(-len(images) // BATCH)
+    steps = tqdm(dreams(loaded, images, network.sizes, settings), desc=f"lab, {network.label}", total=batches)
     for stage, size, first, batch in steps:
         after = probabilities(
             loaded.network, torch.stack([one.image for one in batch]), preprocess=loaded.preprocess
         )
         for galaxy, (one, share) in enumerate(zip(batch, after, strict=True), start=first):
             save(one.pixels, pictures / f"{galaxy}-{stage}-{size}.webp")
-            if size == settings.sizes[0]:
+            if size == network.sizes[0]:
                 save(one.pixels, pictures / f"{galaxy}-{stage}.webp", side=THUMBNAIL)
             made[f"{galaxy}-{stage}-{size}"] = {
                 "probabilities": rounded(share),
@@ -222,8 +225,7 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
             },
             "first": FIRST | {"size": settings.sizes[0]},
             "networks": [
-                make_network(network, images, folder, settings)
-                for network in networks(results, full=settings.full)
+                make_network(network, images, folder, settings) for network in networks(results, settings)
             ],
         }
         text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))

@@ -86,7 +86,7 @@ def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
 def test_dreams_made_beforehand_are_those_of_the_library(html: Path, lab: Path, index: dict) -> None:
     values = profile_values("smoke", "lab", takes=[])
     settings = LabSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-    network = networks(html.parent, full=settings.full)[0]
+    network = networks(html.parent, settings)[0]
     loaded = load(network.checkpoint)
     size, images = settings.sizes[0], galaxies(settings.seed)
     made = dream(

@@ -344,10 +344,9 @@ function listen() {
     if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
   });
   id("after").addEventListener("error", () => {
-    const small = smallPicture(id("gallery"), state);
-    if (!small || id("after").src === small) return;
-    id("after").src = small;
-    fault("The large picture could not be fetched, so a small one is shown: the page is offline.");
+    const small = state.network === index.networks[0].name && smallPicture(id("gallery"), state);
+    if (small && id("after").src !== small) id("after").src = small;
+    fault("The picture could not be fetched in full: the page is offline.");
   });
   listenToTable(id("gallery"), (chosen) => {
     go({ ...beginning(index), ...chosen, size: index.sizes.includes(state.size) ? state.size : index.first.size });
