@@ -112,7 +112,10 @@ whose content has the fingerprint `{fingerprint}`. <a href="../manifest.json">Th
 follows in full, with every parameter, for programs to read.
 
 `make verify` computes the run once more in a folder of its own and compares every number with this one,
-within tolerances that are stated with their reasons in `ci/tolerances.yml`.
+within tolerances that are stated with their reasons in `ci/tolerances.yml`. On one processor, with the same
+number of threads, all but times and speeds comes out the same to the last bit. On another one, or on a GPU,
+sums are taken in another order: the last digits differ, a training magnifies that, and what is measured on
+the trained network differs as two trainings do.
 
 ## Chapters
 
