@@ -162,7 +162,7 @@ rule html:
     output:
         f"{RESULTS}/html/index.html",
     params:
-        repository=REPOSITORY,
+        repository=["--repository", REPOSITORY] if REPOSITORY else [],
     threads: workflow.cores
     shell:
-        f"python -m ci.pages {RESULTS} --repository {{params.repository:q}}"
+        f"python -m ci.pages {RESULTS} {{params.repository:q}}"
