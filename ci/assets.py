@@ -26,7 +26,7 @@ WANTED = {
     "requirejs": ("require.js",),
     # The dream lab's runtime: the processor's part, and the one that also knows graphics cards.
     "onnxruntime-web": (
-        "README.md",  # names the licence, MIT
+        "README.md",  # says where its licence (MIT) is
         "dist/ort.wasm.min.mjs",
         "dist/ort-wasm-simd-threaded.mjs",
         "dist/ort-wasm-simd-threaded.wasm",

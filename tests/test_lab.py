@@ -173,6 +173,9 @@ def test_address_and_controls_follow_each_other(page, address: str, index: dict)
     page.evaluate("location.hash = '#galaxy=9&stage=stem'")
     page.wait_for_function("document.querySelector('[name=galaxy]').value === '9'")
     assert page.input_value("[name=stage]") == "stem"
+    page.evaluate("location.hash = '#good-to-know'")  # a heading: the dream stays
+    page.wait_for_timeout(100)
+    assert page.input_value("[name=galaxy]") == "9"
     visit(page, address, "#galaxy=99&stage=nowhere&size=-3&steps=x&network=ftp://a")
     first = index["first"]
     assert shown(page).endswith(f"/{first['galaxy']}-{first['stage']}-{first['size']}.webp")
@@ -303,6 +306,35 @@ def test_own_picture_keeps_its_place_in_the_saved_file(
     assert colours == [200, 200, [255, 0, 0, 255], [0, 0, 0, 255]]
 
 
+def test_picture_is_pasted(page, address: str) -> None:
+    visit(page, address)
+    page.evaluate(
+        """async () => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 40 });
+            const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([blob], "pasted.png", { type: "image/png" }));
+            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }"""
+    )
+    page.wait_for_function("location.hash.includes('galaxy=own')")
+    assert page.get_attribute("#lab-before", "alt") == "your own picture"
+
+
+def test_choice_while_it_dreams_ends_the_dream(page, address: str, index: dict) -> None:
+    visit(page, address, f"#galaxy=6&stage=stem&size={index['sizes'][0]}&steps=400")
+    page.click("#lab-run")
+    usable(page)  # while it is fetched
+    page.wait_for_selector("#lab-run:enabled")
+    page.evaluate("location.hash = '#galaxy=6&stage=stem&steps=400'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.click("#lab-run")
+    page.wait_for_function("/step [1-9]/.test(document.getElementById('lab-counter').textContent)")
+    usable(page)
+    page.wait_for_selector("#lab-run:enabled")
+    assert page.is_hidden("#lab-canvas")
+
+
 def test_network_of_ones_own_from_a_folder_and_an_address(page, address: str, lab: Path, index: dict) -> None:
     visit(page, address, f"#galaxy=1&stage=stem&size={index['sizes'][0]}&steps=1")
     page.evaluate("document.getElementById('lab-networks').open = true")
@@ -365,7 +397,11 @@ def test_engine_that_breaks_off(page, address: str, kind: str) -> None:
             constructor({ onEvent }) { this.onEvent = onEvent; started += 1; globalThis.started = started; }
             async load() { this.network = {}; }
             async probabilities() { return Array(10).fill(0.1); }
-            async run() { this.onEvent({ type: "error", message: "It broke off.", kind: "KIND" }); }
+            async run() {
+                this.onEvent({ type: "backend", backend: "wasm", message: "The card is lost." });
+                globalThis.said = document.getElementById("lab-status").textContent;
+                this.onEvent({ type: "error", message: "It broke off.", kind: "KIND" });
+            }
             close() {}
         }
     """
@@ -376,6 +412,7 @@ def test_engine_that_breaks_off(page, address: str, kind: str) -> None:
     visit(page, address)
     page.click("#lab-run")
     assert told(page) == f"It broke off. {BEFOREHAND}"
+    assert page.evaluate("said") == "The card is lost."
     usable(page)
     assert page.is_hidden("#lab-fault")
     page.click("#lab-run")
@@ -391,11 +428,18 @@ def test_offline_after_the_first_load(page, address: str, index: dict) -> None:
     assert "offline" in told(page)
     page.wait_for_function("document.getElementById('lab-after').naturalWidth === 96")
     page.click("#lab-run")
-    page.wait_for_function(
-        "document.getElementById('lab-fault').textContent.includes('could not be fetched')"
-    )
+    page.wait_for_function("document.getElementById('lab-fault').textContent.includes('engine could not')")
     page.context.set_offline(False)
     usable(page)
+    # What was fetched goes on without a connection, on another stage too.
+    page.click("#lab-run")
+    finish(page)
+    page.context.set_offline(True)
+    page.evaluate("location.hash += '&steps=1&stage=dma1&seed=5'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.evaluate("document.getElementById('lab-status').textContent = ''")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
 
 
 def test_chapter_dreams_too(page, address: str, index: dict) -> None:

@@ -41,7 +41,7 @@ async function begin() {
 // ---- what is shown
 
 function show() {
-  if (live.running) stop();
+  if (!id("stop").disabled) stop(); // something else was chosen
   if (dream && dream.address !== writeHash(state, index)) dream = null;
   fillForm(form, state, index, networkName());
   showBefore();
@@ -186,6 +186,7 @@ function hear(event) {
   }
   if (!dream) {
     busy(false); // it was stopped because something else was chosen
+    say("");
     return;
   }
   if (event.image) paint(id("canvas"), event.image);
@@ -332,7 +333,9 @@ function listen() {
   id("file").addEventListener("change", (event) => event.target.files[0] && take(event.target.files[0]));
   id("folder").addEventListener("change", openFolder);
   id("open").addEventListener("click", openAddress);
-  addEventListener("hashchange", () => go(readHash(location.hash, index)));
+  addEventListener("hashchange", () => {
+    if (location.hash.includes("=")) go(readHash(location.hash, index)); // else a heading of the page
+  });
   addEventListener("paste", (event) => {
     const file = [...event.clipboardData.files][0];
     if (file) take(file);
@@ -346,7 +349,7 @@ function listen() {
   id("after").addEventListener("error", () => {
     const small = state.network === index.networks[0].name && smallPicture(id("gallery"), state);
     if (small && id("after").src !== small) id("after").src = small;
-    fault("The picture could not be fetched in full: the page is offline.");
+    if (id("fault").hidden) fault("The picture could not be fetched in full: the page is offline.");
   });
   listenToTable(id("gallery"), (chosen) => {
     go({ ...beginning(index), ...chosen, size: index.sizes.includes(state.size) ? state.size : index.first.size });
