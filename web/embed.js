@@ -26,8 +26,17 @@ function asked() {
   return { ...beginning(index), stage: form.elements.stage.value };
 }
 
+function describe(how) {
+  const state = asked();
+  const galaxy = index.class_names[state.galaxy];
+  document.getElementById("embed-caption").textContent =
+    `A simulated galaxy (${galaxy}) and its dream of ${objectiveName(state, index)} at ${state.size} pixels by ` +
+    `${index.networks[0].label}, ${how}.`;
+}
+
 function show() {
   const state = asked();
+  describe("made when this book was built");
   after.src = base + madeBefore(state, index).file;
   after.alt = `The dream of ${objectiveName(state, index)}, made when this book was built`;
   after.hidden = false;
@@ -40,7 +49,7 @@ async function run(event) {
   try {
     const state = asked();
     const network = index.networks[0];
-    say(`Fetching the runtime (${megabytes(index.runtime.wasm)}) and the network (${megabytes(network.bytes)})…`);
+    say("Fetching the engine and the network…");
     await live.load(network.name, `${base}networks/${network.name}/`, "wasm", () => {});
     say("Dreaming…");
     const galaxy = await readAddress(`${base}galaxies/${state.galaxy}.webp`);
@@ -65,7 +74,8 @@ function hear(event) {
   }
   if (event.type === "step") return;
   busy(false);
-  say(event.type === "done" ? "Done: this dream was made in your browser." : "Stopped.");
+  describe("dreamed in this browser");
+  say(event.type === "done" ? `Done: ${event.steps} steps in ${event.seconds.toFixed(1)} s.` : "Stopped.");
 }
 
 fetch(`${base}index.json`)
@@ -73,6 +83,8 @@ fetch(`${base}index.json`)
   .then((found) => {
     index = found;
     form.hidden = false;
+    const bytes = index.runtime.wasm + index.networks[0].bytes;
+    say(`The first time, “Dream it live” fetches ${megabytes(bytes)}; the browser keeps them.`);
     form.addEventListener("submit", run);
     form.elements.stage.addEventListener("change", show);
     stop.addEventListener("click", () => live.stop());
