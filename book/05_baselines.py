@@ -36,7 +36,7 @@ seeds: int = 1  # trainings of each network
 width: float = 0.25  # factor on DMAGNet's channels; 1.0 is the paper
 largest: int = 64  # pixels a side at most that DMAGNet, the five blocks, ResNet-18 and AlexNet read
 batch_size: int = 32  # images a step
-trial_images: int = 900  # training images of each small experiment
+trial_images: int = 800  # training images of each small experiment
 trial_epochs: int = 3  # passes over them
 five_size: int = 32  # pixels a side that the five-block CNN reads in the experiments; 128 is its own
 own_epochs: int = 4  # passes of DMAGNet under its own recipe, whose second round comes on top
@@ -100,6 +100,8 @@ report.number(
 # ConvNet's table I, Negm's table II and Kim & Brunner's table III of one paper, and the five blocks of
 # another. Each network reads the part of the image that its source prescribes. Where a source works on images
 # of another size (Negm, Kim & Brunner), a central part of ours is reduced by a whole factor to that size.
+# Another network joins the table by its name in the parameter `networks`: one of timm's, such as
+# `convnext_atto`, or your own as `mypackage.models:MyNet`, any `torch.nn.Module` with ten outputs.
 
 # %% tags=["hide-input"]
 names = [name.strip() for name in networks.split(",")]

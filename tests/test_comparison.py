@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import binom
 from sklearn.metrics import f1_score
 
 from galaxylib import comparison
+from galaxylib.baselines import build
 from galaxylib.comparison import (
     Outcome,
     contend,
@@ -17,8 +19,10 @@ from galaxylib.comparison import (
     summarised,
     three_ways,
 )
+from galaxylib.dream import Settings, dream, logit
 from galaxylib.errors import GalaxyError
 from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.pixels import Preprocess
 from galaxylib.recipes import QUICK
 from galaxylib.splits import make_split
 from galaxylib.statistics import wilson
@@ -116,6 +120,33 @@ def test_a_table_over_seeds_holds_means_and_the_scatter_of_trainings():
     assert row["macro_f1_low"] < row["macro_f1"] < row["macro_f1_high"]
     # One training: the interval of its test galaxies, Wilson's for 70 of 100.
     assert tuple(table.loc["once", ["accuracy_low", "accuracy_high"]]) == pytest.approx(wilson(70, 100))
+
+
+class OwnNetwork(torch.nn.Module):
+    """A reader's own network."""
+
+    def __init__(self, *, classes: int) -> None:
+        super().__init__()
+        self.see = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, 2), torch.nn.ReLU())
+        self.judge = torch.nn.Linear(4, classes)
+
+    def forward(self, x):
+        return self.judge(self.see(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("name", [f"{__name__}:OwnNetwork", "mobilenetv3_small_050"])
+def test_a_readers_own_network_enters_the_table_and_the_dreams(name, blob_file, tmp_path):
+    with Galaxy10(blob_file) as data:
+        split = make_split(data, fractions=(0.5, 0.2, 0.3))
+        recipe = recipe_for(name, QUICK.but(epochs=1, batch_size=8), largest=32)
+        outcome = contend(data, split, recipe, out=tmp_path / "own")
+    row = results_table({name: [outcome]}, resamples=20).loc[name]
+    assert row["parameters"] == sum(weight.numel() for weight in build(name).parameters())
+    assert recipe.size == 32
+    small = Settings(sizes=(32,), steps=(2,), rates=(0.01,), jitter=(0,), levels=1)
+    image = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+    made = dream(build(name).eval(), image, logit(3), settings=small, preprocess=Preprocess(size=32))
+    assert made.pixels.shape == (32, 32, 3)
 
 
 def test_two_networks_contend_on_the_same_galaxies(blob_file, tmp_path):
