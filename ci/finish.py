@@ -15,6 +15,7 @@ QUALITY = 90
 # Below this many bytes an image is served as it is.
 LIGHT = 100_000
 CARD = "card.jpg"
+NAME = "The executable paper of DMAGNet"
 
 
 def finish(html: Path) -> None:
@@ -151,7 +152,7 @@ def add_card(soup: BeautifulSoup, *, root: str) -> None:
     heading = soup.select_one("article h1")
     first = soup.select_one("article h1 ~ p, article section > p")
     title = " ".join(heading.get_text().rstrip("#").split()) if heading else str(soup.title.string)
-    description = " ".join(first.get_text().split())[:200] if first else title
+    description = " ".join(first.get_text().split())[:200] if first else f"{title}: {NAME}"
     card = {
         "og:type": "article",
         "og:title": title,
