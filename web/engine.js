@@ -83,18 +83,19 @@ export class Engine {
     return last;
   }
 
-  pause() {
-    this.worker?.postMessage({ command: "pause" });
+  /** Resolves when the present step is over and no further one comes. */
+  async pause() {
+    if (this.running) await this.ask("pause");
   }
 
-  resume() {
-    this.worker?.postMessage({ command: "resume" });
+  async resume() {
+    if (this.running) await this.ask("resume");
   }
 
   /** Stop after the present step; resolves when it has. */
   async stop() {
     if (!this.running) return;
-    this.worker?.postMessage({ command: "stop" });
+    this.ask("stop").catch(() => {}); // the dream itself tells of a fault
     await this.finished;
   }
 

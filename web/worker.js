@@ -17,7 +17,7 @@ let ort = null;
 let backend = null;
 let network = null; // {about, content}
 let sessions = new Map();
-let dreaming = null; // {paused: Promise or null, resume, stopped}
+let dreaming = null; // the Control of the dream that runs
 
 const commands = {
   async load({ base, source, wanted, id }) {
@@ -31,7 +31,7 @@ const commands = {
   },
 
   async prepare({ stage }) {
-    await session(stage);
+    await guarded(() => session(stage));
   },
 
   async probabilities({ image }) {
@@ -43,30 +43,26 @@ const commands = {
   },
 
   async run({ image, objective, settings }) {
-    dreaming = { paused: null, resume: null, stopped: false };
+    const control = new Control();
+    dreaming = control;
     try {
-      return await dream(image, objective, complete(settings), dreaming);
+      return await dream(image, objective, complete(settings), control);
     } finally {
-      dreaming = null;
+      control.noticed();
+      if (dreaming === control) dreaming = null;
     }
   },
 
   pause() {
-    if (dreaming && !dreaming.paused) {
-      dreaming.paused = new Promise((resolve) => {
-        dreaming.resume = resolve;
-      });
-    }
+    return dreaming?.pause();
   },
 
   resume() {
-    dreaming?.resume?.();
-    if (dreaming) dreaming.paused = null;
+    dreaming?.resume();
   },
 
   stop() {
-    if (dreaming) dreaming.stopped = true;
-    commands.resume();
+    dreaming?.stop();
   },
 };
 
@@ -131,18 +127,22 @@ async function session(name) {
   return sessions.get(name);
 }
 
-// Run a graph; when the graphics card fails, once more without it.
-async function compute(name, feeds) {
+// Do something with a session; when the graphics card fails, once more without it.
+async function guarded(work) {
   try {
-    return await (await session(name)).run(feeds);
+    return await work();
   } catch (fault) {
     if (backend !== "webgpu" || fault instanceof Fault) throw fault;
     await forget();
     backend = "wasm";
     const message = "The graphics card cannot be used any more, so the dream goes on without it, more slowly.";
     postMessage({ event: { type: "backend", backend, message } });
-    return (await session(name)).run(feeds);
+    return work();
   }
+}
+
+function compute(name, feeds) {
+  return guarded(async () => (await session(name)).run(feeds));
 }
 
 function tensor(image) {
@@ -178,6 +178,40 @@ async function probabilities(image) {
 }
 
 // The dream.
+
+// Pause, resume and stop, which a dream looks at after each step.
+class Control {
+  paused = null; // a promise that resolves when the dream may go on
+  resume = () => {};
+  noticed = () => {};
+  stopped = false;
+
+  // Resolves when the dream has noticed.
+  pause() {
+    this.paused ??= new Promise((resolve) => {
+      this.resume = () => {
+        this.paused = null;
+        resolve();
+      };
+    });
+    return new Promise((resolve) => {
+      this.noticed = resolve;
+    });
+  }
+
+  stop() {
+    this.stopped = true;
+    this.resume();
+  }
+
+  async goOn() {
+    if (this.paused && !this.stopped) {
+      this.noticed();
+      await this.paused;
+    }
+    return !this.stopped;
+  }
+}
 
 function weigh({ stage, channel = null }) {
   const channels = network.about.graphs[stage]?.channels;
@@ -231,8 +265,7 @@ async function dream(image, objective, settings, control) {
       seconds: seconds(),
     });
     await breathe();
-    if (control.paused) await control.paused;
-    if (control.stopped) break;
+    if (!(await control.goOn())) break;
   }
   if (next.done) shown = next.value;
   return {
