@@ -23,9 +23,19 @@ from galaxylib.files import saving
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = BUILD / "verify"
 LISTED = 100  # differences that are printed; the rest is counted
-# What a copy of the project does without: what was built or installed, and the history.
+# What a copy of the project does without: what was built, installed or fetched, and the history.
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", "_build", ".snakemake", "__pycache__", ".*_cache", "node_modules", "*.egg-info"
+    *(
+        ".git",
+        ".venv",
+        "_build",
+        ".snakemake",
+        "__pycache__",
+        ".*_cache",
+        "node_modules",
+        "*.egg-info",
+        "*.h5",
+    )
 )
 
 
