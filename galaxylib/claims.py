@@ -54,7 +54,7 @@ class Claim:
         tolerance: largest difference that still counts as equal, in the claim's unit.
         noise: what chance can do to a comparison, which is then too close to call: "accuracy", to a
             difference of shares of the test galaxies; "interval", as `low` and `high` beside the value say;
-            "p", as the `p` beside it says, at the 5 % level.
+            "p", as the `p` beside it says, at the 5 % level, and the `scatter` between trainings.
         note: what the computed value is; braces quote other entries of the same source.
         table: the printed table of which this is a cell; empty for a claim in a sentence.
     """

@@ -219,14 +219,14 @@ def _close(
     Args:
         claim: the comparison.
         computed: its value in the claim's unit.
-        rows: what stands beside each value of its source; `low` and `high` where its noise is "interval", `p`
-            where it is "p".
+        rows: what stands beside each value of its source; `low` and `high` where its noise is "interval"; `p`
+            and `change` where it is "p", and perhaps `scatter`, what another seed alone changes.
         content: the chapter's results; `n_test` where its noise is "accuracy".
     """
     if claim.noise == "accuracy":
         return abs(computed - claim.value) < 100 * chance(int(content["n_test"]))
     if claim.noise == "p":
-        return rows[0]["p"] >= 0.05
+        return rows[0]["p"] >= 0.05 or abs(rows[0]["change"]) <= rows[0].get("scatter", 0)
     if claim.noise == "interval" and len(rows) == 1:
         return rows[0]["low"] <= claim.value <= rows[0]["high"]
     if claim.noise == "interval":

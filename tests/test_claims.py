@@ -532,8 +532,13 @@ def test_an_unclear_change_is_too_close_to_call(small, tmp_path):
         noise="p",
         source="05_baselines/experiments/experiment=RMSprop/change",
     )
-    for p, verdict in ((0.01, Verdict.SIMULATED), (0.2, Verdict.CLOSE)):
-        row = {"experiment": "RMSprop", "change": -0.1, "p": p}
+    for p, scatter, verdict in (
+        (0.01, {}, Verdict.SIMULATED),
+        (0.2, {}, Verdict.CLOSE),
+        (0.01, {"scatter": 0.05}, Verdict.SIMULATED),
+        (0.01, {"scatter": 0.15}, Verdict.CLOSE),
+    ):
+        row = {"experiment": "RMSprop", "change": -0.1, "p": p, **scatter}
         (tmp_path / "05_baselines.json").write_text(json.dumps(SIMULATED | {"experiments": [row]}))
         assert verdicts(printed, tmp_path)["000-x"].verdict is verdict
 
