@@ -516,7 +516,10 @@ if not galaxies.simulated:  # a drawn artefact among real galaxies would be told
     learn_rows, exam_rows = np.array_split(np.random.default_rng(seed).permutation(len(drawn)), 2)
 counts = {"learn": (learn_rows, n_learn), "exam": (exam_rows, others - n_learn)}
 counts = {name: (rows, min(count, len(rows))) for name, (rows, count) in counts.items()}
-sky = {"star": draw_others((STAR,), others, seed=seed), "artefact": draw_others(ARTEFACTS, others, seed=seed)}
+sky = {
+    "star": draw_others((STAR,), others, seed=seed),
+    "artefact": draw_others(ARTEFACTS, others, seed=seed + 1),
+}
 
 
 def against(kind: str, part: str, plan: Trial) -> Images:
