@@ -20,6 +20,8 @@ from galaxylib.checkpoint import SMALL, load
 from galaxylib.dmagnet import DMAGNet
 from galaxylib.dream import Settings, dream
 from galaxylib.dream import images as pictures
+from galaxylib.dream.scores import probabilities
+from galaxylib.pixels import Preprocess
 from galaxylib.web import export_web
 
 RUNTIME = BUILD / "assets" / "onnxruntime-web" / "dist"
@@ -155,12 +157,10 @@ def test_gradient_is_pytorchs(loaded_page, checkpoint, stage, number):
 
 def test_probabilities_are_pytorchs(loaded_page, checkpoint):
     loaded = load(checkpoint)
-    image = an_image(200, 200)
+    image = an_image(200, 180)
     found = call(loaded_page, "(image) => engine.probabilities(as(image))", as_image(image))
-    size = loaded.preprocess.size
-    with torch.no_grad():
-        logits = loaded.network(loaded.preprocess.normalise(pictures.fit(image, size, size)))
-    assert found == pytest.approx(logits.softmax(1)[0].tolist(), abs=1e-4)
+    expected = probabilities(loaded.network, image, preprocess=loaded.preprocess)[0].tolist()
+    assert found == pytest.approx(expected, abs=1e-4)
 
 
 DREAM = """async (image, objective, settings) => {
@@ -226,6 +226,7 @@ def test_ascent_functions_are_pythons(page):
         "unsharp": pictures.unsharp(image, amount=0.5),
         "standardise": pictures.standardise(image),
         "roll": torch.roll(image, (-3, 50), dims=(2, 3)),
+        "as seen": Preprocess(size=64, crop=192).fit(pictures.fit(image, 256, 256)),
         "bytes": (image * 255).round() / 255,
     }
     found = call(
@@ -242,6 +243,7 @@ def test_ascent_functions_are_pythons(page):
                 "unsharp": a.unsharp(image, 0.5),
                 "standardise": a.standardise(image),
                 "roll": a.roll(image, -3, 50),
+                "as seen": a.asSeen(image, { size: 64, crop: 192 }),
                 "bytes": a.fromRGBA(a.toRGBA(image), image.width, image.height),
             }).map(([name, { data, ...sides }]) => [name, { ...sides, data: [...data] }]);
         }""",

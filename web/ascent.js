@@ -5,6 +5,7 @@
 // step; only the random numbers differ (PyTorch's generator is not JavaScript's).
 
 const PLANES = 3;
+const STORED = 256; // pixels a side of the images that networks are trained on
 
 /** How a dream is made. `size`, `steps`, `rate` and `jitter` may be lists, one entry for each size. */
 export const DEFAULTS = {
@@ -264,6 +265,18 @@ export function fit(image, width, height) {
     : clamp(resample(image, width, height, cubic));
 }
 
+/** What a network that reads the central `crop` of stored pixels at `size` sees of an image. */
+export function asSeen(image, { crop, size }) {
+  const stored = fit(image, STORED, STORED);
+  const begin = Math.floor((STORED - crop) / 2);
+  const data = new Float32Array(PLANES * crop * crop);
+  for (let row = 0; row < PLANES * crop; row++) {
+    const from = (Math.floor(row / crop) * STORED + begin + (row % crop)) * STORED + begin;
+    data.set(stored.data.subarray(from, from + crop), row * crop);
+  }
+  return resample({ width: crop, height: crop, data }, size, size, triangle);
+}
+
 function lanczos(inputs, outputs) {
   const sinc = (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
   return normalisedTaps(outputs, (output) => {
@@ -289,20 +302,25 @@ function linear(inputs, outputs) {
   });
 }
 
-function cubic(inputs, outputs) {
-  const scale = Math.max(inputs / outputs, 1);
-  const weight = (x) => {
-    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-    return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
-  };
-  return normalisedTaps(outputs, (output) => {
-    const centre = ((output + 0.5) * inputs) / outputs;
-    const first = Math.max(0, Math.floor(centre - 2 * scale + 0.5));
-    const last = Math.min(inputs, Math.floor(centre + 2 * scale + 0.5));
-    return Array.from({ length: last - first }, (_, tap) => {
-      return [first + tap, weight(Math.abs((first + tap + 0.5 - centre) / scale))];
+const cubic = antialiased(2, (x) => {
+  return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : ((-0.5 * x + 2.5) * x - 4) * x + 2;
+});
+const triangle = antialiased(1, (x) => 1 - x);
+
+// A filter that is widened where the result is smaller; `weight` is zero beyond `reach`.
+function antialiased(reach, weight) {
+  return (inputs, outputs) => {
+    const scale = Math.max(inputs / outputs, 1);
+    return normalisedTaps(outputs, (output) => {
+      const centre = ((output + 0.5) * inputs) / outputs;
+      const first = Math.max(0, Math.floor(centre - reach * scale + 0.5));
+      const last = Math.min(inputs, Math.floor(centre + reach * scale + 0.5));
+      return Array.from({ length: last - first }, (_, tap) => {
+        const away = Math.abs((first + tap + 0.5 - centre) / scale);
+        return [first + tap, away < reach ? weight(away) : 0];
+      });
     });
-  });
+  };
 }
 
 function normalisedTaps(outputs, taps) {

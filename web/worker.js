@@ -2,7 +2,7 @@
 //
 // Messages in: {id, command, ...}. Messages out: {id, result} or {id, fault}, and {event} on the way.
 
-import { ascend, complete, fit, toRGBA } from "./ascent.js";
+import { ascend, asSeen, complete, toRGBA } from "./ascent.js";
 import { Fault, openNetwork } from "./network.js";
 
 // Below this, starting hundreds of small kernels on a graphics card takes longer than computing them here.
@@ -167,10 +167,7 @@ function gradient(stage, { square, linear }) {
 }
 
 async function probabilities(image) {
-  const { size } = network.about;
-  const shorter = Math.min(image.width, image.height);
-  const [width, height] = [image.width, image.height].map((side) => Math.round((side * size) / shorter));
-  const { logits } = await compute("forward", { image: tensor(fit(image, width, height)) });
+  const { logits } = await compute("forward", { image: tensor(asSeen(image, network.about)) });
   const largest = Math.max(...logits.data);
   const powers = Array.from(logits.data, (logit) => Math.exp(logit - largest));
   const sum = powers.reduce((total, power) => total + power, 0);
