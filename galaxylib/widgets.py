@@ -309,9 +309,10 @@ class DreamLab(Controls):
         )
         for number in (chances[1] - chances[0]).abs().argsort(descending=True)[:3].tolist():
             low, high = chances[:, number].tolist()
-            rows[f"probability of {self.loaded.class_names[number]}"] = f"{low:.0%} to {high:.0%}"
+            rows[f"probability of {self.loaded.class_names[number]}"] = f"{low:.1%} to {high:.1%}"
         cells = "".join(
-            f"<tr><th scope='row'>{name}</th><td>{value}</td></tr>" for name, value in rows.items()
+            f"<tr><th scope='row' style='text-align:left'>{name}</th><td>{value}</td></tr>"
+            for name, value in rows.items()
         )
         return f"<table><caption>Scores of this dream</caption>{cells}</table>"
 

@@ -166,7 +166,9 @@ class Ascent:
                 raise DreamError(
                     f"The gradient of {objective} is not finite: the network's weights may be damaged."
                 )
-        return torch.roll(pictures.standardise(gradient), tuple(-s for s in shift), dims=(2, 3)), values
+        return torch.roll(
+            pictures.standardise(gradient, spread), tuple(-s for s in shift), dims=(2, 3)
+        ), values
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of each image's objective, (N, 3, H, W), and the objectives' values, (N,)."""

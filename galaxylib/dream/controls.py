@@ -8,6 +8,8 @@ from galaxylib.dream.settings import Settings
 from galaxylib.galaxy10 import CLASS_NAMES
 
 WIDE = {"description_width": "8em"}
+WHOLE = {"width": "auto"}
+"""As wide as the words on it."""
 SHOWN = 384
 """Pixels a side of the pictures."""
 
@@ -23,7 +25,9 @@ class Controls(w.VBox):
 
     def __init__(self, *, galaxies: Sequence[str], networks: Sequence[str], settings: Settings) -> None:
         self.galaxy = w.Dropdown(description="Galaxy", options=list(galaxies), style=WIDE)
-        self.upload = w.FileUpload(description="Upload a picture", accept="image/*,.fits", multiple=False)
+        self.upload = w.FileUpload(
+            description="Upload a picture", accept="image/*,.fits", multiple=False, layout=WHOLE
+        )
         self.network = w.Dropdown(description="Network", options=list(networks), style=WIDE)
         self.path = w.Text(
             description="Your checkpoint",
@@ -39,8 +43,10 @@ class Controls(w.VBox):
             style=WIDE,
         )
         self.channel = w.BoundedIntText(description="Channel", min=0, max=100000, style=WIDE)
-        self.show_channels = w.Button(description="Show its busiest channels")
-        self.thumbnails = w.Image(format="png", layout=w.Layout(display="none"))
+        self.show_channels = w.Button(description="Show its busiest channels", layout=WHOLE)
+        self.thumbnails = w.Image(
+            format="png", layout=w.Layout(display="none"), tooltip="Maps of the channels"
+        )
         self.class_name = w.Dropdown(description="Class", options=CLASS_NAMES, style=WIDE)
         self.size = w.Dropdown(description="Size (pixels)", options=[128, 256, 512, 1024, 2048], style=WIDE)
         self.size.value = 256
@@ -59,7 +65,7 @@ class Controls(w.VBox):
         self.stop = w.Button(description="Stop", disabled=True)
         self.progress = w.FloatProgress(description="Progress", min=0, max=1, style=WIDE)
         self.status = w.HTML(value="Choose, then press Run.")
-        self.picture = w.Image(format="png", width=SHOWN)
+        self.picture = w.Image(format="png", width=SHOWN, tooltip="The dream")
         self.slider = w.FloatSlider(
             description="Before or after", min=0, max=1, value=1, step=0.01, readout=False, style=WIDE
         )
@@ -68,7 +74,15 @@ class Controls(w.VBox):
         self.save_gif = w.Button(description="Save film as GIF", disabled=True)
         self.save_mp4 = w.Button(description="Save film as MP4", disabled=True)
         self.history = w.Select(description="History", options=[], rows=4, style=WIDE)
+        self._only_what_counts()
+        self.kind.observe(lambda _: self._only_what_counts(), "value")
         super().__init__([self._choices(), self._actions(), self._results()])
+
+    def _only_what_counts(self) -> None:
+        """A channel has no say in a class, nor a layer."""
+        self.channel.disabled = self.kind.value != "channel"
+        self.class_name.disabled = self.kind.value != "logit"
+        self.layer.disabled = self.search.disabled = self.kind.value == "logit"
 
     def _choices(self) -> w.Widget:
         left = w.VBox([self.galaxy, self.upload, self.network, self.path, self.search, self.layer])

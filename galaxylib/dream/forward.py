@@ -6,17 +6,17 @@ no hook, no changed mode, no changed `requires_grad`.
 
 import copy
 from collections.abc import Callable, Collection
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from galaxylib.dream.frozen import freeze, hollow
 from galaxylib.errors import DreamError, GalaxyError
 
-SPARE = 1.4
-"""Peak memory of a step, as a multiple of what its forward pass keeps."""
+SPARE, BESIDE = 1.2, 256
+"""Peak memory of a step: so many times what its forward pass keeps, and so many bytes a pixel of input beside
+(gradients of the widest map, copies of the image); measured on DMAGNet at 1024 pixels, stem to LAM."""
 
 
 class _ReachedError(Exception):
@@ -50,31 +50,14 @@ class Tap:
         self.layers = tuple(layers)
         self.precision = precision
         self.network = twin.eval()
+        self.device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+        freeze(self.network, keep=self.layers)
         if precision != torch.float32:
             self.network.to(precision)
         self._kept: dict[str, Tensor] = {}
         for name in self.layers:
-            self.network.get_submodule(name).register_forward_hook(self._hook(name))
-        for name, module in list(self.network.named_modules()):
-            if isinstance(module, nn.Sequential):
-                _fold_when_first_run(module, name, keep=self.layers)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network's weights are."""
-        return next((weight.device for weight in self.network.parameters()), torch.device("cpu"))
-
-    def _hook(self, name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            if not isinstance(output, Tensor):
-                raise DreamError(
-                    f"The layer {name!r} gives a {type(output).__name__} and no tensor: choose another."
-                )
-            self._kept[name] = output.float()
-            if len(self._kept) == len(self.layers):
-                raise _ReachedError
-
-        return hook
+            hook = _listen(name, self._kept, wanted=len(self.layers))
+            self.network.get_submodule(name).register_forward_hook(hook)
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """Normalised images (N, 3, H, W) -> the layers' outputs in float32, by name.
@@ -82,11 +65,12 @@ class Tap:
         Raises:
             DreamError: a layer never runs for such images.
         """
-        self._kept = {}
+        self._kept.clear()
         try:
             self.network(images.to(self.precision, memory_format=torch.channels_last))
         except _ReachedError:
-            kept, self._kept = self._kept, {}
+            kept = dict(self._kept)
+            self._kept.clear()
             return kept
         except RuntimeError as fault:
             if isinstance(fault, torch.OutOfMemoryError) or "alloc" in str(fault):
@@ -100,73 +84,37 @@ class Tap:
 
     def saved_bytes(self, *, images: int = 1, side: int = 64) -> float:
         """Bytes a pixel of input that a forward pass keeps for its gradient, measured on a small image."""
-        self(torch.zeros(1, 3, side, side, device=self.device))  # folds what there is to fold
         weights = {parameter.data_ptr() for parameter in self.network.parameters()}
         kept: dict[int, int] = {}  # by address, since several operations may keep the same tensor
 
         def count(tensor: Tensor) -> Tensor:
             if tensor.data_ptr() not in weights:
                 kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-            return tensor
+            return tensor.detach()  # an output that kept itself would never be freed
 
         pixels = torch.zeros(images, 3, side, side, device=self.device, requires_grad=True)
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        with hollow(self.network), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             outputs = self(pixels)  # held, so that no address is used twice
         del outputs
         return sum(kept.values()) / (images * side * side)
 
 
-class _ScaleShift(nn.Module):
-    """What a BatchNorm does in evaluation."""
+def _listen(
+    name: str, kept: dict[str, Tensor], *, wanted: int
+) -> Callable[[nn.Module, object, Tensor], None]:
+    """A hook that keeps a layer's output; it does not know its `Tap`, whose memory is so freed at once."""
 
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        self.register_buffer("scale", scale.detach().view(1, -1, 1, 1))
-        self.register_buffer("shift", (norm.bias - norm.running_mean * scale).detach().view(1, -1, 1, 1))
+    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        if not isinstance(output, Tensor):
+            raise DreamError(
+                f"The layer {name!r} gives a {type(output).__name__} and no tensor: choose another."
+            )
+        # A copy, since a frozen layer's gradient is written over what it kept of its output.
+        kept[name] = output.to(torch.float32, copy=True)
+        if len(kept) == wanted:
+            raise _ReachedError
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same shape."""
-        return torch.addcmul(self.shift, x, self.scale)
-
-
-def fold_batchnorm(module: nn.Sequential, *, name: str = "", keep: Collection[str] = ()) -> int:
-    """Fold each BatchNorm that directly follows a convolution into it, in place; the output stays the same.
-
-    A BatchNorm that follows something else becomes the scale and shift that it is in evaluation, which keeps
-    less for the gradient. Only what stands in an `nn.Sequential` is touched: there the order is certain for
-    any network.
-
-    Args:
-        module: whose children are looked at, not their children.
-        name: its dotted name in the network.
-        keep: dotted names of modules that are left alone, since somebody listens to them.
-
-    Returns:
-        how many were folded.
-    """
-    folded = 0
-    children = list(module.named_children())
-    for (first, before), (second, after) in pairwise([("", None), *children]):
-        heard = any(f"{name}.{child}".lstrip(".") in keep for child in (first, second))
-        pair = type(before) is nn.Conv2d and type(after) is nn.BatchNorm2d
-        if pair and not heard and after.track_running_stats:
-            setattr(module, first, fuse_conv_bn_eval(before, after))
-            setattr(module, second, nn.Identity())
-            folded += 1
-        elif type(after) is nn.BatchNorm2d and not heard and after.track_running_stats and after.affine:
-            setattr(module, second, _ScaleShift(after))
-    return folded
-
-
-def _fold_when_first_run(module: nn.Sequential, name: str, *, keep: Collection[str]) -> None:
-    """So that what lies behind the target is never folded, nor its weights copied."""
-
-    def hook(_module: nn.Module, _inputs: object) -> None:
-        handle.remove()
-        fold_batchnorm(module, name=name, keep=keep)
-
-    handle = module.register_forward_pre_hook(hook)
+    return hook
 
 
 def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0) -> None:
@@ -185,7 +133,7 @@ def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0
     """
     height, width = (min(side, tile) if tile else side for side in shape)
     try:
-        needed = SPARE * tap.saved_bytes() * images * height * width
+        needed = (SPARE * tap.saved_bytes() + BESIDE) * images * height * width
     except GalaxyError:
         return  # the network reads no small image to measure on
     there = available_bytes(tap.device)

@@ -132,10 +132,11 @@ def unsharp(images: Tensor, *, amount: float = 0.5, sigma: float = 2.0) -> Tenso
     return ((1 + amount) * images - amount * blurred).clamp(0, 1)
 
 
-def standardise(gradient: Tensor) -> Tensor:
-    """Each image's gradient (N, 3, H, W) to mean 0 and deviation 1 over all its values."""
+def standardise(gradient: Tensor, deviation: Tensor | None = None) -> Tensor:
+    """Each image's gradient (N, 3, H, W) to mean 0 and deviation 1; give its own (N,) if it is known."""
     mean = gradient.mean(dim=(1, 2, 3), keepdim=True)
-    return (gradient - mean) / gradient.std(dim=(1, 2, 3), keepdim=True)
+    deviation = gradient.std(dim=(1, 2, 3)) if deviation is None else deviation
+    return (gradient - mean).div_(deviation.view(-1, 1, 1, 1))
 
 
 def total_variation_gradient(images: Tensor, *, softness: float = 0.3) -> Tensor:
