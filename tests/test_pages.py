@@ -14,6 +14,7 @@ NAMES = [
     "made",
     "licences",
     "api/index",
+    "api/data",
     "api/dreams",
 ]
 
