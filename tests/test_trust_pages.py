@@ -70,7 +70,7 @@ def test_run_agrees_with_itself_and_no_tolerance_is_idle(html: Path) -> None:
     found = compare(html.parent, html.parent, rules=rules)
     assert found.differences == []
     assert found.within == 0
-    assert found.same > 20 * found.ignored / 3
+    assert found.same > 5 * found.ignored
     idle = {pattern for rule in rules for pattern in rule.match}
     for path in values(html.parent):
         rule = next(rule for rule in rules if any(fnmatchcase(path, pattern) for pattern in rule.match))
