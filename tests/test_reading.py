@@ -61,6 +61,18 @@ def test_page_has_a_card(html: Path, name: str) -> None:
         assert picture.size == (64, 64)
 
 
+def test_the_introduction_needs_one_screen(browser, address: str) -> None:
+    """What was done, what is simulated, what was found: all there without scrolling."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/book/intro.html", wait_until="networkidle")
+    found = page.locator("#what-was-found ul").first
+    box = found.bounding_box()
+    assert box["y"] + box["height"] <= 800
+    assert len(found.locator(".pasted-text").all()) >= 10
+    assert "imulated" in page.locator("article .admonition").first.inner_text()
+    page.close()
+
+
 @every_page
 def test_axe_finds_nothing_serious(browser, address: str, name: str) -> None:
     """axe-core on the page with everything unfolded, in the light theme and in the dark one."""
@@ -72,11 +84,11 @@ def test_axe_finds_nothing_serious(browser, address: str, name: str) -> None:
     page.evaluate(axe)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
-        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         assert found["passes"], "axe checked nothing"
         assert [
-            f"{theme}: {fault['id']}: {node['target']} {node['html'][:120]}"
+            f"{theme}: {fault['id']}: {node['target']} {node['html'][:120]} {node['failureSummary']}"
             for fault in found["violations"]
             if fault["impact"] in ("serious", "critical")
             for node in fault["nodes"]
