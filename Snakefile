@@ -59,7 +59,7 @@ FILES = {
     "02_architecture": [CLAIMS],
     "03_training": [*shipped("pretrained"), *shipped("small")],
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
-    "07_votes": [CLAIMS, *shipped("zoo2"), *shipped("pretrained")],
+    "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
 }
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from galaxylib.checkpoint import Loaded
+from galaxylib.errors import DataError
 from galaxylib.galaxy10 import CLASS_NAMES
 from galaxylib.pixels import Preprocess
 from galaxylib.statistics import ratio, wilson
@@ -137,6 +139,42 @@ def called(
         for start in range(0, len(images), batch_size)
     ]
     return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def set_beside(
+    loaded: Loaded, preprocess: Preprocess, images: np.ndarray, fractions: np.ndarray
+) -> dict[str, Any]:
+    """A network's classes beside those of the votes.
+
+    Args:
+        loaded: the network, with its class names.
+        preprocess: its own, or the one of `in_their_own_light`.
+        images: (N, 256, 256, 3) uint8.
+        fractions: (N, 37) votes on the same galaxies.
+
+    Returns:
+        what `agreement` returns; `clear`, the same for the galaxies whose votes support their class by one
+        half at least; `confusion`, (10, 10) counts in the order of `CLASS_NAMES`, by the votes down and by
+        the network across.
+
+    Raises:
+        DataError: the network knows other classes.
+    """
+    if set(loaded.class_names) != set(CLASS_NAMES):
+        raise DataError(
+            f"The network knows {', '.join(loaded.class_names[:3])} and so on: "
+            "give one of Galaxy10's ten classes."
+        )
+    order = np.array([CLASS_NAMES.index(name) for name in loaded.class_names])
+    by_votes, by_network = to_classes(fractions), order[called(loaded.network, preprocess, images)]
+    clear = support(fractions)[np.arange(len(by_votes)), by_votes] >= 0.5
+    confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
+    np.add.at(confusion, (by_votes, by_network), 1)
+    return {
+        **agreement(by_votes, by_network),
+        "clear": agreement(by_votes[clear], by_network[clear]),
+        "confusion": confusion.tolist(),
+    }
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:

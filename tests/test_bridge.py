@@ -8,6 +8,7 @@ from sklearn.metrics import cohen_kappa_score
 from votes_folder import write_folder
 
 from galaxylib import bridge, zoo2
+from galaxylib.checkpoint import Loaded
 from galaxylib.errors import DataError
 from galaxylib.galaxy10 import CLASS_NAMES
 from galaxylib.pixels import Preprocess
@@ -101,6 +102,27 @@ def test_images_in_their_own_light_have_mean_0_and_deviation_1():
     assert own.size == 128
     assert seen.mean((0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
     assert seen.std((0, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=1e-4)
+
+
+def test_a_network_is_set_beside_the_votes_by_the_names_of_its_classes():
+    """A network that sees nothing and always says its seventh class, under names in another order."""
+
+    class Always(torch.nn.Module):
+        def forward(self, x):
+            return torch.eye(10)[6].expand(len(x), 10)
+
+    names = (*CLASS_NAMES[3:], *CLASS_NAMES[:3])
+    fractions = np.concatenate([votes(CASES[name]) for name in ("Merging", names[6], names[6])])
+    plain = Preprocess(size=32)
+    images = np.zeros((3, 256, 256, 3), np.uint8)
+    found = bridge.set_beside(Loaded(Always(), plain, names, {}), plain, images, fractions)
+    assert (found["n"], found["share"]) == (3, pytest.approx(2 / 3))
+    said = CLASS_NAMES.index(names[6])
+    assert found["confusion"][said][said] == 2
+    assert found["confusion"][CLASS_NAMES.index("Merging")][said] == 1
+    assert found["clear"]["n"] == 3
+    with pytest.raises(DataError, match="Galaxy10's ten classes"):
+        bridge.set_beside(Loaded(Always(), plain, ("a", "b", "c"), {}), plain, images, fractions)
 
 
 def test_a_network_calls_each_image_by_itself():
