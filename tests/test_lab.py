@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from PIL import Image
 
 from ci.lab import LabSettings, accuracy, galaxies, networks
 from ci.parameters import profile_values
-from galaxylib.checkpoint import load
+from galaxylib.baselines import build
+from galaxylib.checkpoint import load, save
 from galaxylib.dream import dream, layer
 from galaxylib.dream.scores import probabilities
 from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.pixels import Preprocess
+from galaxylib.web import export_web
 
 BEFOREHAND = "The dreams made beforehand are still here."
 # Long enough for a busy machine; nothing waits this long unless it fails.
@@ -61,8 +65,11 @@ def shown(page) -> str:
 
 def finish(page) -> str:
     """Wait for the end of a live dream, and say what its status says."""
-    page.wait_for_function("/^(Done|Stopped)/.test(document.getElementById('lab-status').textContent)")
-    return page.inner_text("#lab-status")
+    page.wait_for_function(
+        "!document.getElementById('lab-fault').hidden"
+        "|| /^(Done|Stopped)/.test(document.getElementById('lab-status').textContent)"
+    )
+    return page.inner_text("#lab-fault") or page.inner_text("#lab-status")
 
 
 def told(page) -> str:
@@ -349,8 +356,41 @@ def test_network_of_ones_own_from_a_folder_and_an_address(page, address: str, la
     assert finish(page).startswith("Done: 2 steps")
     page.fill("#lab-url", f"{address}/lab/nowhere/")
     page.click("#lab-open")
-    page.click("#lab-run")
+    assert "holds no network.json" in told(page)
     assert told(page).endswith(BEFOREHAND)
+    # The link alone is enough on another day.
+    place = quote(f"{address}/lab/networks/{index['networks'][0]['name']}", safe="")
+    visit(page, address, "")
+    page.evaluate(f"location.hash = '#galaxy=1&stage=stem&steps=1&network={place}'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+
+
+def test_other_network_brings_its_own_stages(page, address: str, index: dict, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build("shi").eval()
+    save(
+        tmp_path / "checkpoint",
+        network,
+        name="shi",
+        options={},
+        preprocess=Preprocess(size=32, crop=128),
+        class_names=CLASS_NAMES,
+    )
+    folder = export_web(tmp_path / "checkpoint", tmp_path / "exported")
+    visit(page, address, "#galaxy=1&stage=lam&size=64&steps=1")
+    page.set_input_files("#lab-folder", folder)
+    page.wait_for_function("document.querySelector('[name=network]').value === 'own'")
+    stages = page.evaluate("[...document.querySelector('[name=stage]').options].map(one => one.value)")
+    assert stages == ["conv1", "conv2", "conv3", "logits"]
+    page.select_option("[name=stage]", "conv2")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+    page.select_option("[name=network]", index["networks"][0]["name"])
+    assert page.input_value("[name=stage]") == index["stages"][-1]
+    page.set_input_files("#lab-folder", tmp_path / "checkpoint")
+    assert told(page).startswith("The folder holds no network.json")
 
 
 @pytest.mark.parametrize(

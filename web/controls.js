@@ -1,20 +1,25 @@
 // The form: what it shows of a state, and what a change of it says.
 
-import { ASCENT, number } from "./state.js";
+import { ASCENT, classesOf, networkOf, number, stagesOf } from "./state.js";
+import { networkName, stageName } from "./words.js";
 
-/** Let the form show a state; `networkName` is for a network that the book does not bring. */
-export function fillForm(form, state, index, networkName) {
+/** Let the form show a state. */
+export function fillForm(form, state, index) {
   const entry = (name) => form.elements[name];
   const offers = (name) => [...entry(name).options].some((option) => option.value === `${state[name]}`);
-  if (!offers("network")) entry("network").add(new Option(networkName, state.network));
+  if (!offers("network")) entry("network").add(new Option("", state.network));
+  [...entry("network").options].find((one) => one.value === state.network).text = networkName(state, index);
   if (!offers("size")) entry("size").add(new Option(`${state.size} pixels`, state.size));
+  const stages = stagesOf(state, index).map((stage) => new Option(stageName(stage), stage));
+  entry("stage").replaceChildren(...stages, new Option("a class", "logits"));
+  entry("class").replaceChildren(...classesOf(state, index).map((name, i) => new Option(name, i)));
   for (const name of ["galaxy", "stage", "size", "network", ...ASCENT]) entry(name).value = state[name];
   const logits = state.stage === "logits";
   entry("channel").parentElement.hidden = logits;
   entry("class").parentElement.hidden = !logits;
   if (logits) entry("class").value = state.channel;
   else entry("channel").value = state.channel ?? "";
-  const channels = index.networks.find((one) => one.name === state.network)?.channels[state.stage];
+  const channels = networkOf(state, index)?.channels[state.stage];
   entry("channel").max = channels ? channels - 1 : "";
 }
 

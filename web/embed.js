@@ -1,8 +1,9 @@
 // The small lab inside a chapter: one galaxy, a stage to choose, and a button.
 
-import { Live, megabytes } from "./live.js";
+import { Live } from "./live.js";
 import { paint, planes, readAddress } from "./picture.js";
-import { beginning, madeBefore, objective, objectiveName, settings } from "./state.js";
+import { beginning, madeBefore, objective, settings } from "./state.js";
+import { megabytes, networkName, objectiveName, startName } from "./words.js";
 
 const root = document.getElementById("embed-root");
 const base = new URL(root.dataset.base, document.baseURI).href;
@@ -28,10 +29,9 @@ function asked() {
 
 function describe(how) {
   const state = asked();
-  const galaxy = index.class_names[state.galaxy];
   document.getElementById("embed-caption").textContent =
-    `A simulated galaxy (${galaxy}) and its dream of ${objectiveName(state, index)} at ${state.size} pixels by ` +
-    `${index.networks[0].label}, ${how}.`;
+    `Start: ${startName(state, index)}. Dream: ${objectiveName(state, index)} at ${state.size} pixels by ` +
+    `${networkName(state, index)}, ${how}.`;
 }
 
 function show() {

@@ -2,11 +2,24 @@
 
 import { changed, fillForm } from "./controls.js";
 import { listenToTable, smallPicture } from "./gallery.js";
-import { Live, megabytes } from "./live.js";
+import { Live } from "./live.js";
 import { drawCurve, showProbabilities } from "./measures.js";
+import { describeNetwork } from "./own_network.js";
 import { noise, paint, planes, readAddress } from "./picture.js";
 import { dreamFile, offer, openFile } from "./record.js";
-import { ASCENT, beginning, madeBefore, objective, objectiveName, readHash, settings, writeHash } from "./state.js";
+import {
+  ASCENT,
+  beginning,
+  classesOf,
+  madeBefore,
+  networkOf,
+  objective,
+  readHash,
+  settings,
+  stagesOf,
+  writeHash,
+} from "./state.js";
+import { fetchHint, megabytes, networkName, objectiveName, startName } from "./words.js";
 
 const id = (name) => document.getElementById(`lab-${name}`);
 const base = new URL(document.getElementById("lab-root").dataset.base, document.baseURI).href;
@@ -43,7 +56,7 @@ async function begin() {
 function show() {
   if (!id("stop").disabled) stop(); // something else was chosen
   if (dream && dream.address !== writeHash(state, index)) dream = null;
-  fillForm(form, state, index, networkName());
+  fillForm(form, state, index);
   showBefore();
   const made = madeBefore(state, index);
   id("canvas").hidden = !dream;
@@ -51,17 +64,17 @@ function show() {
   id("none").hidden = Boolean(dream) || Boolean(made);
   if (made && !dream) {
     id("after").src = base + made.file;
-    id("after").alt = `The dream of ${objectiveName(state, index)} on ${startName()}`;
+    id("after").alt = `The dream of ${objectiveName(state, index)} on ${startName(state, index)}`;
   }
   const { values, before, probabilities } = dream ?? made ?? {};
   drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
-  showProbabilities(id("probabilities"), classNames(), before, probabilities);
+  showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), before, probabilities);
   showChannels();
   id("save").disabled = !dream?.finished;
   const how = dream ? "dreamed in this browser" : made ? "made when this book was built" : "not dreamed yet";
   id("caption").textContent =
-    `Start: ${startName()}. Dream: ${objectiveName(state, index)} at ${state.size} pixels by ${networkName()}, ${how}.`;
-  hint();
+    `Start: ${startName(state, index)}. Dream: ${objectiveName(state, index)} at ${state.size} pixels by ${networkName(state, index)}, ${how}.`;
+  id("hint").textContent = fetchHint(state, index, live);
 }
 
 async function showBefore() {
@@ -69,11 +82,7 @@ async function showBefore() {
   if (state.galaxy === "noise") image.src = noise(state.size, state.seed).toDataURL();
   else if (state.galaxy === "own") image.src = own ? own.toDataURL() : "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
   else image.src = `${base}galaxies/${state.galaxy}.webp`;
-  image.alt = state.galaxy === "own" && !own ? "No picture was chosen yet" : startName();
-}
-
-function classNames() {
-  return dream?.network.class_names ?? index.class_names;
+  image.alt = state.galaxy === "own" && !own ? "No picture was chosen yet" : startName(state, index);
 }
 
 /** Offer the channels that answered most to a dream of a whole stage. */
@@ -91,27 +100,12 @@ function showChannels() {
   id("channels").replaceChildren("Its most active channels: ", ...buttons);
 }
 
-function startName() {
-  if (state.galaxy === "noise") return `noise (seed ${state.seed})`;
-  return state.galaxy === "own" ? "your own picture" : `a simulated galaxy (${index.class_names[state.galaxy]})`;
-}
-
-function networkName() {
-  const known = index.networks.find((one) => one.name === state.network);
-  return known?.label ?? (state.network === "own" ? "your own network" : `the network at ${state.network}`);
-}
-
-/** Say what pressing the button will fetch, where that is anything. */
-function hint() {
-  const known = index.networks.find((one) => one.name === state.network);
-  const parts = [];
-  if (!live.engine) parts.push(`the runtime (${megabytes(index.runtime[state.backend ?? "wasm"])})`);
-  if (known && live.key !== state.network) parts.push(`the network (${megabytes(known.bytes)})`);
-  id("hint").textContent = parts.length ? `The first time this fetches ${parts.join(" and ")}; the browser keeps both.` : "";
-}
-
 function go(changes) {
   Object.assign(state, changes);
+  const stages = stagesOf(state, index);
+  if (networkOf(state, index) && ![...stages, "logits"].includes(state.stage)) {
+    Object.assign(state, { stage: stages.at(-1), channel: null }); // of another network
+  }
   clearFault();
   history.replaceState(null, "", writeHash(state, index));
   show();
@@ -135,6 +129,7 @@ async function run(event) {
     const source = asked.network === "own" ? ownFiles : networkAddress(asked.network);
     if (!source) throw new Error("The files of your own network are gone: open its folder again.");
     say("Fetching the engine and the network…");
+    if (!networkOf(asked, index)) await meet(asked.network, source);
     const network = await live.load(asked.network, source, asked.backend ?? "wasm", (bytes, total) => {
       if (turn !== mine) return;
       progress(bytes / total);
@@ -204,7 +199,7 @@ function hear(event) {
   }
   id("canvas").hidden = false;
   id("after").hidden = id("none").hidden = true;
-  showProbabilities(id("probabilities"), classNames(), dream.before, dream.probabilities);
+  showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream.before, dream.probabilities);
   if (event.type === "step") return;
   Object.assign(dream, { seconds: event.seconds, backend: event.backend });
   dream.finished = true;
@@ -280,20 +275,32 @@ async function take(file) {
   }
 }
 
-function openFolder(event) {
-  const files = [...event.target.files];
-  if (!files.some((file) => file.name === "network.json")) {
-    fault("The folder holds no network.json: choose one that `galaxylib export-web` made.");
-    return;
+/** Open a network of the reader's: `source` is the address of its folder, or its files. */
+async function openNetwork(name, source) {
+  clearFault();
+  try {
+    await meet(name, source);
+    if (live.key === name) live.key = null; // other files under the same name
+    go({ network: name, channel: state.stage === "logits" ? 0 : null });
+  } catch (error) {
+    fault(error.message);
   }
-  ownFiles = files;
-  live.key = live.key === "own" ? null : live.key;
-  go({ network: "own", channel: state.stage === "logits" ? state.channel : null });
+}
+
+/** Have a network among those that are known. */
+async function meet(name, source) {
+  const entry = await describeNetwork(name, source);
+  index.networks = [...index.networks.filter((one) => one.name !== name), entry];
+}
+
+function openFolder(event) {
+  ownFiles = [...event.target.files];
+  openNetwork("own", ownFiles);
 }
 
 function openAddress() {
   const address = id("url").value.trim();
-  if (/^https?:\/\/\S+$/.test(address)) go({ network: address });
+  if (/^https?:\/\/\S+$/.test(address)) openNetwork(address, networkAddress(address));
   else fault("That is no address of a folder: it begins with https://.");
 }
 

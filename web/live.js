@@ -77,8 +77,3 @@ export class Live {
     Object.assign(this, { engine: null, key: null, running: false, climbing: false });
   }
 }
-
-/** Bytes in the words of the page. */
-export function megabytes(bytes) {
-  return `${(bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1)} MB`;
-}

@@ -37,13 +37,16 @@ export function readHash(hash, index) {
     const value = said.has(name) ? number(name, said.get(name)) : null;
     if (value !== null) state[name] = value;
   }
-  if ([...index.stages, "logits"].includes(said.get("stage"))) state.stage = said.get("stage");
   const galaxy = said.get("galaxy");
   if (["noise", "own"].includes(galaxy)) state.galaxy = galaxy;
   else if (/^\d+$/.test(galaxy ?? "") && index.class_names[Number(galaxy)]) state.galaxy = Number(galaxy);
   const network = said.get("network") ?? "";
   if (index.networks.some((one) => one.name === network) || /^https?:\/\//.test(network)) state.network = network;
-  if (state.stage === "logits" && !(state.channel in index.class_names)) state.channel = 0;
+  // What a network elsewhere has is known only when it is opened.
+  const stage = said.get("stage") ?? "";
+  const stages = networkOf(state, index) ? stagesOf(state, index) : null;
+  if (stages ? [...stages, "logits"].includes(stage) : /^\w+$/.test(stage)) state.stage = stage;
+  if (state.stage === "logits" && !(state.channel in classesOf(state, index))) state.channel = 0;
   return state;
 }
 
@@ -58,9 +61,22 @@ export function writeHash(state, index) {
   return `#${said}`;
 }
 
+/** The entry of the state's network, undefined of one that was not opened yet. */
+export function networkOf(state, index) {
+  return index.networks.find((one) => one.name === state.network);
+}
+
+export function stagesOf(state, index) {
+  return networkOf(state, index)?.stages ?? index.stages;
+}
+
+export function classesOf(state, index) {
+  return networkOf(state, index)?.class_names ?? index.class_names;
+}
+
 /** The dream made beforehand that a state asks for, {file, probabilities, values, before}, or null. */
 export function madeBefore(state, index) {
-  const network = index.networks.find((one) => one.name === state.network);
+  const network = networkOf(state, index);
   const name = `${state.galaxy}-${state.stage}-${state.size}`;
   const usual = ASCENT.every((key) => state[key] === index.settings[key]);
   const found = usual && state.channel === null ? network?.dreams[name] : null;
@@ -75,11 +91,4 @@ export function objective(state) {
 /** How the engine is told to climb. */
 export function settings(state) {
   return Object.fromEntries(["size", ...ASCENT].map((name) => [name, state[name]]));
-}
-
-/** An objective in words. */
-export function objectiveName(state, index) {
-  if (state.stage === "logits") return `the class ${index.class_names[state.channel]}`;
-  const stage = state.stage.replace(/^dma/, "DMA ").replace("lam", "LAM");
-  return state.channel === null ? stage : `channel ${state.channel} of ${stage}`;
 }
