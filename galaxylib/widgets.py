@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from galaxylib.checkpoint import PRETRAINED, Loaded, load
+from galaxylib.checkpoint import PRETRAINED, SMALL, Loaded, load
 from galaxylib.dream import (
     PAPER,
     Dream,
@@ -49,8 +49,7 @@ class DreamLab(Controls):
 
     Args:
         data: a Galaxy10 file whose first galaxies of each class are offered; none for uploads only.
-        networks: checkpoint folders or loaded networks by name; the pretrained one is added where the library
-            has it.
+        networks: checkpoint folders or loaded networks by name; those that come with the library are added.
         folder: where `Save` writes.
         settings: to start from.
 
@@ -68,8 +67,9 @@ class DreamLab(Controls):
     ) -> None:
         self.folder, self.settings = Path(folder), settings
         self.networks: dict[str, Any] = dict(networks or {})
-        if PRETRAINED.exists():
-            self.networks.setdefault("pretrained", "pretrained")
+        for shipped in (PRETRAINED, SMALL):
+            if shipped.is_dir():
+                self.networks.setdefault(shipped.name, shipped.name)
         if not self.networks:
             raise DreamError("The dream lab has no network: pass networks={'mine': 'path/of/a/checkpoint'}.")
         self.galaxies: dict[str, Tensor] = _first_of_each_class(data) if data is not None else {}

@@ -9,6 +9,7 @@ from torch import nn
 
 from galaxylib import DMAGNet
 from galaxylib.dream import PAPER, Prior, Settings, channel, layer, logit
+from galaxylib.dream import images as pictures
 from galaxylib.dream.gallery import dreams, interval, scores, stage_objectives, telling_channels, verdicts
 from galaxylib.dream.scores import (
     as_seen,
@@ -186,6 +187,13 @@ def test_a_gallery_and_its_scores(network, galaxies):
     assert row["gain"] == pytest.approx(values[0] / values[1], rel=1e-4)
     picture = still[1].permute(1, 2, 0).double().numpy()
     assert row["bar_before"] == pytest.approx(describe(picture, footprint(picture), measure=False)["bar"])
+    # The change of every class's probability, by the network itself.
+    seen, dreamt = (
+        network(preprocess.normalise(preprocess.fit(pictures.fit(one[None], 256, 256)))).softmax(1)[0]
+        for one in (still[1], dreamed)
+    )
+    changes = torch.tensor([row[f"change_{number}"] for number in range(10)]).float()
+    torch.testing.assert_close(changes, (dreamt - seen).detach(), atol=1e-6, rtol=1e-3)
     # A dream on one logit, as the chapter does for all ten.
     value = objective_value(network, galaxies, logit(3), preprocess=preprocess)
     assert value.shape == (3,)

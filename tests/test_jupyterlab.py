@@ -144,4 +144,12 @@ def test_a_dream_is_begun_stopped_and_saved(page, address, folder):
     assert record["steps_done"] == steps
     lab.get_by_text("Scores of this dream").wait_for()
     page.screenshot(path=ROOT / "_build" / "dream_lab.png")
+    assert lab.get_by_text("javascript error").count() == 0
+    assert (
+        output.locator("img").evaluate_all(
+            "all => all.filter(i => i.checkVisibility() && !i.naturalWidth).length"
+        )
+        == 0
+    )
+    assert output.locator("img").last.evaluate("i => i.naturalWidth") == 384
     assert errors == []

@@ -1,5 +1,6 @@
 """The dream lab, driven from Python."""
 
+import shutil
 import time
 from datetime import UTC, datetime
 
@@ -193,8 +194,33 @@ def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tiny_checkpoin
     assert lab.network.value == str(tiny_checkpoint)
     lab.network.value = "tiny"
     assert lab.loaded is loaded
+
+
+def test_networks_that_come_along_are_offered(loaded, tiny_checkpoint, tmp_path, monkeypatch):
+    for name in ("PRETRAINED", "SMALL"):
+        monkeypatch.setattr(f"galaxylib.widgets.{name}", tmp_path / "none")
     with pytest.raises(DreamError, match="no network"):
         DreamLab(folder=tmp_path)
+    shipped = shutil.copytree(tiny_checkpoint, tmp_path / "small")
+    for module in ("widgets", "checkpoint"):
+        monkeypatch.setattr(f"galaxylib.{module}.SMALL", shipped)
+    lab = DreamLab(networks={"mine": loaded}, folder=tmp_path)
+    assert lab.network.options == ("mine", "small")
+    assert lab.loaded is loaded
+    lab.network.value = "small"
+    assert lab.loaded is not loaded
+    assert lab.loaded.meta["options"] == {"width": 0.125}
+
+
+def test_only_what_counts_can_be_chosen(lab):
+    for kind, off in {
+        "layer": {"channel", "class_name"},
+        "channel": {"class_name"},
+        "logit": {"channel", "layer", "search"},
+    }.items():
+        lab.kind.value = kind
+        names = ("channel", "class_name", "layer", "search")
+        assert {name for name in names if getattr(lab, name).disabled} == off
 
 
 def test_every_control_has_a_label(lab):

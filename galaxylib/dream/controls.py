@@ -44,9 +44,7 @@ class Controls(w.VBox):
         )
         self.channel = w.BoundedIntText(description="Channel", min=0, max=100000, style=WIDE)
         self.show_channels = w.Button(description="Show its busiest channels", layout=WHOLE)
-        self.thumbnails = w.Image(
-            format="png", layout=w.Layout(display="none"), tooltip="Maps of the channels"
-        )
+        self.thumbnails = w.Image(format="png", layout=w.Layout(display="none"))
         self.class_name = w.Dropdown(description="Class", options=CLASS_NAMES, style=WIDE)
         self.size = w.Dropdown(description="Size (pixels)", options=[128, 256, 512, 1024, 2048], style=WIDE)
         self.size.value = 256
@@ -65,7 +63,7 @@ class Controls(w.VBox):
         self.stop = w.Button(description="Stop", disabled=True)
         self.progress = w.FloatProgress(description="Progress", min=0, max=1, style=WIDE)
         self.status = w.HTML(value="Choose, then press Run.")
-        self.picture = w.Image(format="png", width=SHOWN, tooltip="The dream")
+        self.picture = w.Image(format="png", width=SHOWN)
         self.slider = w.FloatSlider(
             description="Before or after", min=0, max=1, value=1, step=0.01, readout=False, style=WIDE
         )

@@ -72,8 +72,9 @@ def scores(
 
     Returns:
         columns `objective, galaxy`, those of `score`, those of `describe` with `_before` and without,
-        `gain` (the objective after over before), and the network's probability of the class that it saw
-        `before`: `probability_before`, `probability_after`.
+        `gain` (the objective after over before), the network's probability of the class that it saw before
+        (`probability_before`, `probability_after`), and the change of every class's probability:
+        `change_0`, `change_1`, ... by the class's number.
     """
     prior = Prior.load()
     pictures = references.permute(0, 2, 3, 1).double().numpy()
@@ -105,6 +106,7 @@ def scores(
                     "probability_before": float(seen[index, top]),
                     "probability_after": float(after[index, top]),
                 }
+                | {f"change_{c}": float(change) for c, change in enumerate(after[index] - seen[index])}
             )
     return pd.DataFrame(rows)
 
