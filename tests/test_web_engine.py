@@ -1,13 +1,14 @@
 """The lab's engine in Chromium: its gradients against PyTorch's, its dreams against `galaxylib.dream`'s."""
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from conftest import ROOT, served
@@ -232,7 +233,7 @@ def test_ascent_functions_are_pythons(page):
     found = call(
         page,
         """async (given) => {
-            const a = await import("./ascent.js");
+            const a = { ...(await import("./ascent.js")), ...(await import("./pixels.js")) };
             const image = as(given);
             return Object.entries({
                 "enlarge": a.enlarge(image, 60, 71),
@@ -310,30 +311,26 @@ def test_pause_resume_and_stop(page):
     assert found["after"] == "done"
 
 
-def cpu_seconds() -> float:
-    """Processor time of this process's browsers."""
-    return sum(
-        sum(child.cpu_times()[:2])
-        for child in psutil.Process().children(recursive=True)
-        if child.name().startswith(("chrom", "google"))
-    )
+DREAM_SPEED = """async (steps) => {
+    const { noise } = await import("./engine.js");
+    window.events.length = 0;
+    const settings = { size: 128, octaves: 1, watch: 0, steps };
+    await engine.run(noise(128, 128, 1), { stage: "logits", channel: 3 }, settings);
+    const times = events.filter((event) => event.type === "step").map((event) => event.seconds);
+    return times.slice(1).map((time, index) => time - times[index]);
+}"""
 
 
 def test_first_step_and_speed_at_128_pixels(page):
-    """Counted in processor seconds, and by the fastest step, since other work may go on beside the test."""
-    before = cpu_seconds()
+    """On a machine that others use too, waits are longer by as much as more wants to run than it has cores."""
+    begun = time.perf_counter()
     start(page)
-    run = """async (steps) => {
-        const { noise } = await import("./engine.js");
-        window.events.length = 0;
-        const settings = { size: 128, octaves: 1, watch: 0, steps };
-        await engine.run(noise(128, 128, 1), { stage: "logits", channel: 3 }, settings);
-        const times = events.filter((event) => event.type === "step").map((event) => event.seconds);
-        return times.slice(1).map((time, index) => time - times[index]);
-    }"""
-    page.evaluate(run, 1)
-    assert cpu_seconds() - before < 3
-    assert min(page.evaluate(run, 15)) < 0.2
+    page.evaluate(DREAM_SPEED, 1)
+    wait = time.perf_counter() - begun
+    steps = page.evaluate(DREAM_SPEED, 15)
+    crowd = max(1, os.getloadavg()[0] / os.cpu_count())
+    assert wait < 3 * crowd  # seconds
+    assert min(steps) < 0.2 * crowd
 
 
 def test_own_network_from_files(page, site):

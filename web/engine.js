@@ -4,11 +4,12 @@
 //   await engine.load("lab/small/", { onProgress: (bytes, total) => ... });
 //   engine.run(image, { stage: "dma2", channel: null }, { size: 128, steps: 20 });
 //
-// An image is {width, height, data}: a Float32Array of three planes, values from 0 to 1 (see ascent.js).
+// An image is {width, height, data}: a Float32Array of three planes, values from 0 to 1 (see pixels.js).
 // Promises reject with an Error whose message is a sentence for the reader and whose `kind` is one of
 // "wasm", "worker", "offline", "network", "memory", "settings", "dream".
 
-export { DEFAULTS, fromRGBA, noise, toRGBA } from "./ascent.js";
+export { DEFAULTS, noise } from "./ascent.js";
+export { fromRGBA, toRGBA } from "./pixels.js";
 
 export class Engine {
   /**

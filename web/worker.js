@@ -2,8 +2,9 @@
 //
 // Messages in: {id, command, ...}. Messages out: {id, result} or {id, fault}, and {event} on the way.
 
-import { ascend, asSeen, complete, toRGBA } from "./ascent.js";
+import { ascend, complete } from "./ascent.js";
 import { Fault, openNetwork } from "./network.js";
+import { asSeen, toRGBA } from "./pixels.js";
 
 // Below this, starting hundreds of small kernels on a graphics card takes longer than computing them here.
 const WORTH_A_CARD = 2e6; // parameters
