@@ -39,6 +39,7 @@ def test_help_answers_at_once():
         ["evaluate", "--help"],
         ["simulate", "--help"],
         ["fetch", "--help"],
+        ["export-web", "--help"],
     ):
         begun = time.perf_counter()
         done = subprocess.run(

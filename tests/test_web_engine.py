@@ -322,7 +322,7 @@ DREAM_SPEED = """async (steps) => {
 
 
 def test_first_step_and_speed_at_128_pixels(page):
-    """On a machine that others use too, waits are longer by as much as more wants to run than it has cores."""
+    """Waits may be longer where other work wants more cores than there are, by that factor."""
     begun = time.perf_counter()
     start(page)
     page.evaluate(DREAM_SPEED, 1)
