@@ -51,7 +51,7 @@ class LabSettings:
     """
 
     sizes: tuple[int, ...] = (128, 256)
-    full_sizes: tuple[int, ...] = (128,)
+    full_sizes: tuple[int, ...] = (256,)
     steps: int = 0
     seed: int = 0
 
@@ -175,6 +175,7 @@ def make_network(
         "label": network.label,
         "parameters": loaded.meta["parameters"],
         "pixels": loaded.preprocess.size,
+        "sizes": list(network.sizes),
         "accuracy": accuracy(loaded.meta),
         "channels": {
             name: graph["channels"] for name, graph in about["graphs"].items() if "channels" in graph

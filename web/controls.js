@@ -6,10 +6,11 @@ import { networkName, stageName } from "./words.js";
 /** Let the form show a state. */
 export function fillForm(form, state, index) {
   const entry = (name) => form.elements[name];
-  const offers = (name) => [...entry(name).options].some((option) => option.value === `${state[name]}`);
-  if (!offers("network")) entry("network").add(new Option("", state.network));
-  [...entry("network").options].find((one) => one.value === state.network).text = networkName(state, index);
-  if (!offers("size")) entry("size").add(new Option(`${state.size} pixels`, state.size));
+  const names = new Set([...index.networks.map((one) => one.name), state.network]);
+  const networks = [...names].map((name) => new Option(networkName({ network: name }, index), name));
+  entry("network").replaceChildren(...networks);
+  const sizes = [...entry("size").options].map((option) => option.value);
+  if (!sizes.includes(`${state.size}`)) entry("size").add(new Option(`${state.size} pixels`, state.size));
   const stages = stagesOf(state, index).map((stage) => new Option(stageName(stage), stage));
   entry("stage").replaceChildren(...stages, new Option("a class", "logits"));
   entry("class").replaceChildren(...classesOf(state, index).map((name, i) => new Option(name, i)));
@@ -24,7 +25,7 @@ export function fillForm(form, state, index) {
 }
 
 /** What the change of a control changes of the state, or null; a value out of range changes nothing. */
-export function changed({ name, value, validity }, state) {
+export function changed({ name, value, validity }, state, index) {
   switch (name) {
     case "galaxy":
       return { galaxy: /^\d+$/.test(value) ? Number(value) : value };
@@ -34,9 +35,12 @@ export function changed({ name, value, validity }, state) {
       return { channel: Number(value) };
     case "channel":
       return { channel: validity.valid ? number(name, value) : state.channel };
-    case "network":
+    case "network": {
+      const { sizes = [] } = networkOf({ network: value }, index) ?? {};
+      return { network: value, size: sizes.includes(state.size) || !sizes.length ? state.size : sizes[0] };
+    }
     case "backend":
-      return { [name]: value };
+      return { backend: value };
     default: // files and addresses, which are opened elsewhere, or a number
       return ["size", ...ASCENT].includes(name) ? { [name]: number(name, value) ?? state[name] } : null;
   }

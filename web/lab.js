@@ -327,7 +327,7 @@ function progress(share) {
 function listen() {
   form.addEventListener("submit", run);
   form.addEventListener("change", (event) => {
-    const changes = changed(event.target, state);
+    const changes = changed(event.target, state, index);
     if (!changes) return;
     if (changes.galaxy === "own" && !own) id("own").open = true;
     go(changes);
