@@ -529,6 +529,18 @@ report.number("n_claims", len(judged))
 # galaxylib dream --from dream.png --out again.png
 # ```
 #
+# From Python, any network at all: your own `torch.nn.Module`, or one of timm's. `named_modules` lists its layers,
+# and a name that it does not have brings the nearest that it has.
+#
+# ```python
+# import timm
+# from galaxylib.dream import PAPER, dream, layer, read_image
+#
+# network = timm.create_model("resnet10t", num_classes=10)
+# made = dream(network, read_image("galaxy.png"), layer("layer3"), settings=PAPER.to(256))
+# made.save("dream.png")
+# ```
+#
 # Live, in JupyterLab, with a preview at every step:
 #
 # ```python
