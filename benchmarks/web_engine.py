@@ -3,9 +3,9 @@
     python benchmarks/web_engine.py --runtime _build/assets/onnxruntime-web/dist
 
 Serves the engine, the runtime and freshly exported networks from a plain folder, opens them in headless
-Chromium on one WebAssembly thread, and measures for each network: the time of the export and its size; the wait
-from an empty page to the first step of a dream; the time of a step on each stage at each size; and how far the
-page's gradient is from PyTorch's in single and in double precision.
+Chromium on one WebAssembly thread, and measures for each network: the time of the export and its size; the
+wait from an empty page to the first step of a dream; the time of a step on each stage at each size; and how
+far the page's gradient is from PyTorch's, in single and in double precision.
 
 Results go to benchmarks/results/web_engine.json.
 """
