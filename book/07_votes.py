@@ -678,8 +678,9 @@ else:
     report.number(
         "classifier_images",
         f"These are real images of another survey than it was trained for. Of their {zoo2.FULL} pixels the "
-        f"central {side} are brought to {STORED}, for then the typical galaxy is as large as among those that it knows, and "
-        "they are normalised with their own mean and deviation. Both was settled without a look at any label.",
+        f"central {side} are brought to {STORED}, for then the typical galaxy is as large as among those that "
+        "it knows, and they are normalised with their own mean and deviation. Both was settled without a look "
+        "at any label.",
     )
     as_they_are = set_beside(ten_classes, ten_classes.preprocess, pictures, everyone.fractions[shown])
     report.number(
@@ -766,8 +767,8 @@ report.figure("real_beside", confusion_figure(on_real["confusion"]))
 # {glue:text}`real_high:.1%`; by chance {glue:text}`real_chance:.1%`, kappa {glue:text}`real_kappa:.2f`), and
 # {glue:text}`real_clear_share:.1%` of the {glue:text}`real_clear_n:,` with clear votes. The images are of another
 # survey: of {glue:text}`real_stored` pixels the central {glue:text}`real_side` were kept, for then the typical
-# galaxy is as large as among the simulated ones, and they were normalised with their own mean and deviation. That was settled
-# before any label was looked at; normalised as the network's own images are, it agrees for
+# galaxy is as large as among the simulated ones, and they were normalised with their own mean and deviation.
+# That was settled before any label was looked at; normalised as the network's own images are, it agrees for
 # {glue:text}`real_as_they_are:.1%`. The largest misunderstanding is *{glue:text}`real_voted`* taken for
 # *{glue:text}`real_said`*, {glue:text}`real_apart:,` times.
 #

@@ -130,14 +130,15 @@ def in_their_own_light(preprocess: Preprocess, images: np.ndarray) -> Preprocess
 
 @torch.inference_mode()
 def called(
-    network: nn.Module, preprocess: Preprocess, images: np.ndarray, *, batch_size: int = 64
+    network: nn.Module, preprocess: Preprocess, images: np.ndarray, *, batch_size: int = 16
 ) -> np.ndarray:
     """The number of the class that a network gives each image: (N, 256, 256, 3) uint8 -> (N,) int64."""
-    network.eval()
-    found = [
-        network(preprocess(torch.from_numpy(images[start : start + batch_size]))).argmax(dim=1).numpy()
-        for start in range(0, len(images), batch_size)
-    ]
+    layout = torch.channels_last  # a third faster than torch's own on a processor
+    network = network.eval().to(memory_format=layout)
+    found = []
+    for start in range(0, len(images), batch_size):
+        x = preprocess(torch.from_numpy(images[start : start + batch_size]))
+        found.append(network(x.contiguous(memory_format=layout)).argmax(dim=1).numpy())
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
