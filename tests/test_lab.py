@@ -287,10 +287,9 @@ def test_dream_is_paused_and_stopped(page, address: str, index: dict) -> None:
     page.click("#lab-run")
     page.wait_for_function("/step [1-9]/.test(document.getElementById('lab-counter').textContent)")
     page.click("#lab-pause")
-    page.wait_for_timeout(500)  # a step may be under way
-    counted = page.inner_text("#lab-counter")
-    page.wait_for_timeout(500)
-    assert page.inner_text("#lab-counter") == counted
+    counted = None
+    while counted != (counted := page.inner_text("#lab-counter")):
+        page.wait_for_timeout(700)  # a step may be under way
     page.click("#lab-pause")
     page.wait_for_function(f"document.getElementById('lab-counter').textContent !== {counted!r}")
     page.click("#lab-stop")
