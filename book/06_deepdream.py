@@ -412,7 +412,7 @@ report.number("spectrum_before", float(table["spectrum_distance_before"].mean())
 # :name: tab-06-changes
 #
 # Mean change of every class's probability, in percentage points, over the same {glue:text}`n_galaxies:d`
-# {glue:text}`kind` galaxies; each row adds up to 0, apart from rounding.
+# {glue:text}`kind` galaxies; each row sums to 0, apart from rounding.
 # ```
 #
 # No dream of a stage aims at a class, yet the dreams on {glue:text}`change_stage` move the trained network's
