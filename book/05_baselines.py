@@ -541,7 +541,7 @@ questions = {
     "convnet": convnet,
 }
 of = {"negm": "artefact", "kim_brunner": "star"}
-exams, right_answers = {}, {}
+right_answers = {}
 for name, plan in questions.items():
     if name in of:  # few images, so more passes
         plan = plan.but(epochs=2 * trial_epochs)
@@ -555,7 +555,6 @@ for name, plan in questions.items():
         learn, exam = (view[part].relabelled([SMOOTH, FEATURED]) for part in ("train", "test"))
     network = run_trial(plan, learn, classes=2).network
     right_answers[name] = probabilities(network, exam).argmax(axis=1) == exam.labels.numpy()
-    exams[name] = exam
 two = np.isin(labels, (*SMOOTH, *FEATURED))
 merged = judged["ConvNet as printed"][two]
 merged = merged[:, FEATURED].sum(axis=1) > merged[:, SMOOTH].sum(axis=1)
@@ -595,11 +594,11 @@ report.figure(
 # ## Each network under its own recipe
 #
 # The next table sets each network, trained as its own paper says as far as this page's budget goes, beside what
-# the paper prints. DMAGNet has the recipe of its published code: a slower AdamW in batches twice as large, and a
-# second round from the weights with the lowest validation loss. The five blocks go through both stages of
-# theirs: Adam at a rate of 0.001 until the accuracy on the test set has not risen for five epochs, then the same at half
-# the rate; each stage has {glue:text}`stage_epochs` epochs at most. Negm's, Kim and Brunner's and Shi's recipes
-# are not in our source: they are trained with Adam like ConvNet.
+# the paper prints. DMAGNet has the recipe of its published code: a slower AdamW, and a second round from the
+# weights with the lowest validation loss. The five blocks go through both stages of theirs: Adam at a rate of
+# 0.001 until the accuracy on the test set has not risen for five epochs, then the same at half the rate; each
+# stage has {glue:text}`stage_epochs` epochs at most. Negm's, Kim and Brunner's and Shi's recipes are not in our
+# source: they are trained with Adam like ConvNet.
 
 # %% tags=["hide-input"]
 own = PAPER.but(
