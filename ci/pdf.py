@@ -97,6 +97,7 @@ def write_pdf(html: Path, path: Path) -> None:
             browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
             page = browser.new_page()
             page.goto(bound.resolve().as_uri(), wait_until="networkidle")
+            page.wait_for_function("!window.MathJax || MathJax.startup?.promise")  # its script is there
             page.evaluate("window.MathJax && MathJax.startup.promise.then(() => null)")
             page.pdf(
                 path=partial,
