@@ -57,7 +57,7 @@ class Term:
             DreamError: the activation has no such channel or place.
         """
         if self.kind == "energy":
-            return self.weight * activation.square().flatten(1).mean(1)
+            return self.weight * activation.square().mean(dim=tuple(range(1, activation.ndim)))
         if self.kind == "direction":
             return self.weight * self._along(activation)
         count = activation.shape[1]
