@@ -81,7 +81,9 @@ async function choose(wanted, about) {
   const worth = wanted === "webgpu" || (wanted === "auto" && about.parameters > WORTH_A_CARD);
   if (!worth) return "wasm";
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  return adapter ? "webgpu" : "wasm";
+  // Without a card a browser may imitate one, which is many times slower than WebAssembly.
+  const real = adapter && !(wanted === "auto" && adapter.info?.isFallbackAdapter);
+  return real ? "webgpu" : "wasm";
 }
 
 async function start(base, kind) {

@@ -13,7 +13,8 @@ from galaxylib.checkpoint import Loaded, load
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, sha256, write_json
 from galaxylib.pixels import Preprocess
-from galaxylib.web.tape import OPSET, WEIGHTS, Tape, Value
+from galaxylib.web.store import WEIGHTS
+from galaxylib.web.tape import OPSET, Tape, Value
 from galaxylib.web.trace import Network
 
 FORMAT = 1
@@ -70,7 +71,6 @@ def _describe(loaded: Loaded, graphs: dict[str, dict[str, Any]], folder: Path) -
         return {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
 
     meta = loaded.meta
-    told = ("validation_accuracy", "validation_macro_f1", "test_accuracy", "evaluation")
     return {
         "format": FORMAT,
         "name": meta["network"],
@@ -78,7 +78,7 @@ def _describe(loaded: Loaded, graphs: dict[str, dict[str, Any]], folder: Path) -
         "parameters": sum(parameter.numel() for parameter in loaded.network.parameters()),
         **asdict(loaded.preprocess),
         "class_names": list(loaded.class_names),
-        "accuracy": {name: meta[name] for name in told if name in meta},
+        "accuracy": meta.get("results") or meta.get("best") or {},
         "simulated": meta.get("data", {}).get("simulated"),
         "weights": stored(WEIGHTS),
         "graphs": {stage: about | stored(about["file"]) for stage, about in graphs.items()},
@@ -102,23 +102,18 @@ def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tupl
     tape = Tape(network.store)
     image = Value("image", 3)
     end = network.write(tape, _normalised(tape, image, preprocess), stage)
-    pixels = ["2", "3"] if end.rank == 4 else []
+    means, squares = end.name, tape.node("Mul", [end.name, end.name])
     square, linear = "square", "linear"
     if end.rank == 4:
-        means = tape.node("ReduceMean", [end.name, tape.constant([2, 3])], keepdims=0)
-        squares = tape.node("Mul", [end.name, end.name])
-        squares = tape.node("ReduceMean", [squares, tape.constant([2, 3])], keepdims=0)
-    else:
-        means, squares = end.name, tape.node("Mul", [end.name, end.name])
-    value = tape.node("Add", [tape.node("Mul", [squares, square]), tape.node("Mul", [means, linear])])
+        sides, column = tape.constant([2, 3]), tape.constant([-1, 1, 1])
+        means, squares = (tape.node("ReduceMean", [x, sides], keepdims=0) for x in (means, squares))
+        square, linear = (tape.node("Reshape", [name, column]) for name in (square, linear))
+    value = tape.node("Add", [tape.node("Mul", [squares, "square"]), tape.node("Mul", [means, "linear"])])
     tape.nodes.append(_named("ReduceSum", [value], "value", keepdims=0))
     tape.nodes.append(_named("Reshape", [means, tape.constant([-1])], "activation"))
-    if pixels:
-        places = tape.constant([-1, 1, 1])
-        square, linear = (tape.node("Reshape", [name, places]) for name in (square, linear))
     twice = tape.node("Mul", [tape.constant(2.0), square])
     seed = tape.node("Add", [tape.node("Mul", [twice, end.name]), linear])
-    if pixels:
+    if end.rank == 4:
         seed = tape.node("Div", [seed, tape.pixels(end)])
     tape.nodes.append(_named("Identity", [tape.gradient(end, seed, image)], "gradient"))
     weights = {"square": [end.channels], "linear": [end.channels]}

@@ -15,7 +15,8 @@ from torch import Tensor, fx, nn
 
 from galaxylib.dmagnet import check_images
 from galaxylib.errors import GalaxyError
-from galaxylib.web.tape import Store, Tape, Value
+from galaxylib.web.store import Store
+from galaxylib.web.tape import Tape, Value
 
 OPERATORS = (
     "Conv2d", "BatchNorm2d", "ReLU", "Sigmoid", "MaxPool2d", "AdaptiveAvgPool2d(1)", "Linear", "Flatten",
