@@ -46,7 +46,6 @@ def lighten_images(soup: BeautifulSoup, folder: Path) -> None:
     """
     for tag in soup.select("article img"):
         tag["loading"] = "lazy"
-        tag["decoding"] = "async"
         file = folder / str(tag["src"])
         if "/_images/" not in str(tag["src"]) or file.suffix != ".png":
             continue
