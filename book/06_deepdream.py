@@ -388,7 +388,7 @@ changes = {
     for stage, group in frame.groupby("objective", sort=False)
 }
 changes = pd.DataFrame(changes).T.rename_axis(["network", "stage"])
-report.table("change_table", changes.round(1))
+report.table("change_table", changes.round(1) + 0.0)  # without -0.0
 largest_change = changes.loc["trained"].abs().stack().idxmax()
 report.number("change_stage", largest_change[0])
 report.number("change_class", largest_change[1])

@@ -176,6 +176,7 @@ class FrozenConv(nn.Module):
         self.relu = relu
         self._kernel = conv.kernel_size
         self.hollow = False
+        self._back: Back | None = None
         self._apart = norm is not None and conv.weight.numel() > LARGE
         self._ready: tuple[torch.Size, torch.dtype] | None = None
 
