@@ -525,7 +525,7 @@ report.number("n_claims", len(judged))
 #
 # ```bash
 # galaxylib dream --image galaxy.png --layer "lam - 0.5*stem" --checkpoint _build/results/default/checkpoint \
-#     --size 512 --out dream.png
+#     --size 512 --film dream.mp4 --out dream.png
 # galaxylib dream --from dream.png --out again.png
 # ```
 #
