@@ -69,7 +69,7 @@ def finish(page) -> str:
         "!document.getElementById('lab-fault').hidden"
         "|| /^(Done|Stopped)/.test(document.getElementById('lab-status').textContent)"
     )
-    return page.inner_text("#lab-fault") or page.inner_text("#lab-status")
+    return page.inner_text("#lab-fault" if page.is_visible("#lab-fault") else "#lab-status")
 
 
 def told(page) -> str:
@@ -309,7 +309,7 @@ def test_own_picture_keeps_its_place_in_the_saved_file(
     page.set_input_files("#lab-file", tmp_path / "own.png")
     page.wait_for_function("location.hash.includes('galaxy=own')")
     page.click("#lab-run")
-    finish(page)
+    assert finish(page).startswith("Done")
     with page.expect_download() as waiting:
         page.click("#lab-save")
     waiting.value.save_as(tmp_path / "dream.png")
@@ -490,7 +490,7 @@ def test_offline_after_the_first_load(page, address: str, index: dict) -> None:
     usable(page)
     # What was fetched goes on without a connection, on another stage too.
     page.click("#lab-run")
-    finish(page)
+    assert finish(page).startswith("Done")
     page.context.set_offline(True)
     page.evaluate("location.hash += '&steps=1&stage=dma1&seed=5'")
     page.wait_for_selector("#lab-none:not([hidden])")

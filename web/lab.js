@@ -77,7 +77,7 @@ function show() {
   id("hint").textContent = fetchHint(state, index, live);
 }
 
-async function showBefore() {
+function showBefore() {
   const image = id("before");
   if (state.galaxy === "noise") image.src = noise(state.size, state.seed).toDataURL();
   else if (state.galaxy === "own") image.src = own ? own.toDataURL() : "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";

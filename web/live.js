@@ -1,5 +1,7 @@
 // The engine as the pages use it: started on demand, fetched once, its faults turned into sentences.
 
+import { Engine } from "./engine.js";
+
 export class Live {
   /** `base` is the lab's folder; `hear` gets the engine's events. */
   constructor(base, hear) {
@@ -16,12 +18,9 @@ export class Live {
     }
     if (this.engine && this.backend !== backend) this.close();
     if (!this.engine) {
-      const { Engine } = await import(`${this.base}engine.js`).catch(() => {
-        throw new Error("The engine could not be fetched: the page is offline, or a blocker keeps its script away.");
-      });
-      const engine = new Engine({ base: this.base, backend, onEvent: (event) => engine === this.engine && this.heard(event) });
-      this.engine = engine;
-      this.backend = backend;
+      const hear = (event) => engine === this.engine && this.heard(event);
+      const engine = new Engine({ base: this.base, backend, onEvent: hear });
+      Object.assign(this, { engine, backend });
     }
     if (this.key !== key) {
       this.key = null;
@@ -29,7 +28,8 @@ export class Live {
         await this.engine.load(source, { onProgress });
       } catch (error) {
         this.close(); // a worker that did not start is not asked again
-        throw error;
+        if (navigator.onLine || error.kind !== "worker") throw error;
+        throw new Error("The engine could not be fetched: the page is offline.");
       }
       this.key = key;
     }
