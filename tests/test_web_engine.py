@@ -507,7 +507,7 @@ def test_impossible_wishes_are_told(loaded_page, objective, settings, part):
         }""",
         [objective, settings],
     )
-    assert last["type"] == "error"
+    assert (last["type"], last["kind"]) == ("error", "settings")
     assert part in last["message"]
     assert last["message"].endswith(".")
 

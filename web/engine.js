@@ -36,7 +36,7 @@ export class Engine {
 
   /** Load a network: a folder's address, or a FileList (or list of File) of such a folder. */
   async load(source, { onProgress = () => {} } = {}) {
-    this.stop();
+    await this.stop();
     this.source = typeof source === "string" ? new URL(source, document.baseURI).href : [...source];
     const message = { base: this.base, source: this.source, wanted: this.wanted };
     const { about, backend } = await this.ask("load", message, onProgress);

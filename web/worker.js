@@ -47,7 +47,7 @@ const commands = {
     const control = new Control();
     dreaming = control;
     try {
-      return await dream(image, objective, complete(settings), control);
+      return await dream(image, objective, checked(settings), control);
     } finally {
       control.noticed();
       if (dreaming === control) dreaming = null;
@@ -213,9 +213,17 @@ class Control {
   }
 }
 
+function checked(settings) {
+  try {
+    return complete(settings);
+  } catch (fault) {
+    throw new Fault(fault.message, "settings");
+  }
+}
+
 function weigh({ stage, channel = null }) {
   const channels = network.about.graphs[stage]?.channels;
-  if (!channels) throw new Fault(`This network has no stage ${stage}.`, "network");
+  if (!channels) throw new Fault(`This network has no stage ${stage}.`, "settings");
   if (channel === null) {
     return { square: new Array(channels).fill(1 / channels), linear: new Array(channels).fill(0) };
   }
