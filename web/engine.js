@@ -22,7 +22,7 @@ export class Engine {
    * @param {string} backend "wasm", "webgpu", or "auto": the graphics card for large networks, where there is one.
    */
   constructor({ base = new URL(".", import.meta.url).href, onEvent = () => {}, backend = "auto" } = {}) {
-    this.base = new URL(base, globalThis.document?.baseURI ?? import.meta.url).href;
+    this.base = new URL(base.replace(/\/?$/, "/"), globalThis.document?.baseURI ?? import.meta.url).href;
     this.onEvent = onEvent;
     this.wanted = backend;
     this.network = null;
