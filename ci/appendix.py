@@ -65,7 +65,7 @@ REFERENCE: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "web": (
         "In the browser",
         "A network's gradient with respect to its image as an ONNX graph, for dreaming without Python.",
-        ("web.export", "web.trace", "web.tape"),
+        ("web.export", "web.trace", "web.store", "web.tape"),
     ),
     "tools": (
         "Tools",
