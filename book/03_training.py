@@ -262,7 +262,7 @@ report.table("weights", pd.DataFrame(brought))
 # :name: tab-03-weights
 #
 # The networks that come with the book. Accuracy with its 95 % interval: on simulated galaxies that took no part
-# in training, and on {glue:text}`n_real:d` real images of Galaxy10 DECaLS, read once, when the weights were
+# in training, and on {glue:text}`n_real:d` real images of Galaxy10 DECaLS, read only when the weights were
 # final. Each folder in `galaxylib/weights` has a card that tells what its network is not for.
 # ```
 #
