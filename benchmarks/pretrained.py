@@ -6,7 +6,7 @@
 Each draws its galaxies, trains, writes the checkpoint in half precision, and scores it on simulated galaxies
 that took no part and on real ones (now, or later by the same command: a finished checkpoint is only scored).
 Nothing is chosen on either: one run, its last averaged weights, every step decided beforehand. A run that is
-cut goes on at the last state in its scratch folder. `--compile` fuses the network's steps, worth it on a GPU.
+cut goes on at the last state in its scratch folder.
 
 The image grows while the network learns. Each stage shows the middle of the same image, so a galaxy's scale
 never changes and the early, cheap stages lose only its surroundings.
@@ -100,7 +100,7 @@ PLANS = {
 class Run:
     """A training that can be cut and go on: network, average, optimiser, schedule, and the step reached."""
 
-    def __init__(self, training: Training, state: Path, device: torch.device, *, fuse: bool) -> None:
+    def __init__(self, training: Training, state: Path, device: torch.device) -> None:
         self.training, self.state, self.device = training, state, device
         self.plan = training.steps()
         torch.manual_seed(training.seed)
@@ -108,7 +108,6 @@ class Run:
         self.network = network.to(device, memory_format=torch.channels_last)
         if device.type == "cpu":
             quicken(self.network)
-        self.forward = torch.compile(self.network) if fuse else self.network
         self.average = AveragedModel(
             self.network, multi_avg_fn=get_ema_multi_avg_fn(training.averaging), use_buffers=True
         )
@@ -147,7 +146,7 @@ class Run:
         rows = torch.from_numpy(order[place * self.training.batch_size :][: self.training.batch_size])
         torch.manual_seed(self.training.seed * 1_000_000 + self.done)  # for dropout
         with torch.autocast(self.device.type, torch.bfloat16):
-            logits = self.forward(self._seen(images, rows, self.plan[self.done], self.done))
+            logits = self.network(self._seen(images, rows, self.plan[self.done], self.done))
         loss = F.cross_entropy(
             logits.float(), labels[rows].to(self.device), label_smoothing=self.training.label_smoothing
         )
@@ -208,7 +207,7 @@ def shrunk(data: Galaxy10, size: int, device: torch.device, *, batch: int = 256)
     return found
 
 
-def make(out: Path, training: Training, *, scratch: Path, fuse: bool) -> None:
+def make(out: Path, training: Training, *, scratch: Path) -> None:
     """Draw, train, and write the checkpoint in half precision."""
     made = provenance()
     size = training.sizes[-1]
@@ -218,7 +217,7 @@ def make(out: Path, training: Training, *, scratch: Path, fuse: bool) -> None:
         images, labels = shrunk(data, size, device), torch.from_numpy(data.labels).long()
         drawn = {"galaxies": training.galaxies, "seed": 3000, "simulator": VERSION}
         drawn["fingerprint"] = data.fingerprint
-    run = Run(training, scratch / f"state-{training.width}-{training.seed}.pt", device, fuse=fuse)
+    run = Run(training, scratch / f"state-{training.width}-{training.seed}.pt", device)
     network = train(images, labels, run)
     plain = build("dmagnet", width=training.width)
     plain.load_state_dict(network.state_dict())
@@ -267,7 +266,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--judge", type=Path, metavar="REAL.h5", help="score finished weights on this file too"
     )
-    parser.add_argument("--compile", action="store_true", help="fuse the network's steps with torch.compile")
     parser.add_argument("--held-out", type=int, default=2_000, help="simulated galaxies to score on")
     parser.add_argument("--scratch", type=Path, default=Path("_build/pretrained"))
     given = parser.parse_args(arguments)
@@ -276,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.passes:
         training = replace(training, passes=tuple(given.passes))
     if not (given.out / DESCRIPTION).exists():
-        make(given.out, training, scratch=given.scratch, fuse=given.compile)
+        make(given.out, training, scratch=given.scratch)
     if given.judge:
         results = judge(given.out, given.judge, held_out=given.held_out, scratch=given.scratch)
         for name in ("simulated", "real"):
