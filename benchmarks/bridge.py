@@ -2,9 +2,9 @@
 
     python benchmarks/bridge.py --votes FOLDER --checkpoint pretrained
 
-FOLDER is in the Galaxy Zoo challenge's layout. Its images are framed and normalised as `galaxylib.bridge`
-says, by the size of simulated galaxies and the images' own light: no label is looked at before. Writes
-benchmarks/results/bridge.json, which the chapter on votes quotes.
+FOLDER is in the Galaxy Zoo challenge's layout. Its images are framed and normalised as
+`galaxylib.votes.classes` says, by the size of simulated galaxies and the images' own light: no label is
+looked at before. Writes benchmarks/results/bridge.json, which the chapter on votes quotes.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxylib.bridge import in_their_own_light, like_galaxy10, set_beside, side_for
-from galaxylib.checkpoint import load
 from galaxylib.files import sha256, write_json
+from galaxylib.networks.checkpoint import load
+from galaxylib.paper.workspace import open_data
 from galaxylib.provenance import provenance
-from galaxylib.workspace import open_data
-from galaxylib.zoo2 import SOLUTIONS, read_solutions
+from galaxylib.votes.classes import in_their_own_light, like_galaxy10, set_beside, side_for
+from galaxylib.votes.zoo2 import SOLUTIONS, read_solutions
 
 RESULTS = Path(__file__).parent / "results" / "bridge.json"
 

@@ -40,7 +40,7 @@ METHODS = ("galaxylib", "galaxylib bfloat16", "usual loop", "torch-lucent", "tor
 
 def network() -> nn.Module:
     """The paper's network, random weights, in evaluation mode."""
-    from galaxylib.dmagnet import DMAGNet
+    from galaxylib.networks.dmagnet import DMAGNet
 
     torch.manual_seed(0)
     return DMAGNet().eval()
@@ -71,7 +71,7 @@ def ours_bfloat16(model: nn.Module, stage: str, size: int, steps: int) -> Tensor
 
 def usual(model: nn.Module, stage: str, size: int, steps: int) -> Tensor:
     """The loop that one would write first."""
-    from galaxylib.pixels import MEAN, STD
+    from galaxylib.data.preprocessing import MEAN, STD
 
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     kept: dict[str, Tensor] = {}
@@ -139,7 +139,7 @@ FUNCTIONS = dict(zip(METHODS, (ours, ours_bfloat16, usual, lucent, torch_dreams)
 MODULES = {
     "galaxylib": "galaxylib.dream",
     "galaxylib bfloat16": "galaxylib.dream",
-    "usual loop": "galaxylib.pixels",
+    "usual loop": "galaxylib.data.preprocessing",
     "torch-lucent": "lucent.optvis.render",
     "torch-dreams": "torch_dreams",
 }

@@ -30,15 +30,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from galaxylib.baselines import build
-from galaxylib.checkpoint import DESCRIPTION, describe, load, save
-from galaxylib.depthwise import quicken
-from galaxylib.evaluate import predict, scores
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.preprocessing import Preprocess
+from galaxylib.evaluation.predictions import predict, scores
 from galaxylib.files import atomic, sha256, write_json
-from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.pixels import Preprocess
+from galaxylib.networks.checkpoint import DESCRIPTION, describe, load, save
+from galaxylib.networks.registry import build
 from galaxylib.provenance import provenance
 from galaxylib.simulate import VERSION, simulate
+from galaxylib.training.depthwise import quicken
 
 TOLD = ("n", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval", "per_class", "confusion")
 """What of the scores goes into the description of the weights."""

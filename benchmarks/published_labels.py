@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from galaxylib.data.galaxy10 import CLASS_NAMES, Catalogue
 from galaxylib.files import sha256, write_json
-from galaxylib.galaxy10 import CLASS_NAMES, Catalogue
 from galaxylib.provenance import provenance
-from galaxylib.voting import least_rmse_per_question
-from galaxylib.zoo2 import CHALLENGE_IDS, SOLUTIONS, read_solutions, rmse
+from galaxylib.votes.training import least_rmse_per_question
+from galaxylib.votes.zoo2 import CHALLENGE_IDS, SOLUTIONS, read_solutions, rmse
 
 RESULTS = Path(__file__).parent / "results" / "published_labels.json"
 

@@ -5,7 +5,7 @@
 Writes a file of 17,736 images, the size of the published set, in a temporary folder (3.5 GB), and a folder of
 PNG files, and reads random batches of 64 with
 
-- `galaxylib.loader.batches`,
+- `galaxylib.data.loader.batches`,
 - a Dataset that reads one row at a time with h5py, in a DataLoader,
 - torchvision's ImageFolder of PNG files, in a DataLoader,
 
@@ -35,15 +35,15 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms.v2 import PILToTensor
 from tqdm import tqdm
 
-from galaxylib.dmagnet import DMAGNet
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.loader import batches
+from galaxylib.data.preprocessing import Augment, Preprocess
+from galaxylib.data.unpacking import unpack
 from galaxylib.files import write_json
-from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.loader import batches
-from galaxylib.pixels import Augment, Preprocess
+from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.provenance import provenance
-from galaxylib.recipes import QUICK
 from galaxylib.simulate import draw
-from galaxylib.unpacking import unpack
+from galaxylib.training.recipes import QUICK
 
 RESULTS = Path(__file__).parent / "results" / "reading.json"
 FULL, DISTINCT, BATCH = 17_736, 256, 64
@@ -151,7 +151,7 @@ def training_speed(data: Galaxy10, seconds: float = 15) -> float:
 OPENING = """
 import sys, time, numpy, h5py
 start = time.perf_counter()
-from galaxylib.galaxy10 import Galaxy10
+from galaxylib.data.galaxy10 import Galaxy10
 data = Galaxy10(sys.argv[1]); data.read([len(data) - 1]); data.fingerprint
 seconds = time.perf_counter() - start
 peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))

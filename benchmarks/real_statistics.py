@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from galaxylib.data.galaxy10 import Catalogue, Galaxy10
+from galaxylib.data.splits import survey
 from galaxylib.files import sha256, write_json
-from galaxylib.galaxy10 import Catalogue, Galaxy10
 from galaxylib.provenance import provenance
 from galaxylib.simulate import VERSION, draw
 from galaxylib.simulate.realism import portrait, tell_apart
-from galaxylib.splits import survey
 
 RESULTS = Path(__file__).parent / "results" / "real_statistics.json"
 

@@ -31,13 +31,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from galaxylib.baselines import build
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.preprocessing import MEAN, STD
+from galaxylib.evaluation.intervals import wilson
 from galaxylib.files import atomic, sha256, write_json
-from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.pixels import MEAN, STD
+from galaxylib.networks.registry import build
 from galaxylib.provenance import provenance
 from galaxylib.simulate import VERSION, simulate
-from galaxylib.statistics import wilson
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Training:
     """How a network is trained on simulated galaxies.
 
     Attributes:
-        network: a name of `galaxylib.baselines`.
+        network: a name of `galaxylib.networks.registry`.
         options: of the network.
         size: pixels that the network reads, at half the stored resolution: 96 is the central 192.
         epochs: passes over the galaxies.

@@ -4,10 +4,10 @@
 
 "The usual way" is what one would write first: a folder of PNG files per class, torchvision's ImageFolder and
 transforms for each image, a DataLoader with a worker a core, float32, PyTorch's default memory layout and
-optimiser. Ours is `galaxylib.train.train` as it stands. Both train the same DMAGNet at the paper's size with
-the paper's augmentation, AdamW, one cycle and clipping; each goes twice through the same images, and the
-second pass counts. The rounds alternate, so that a machine that slows down slows both. Beside images a
-second stand images a core-second: processor time of the process and its workers, which other work on the
+optimiser. Ours is `galaxylib.training.loop.train` as it stands. Both train the same DMAGNet at the paper's
+size with the paper's augmentation, AdamW, one cycle and clipping; each goes twice through the same images,
+and the second pass counts. The rounds alternate, so that a machine that slows down slows both. Beside images
+a second stand images a core-second: processor time of the process and its workers, which other work on the
 machine does not stretch; run with OMP_NUM_THREADS=1 for it, since threads that wait for each other count too.
 
 On a GPU it also times bare steps: the share of the chip's measured bfloat16 speed, and the same network in
@@ -35,16 +35,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from galaxylib.baselines import build
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.preprocessing import MEAN, STD
+from galaxylib.data.splits import Split, make_split
 from galaxylib.files import write_json
-from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.hardware import arithmetic
-from galaxylib.pixels import MEAN, STD
+from galaxylib.networks.registry import build
 from galaxylib.provenance import provenance
-from galaxylib.recipes import PAPER, Recipe
 from galaxylib.simulate import simulate
-from galaxylib.splits import Split, make_split
-from galaxylib.train import train
+from galaxylib.training.hardware import arithmetic
+from galaxylib.training.loop import train
+from galaxylib.training.recipes import PAPER, Recipe
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
 

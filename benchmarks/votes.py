@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from galaxylib import zoo2
 from galaxylib.files import write_json
-from galaxylib.vote_checkpoint import figures, save_votes_network
-from galaxylib.vote_split import held_out, near_duplicates
-from galaxylib.voting import TAILORED, least_rmse_per_question, predict_votes, train_votes
+from galaxylib.votes import zoo2
+from galaxylib.votes.checkpoint import figures, save_votes_network
+from galaxylib.votes.split import held_out, near_duplicates
+from galaxylib.votes.training import TAILORED, least_rmse_per_question, predict_votes, train_votes
 
 
 def main() -> None:

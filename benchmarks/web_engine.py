@@ -28,11 +28,11 @@ import torch
 from playwright.sync_api import Browser, Page, sync_playwright
 from torch import Tensor
 
-from galaxylib.checkpoint import load
+from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Objective, layer, logit
 from galaxylib.dream.forward import Tap
 from galaxylib.files import write_json
-from galaxylib.pixels import Preprocess
+from galaxylib.networks.checkpoint import load
 from galaxylib.web import export_web
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -43,19 +43,19 @@ import torch
 from IPython.display import display
 from matplotlib import pyplot as plt
 
-from galaxylib.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
-from galaxylib.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue, Galaxy10
-from galaxylib.pixels import MEAN, STD, Augment, Preprocess
-from galaxylib.report import Report
+from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue, Galaxy10
+from galaxylib.data.preprocessing import MEAN, STD, Augment, Preprocess
+from galaxylib.data.splits import make_split, survey
+from galaxylib.evaluation.intervals import wilson
+from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
+from galaxylib.paper.report import Report
+from galaxylib.paper.workspace import open_data
 from galaxylib.simulate.camera import blurred, stretch
 from galaxylib.simulate.classes import RECIPES
 from galaxylib.simulate.drawing import CAMERA, FIELD, draw
 from galaxylib.simulate.light import PIXEL_SCALE
 from galaxylib.simulate.realism import portrait, rows_alike, tell_apart
 from galaxylib.simulate.scene import frame, galaxy, paint_field
-from galaxylib.splits import make_split, survey
-from galaxylib.statistics import wilson
-from galaxylib.workspace import open_data
 
 style()
 report = Report(outputs, "01_data")

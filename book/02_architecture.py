@@ -37,14 +37,14 @@ import torch
 from matplotlib import pyplot as plt
 
 from galaxylib import DMAGNet, load
-from galaxylib.anatomy import draw, reach, stage_outputs, stage_table
-from galaxylib.claims import load_claims
-from galaxylib.dmagnet import STAGES, count_parameters
-from galaxylib.figures import style
-from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.pixels import Preprocess
-from galaxylib.report import Report
-from galaxylib.workspace import open_data
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.preprocessing import Preprocess
+from galaxylib.networks.dmagnet import STAGES, count_parameters
+from galaxylib.networks.inspection import draw, reach, stage_outputs, stage_table
+from galaxylib.paper.claims import load_claims
+from galaxylib.paper.figures import style
+from galaxylib.paper.report import Report
+from galaxylib.paper.workspace import open_data
 
 style()
 report = Report(outputs, "02_architecture")

@@ -25,7 +25,7 @@ split: str = "sky"  # division where the data chapter made none: "sky", "paper" 
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 5000  # galaxies to draw when data is "simulated"
-network: str = "dmagnet"  # which network; `galaxylib.baselines.NETWORKS` lists them
+network: str = "dmagnet"  # which network; `galaxylib.networks.registry.NETWORKS` lists them
 width: float = 0.25  # factor on DMAGNet's channels; 1 is the paper
 size: int = 96  # side of the image that the network sees, pixels
 crop: int = 192  # side of the centre that is cut out before resizing, pixels
@@ -56,13 +56,13 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from galaxylib.checkpoint import describe
-from galaxylib.figures import ACCENT, CONTRAST, style
-from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.recipes import PAPER, Recipe
-from galaxylib.report import Report
-from galaxylib.train import train
-from galaxylib.workspace import CHECKPOINT, open_data, open_split
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.networks.checkpoint import describe
+from galaxylib.paper.figures import ACCENT, CONTRAST, style
+from galaxylib.paper.report import Report
+from galaxylib.paper.workspace import CHECKPOINT, open_data, open_split
+from galaxylib.training.loop import train
+from galaxylib.training.recipes import PAPER, Recipe
 
 style()
 report = Report(outputs, "03_training")

@@ -40,13 +40,18 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from galaxylib.breakdown import accuracy_against, confident_mistakes, signal_to_noise, worst_confusions
-from galaxylib.evaluate import class_columns, confusion, predict, scores, write_evaluation
-from galaxylib.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
-from galaxylib.galaxy10 import Galaxy10
-from galaxylib.report import Report
-from galaxylib.statistics import apply_temperature, calibration, fit_temperature
-from galaxylib.workspace import open_checkpoint, open_data, open_split
+from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.evaluation.intervals import apply_temperature, calibration, fit_temperature
+from galaxylib.evaluation.predictions import class_columns, confusion, predict, scores, write_evaluation
+from galaxylib.paper.error_analysis import (
+    accuracy_against,
+    confident_mistakes,
+    signal_to_noise,
+    worst_confusions,
+)
+from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
+from galaxylib.paper.report import Report
+from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
 
 style()
 report = Report(outputs, "04_evaluation")

@@ -52,10 +52,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-from galaxylib.artefacts import ARTEFACTS, STAR, draw_others
-from galaxylib.baselines import NETWORKS, entry
-from galaxylib.breakdown import confused_pairs
-from galaxylib.comparison import (
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.evaluation.intervals import wilson
+from galaxylib.evaluation.predictions import confusion, scores
+from galaxylib.networks.registry import NETWORKS, entry
+from galaxylib.paper.comparison import (
     RATES,
     contend,
     epochs_for,
@@ -65,15 +66,14 @@ from galaxylib.comparison import (
     right,
     three_ways,
 )
-from galaxylib.evaluate import confusion, scores
-from galaxylib.figures import ACCENT, CONTRAST, image_grid, style
-from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.hierarchy import FEATURED, SMOOTH, hierarchy_probabilities, run_hierarchy
-from galaxylib.recipes import PAPER, QUICK
-from galaxylib.report import Report
-from galaxylib.statistics import wilson
-from galaxylib.trials import Images, Trial, probabilities, run_stages, run_trial
-from galaxylib.workspace import open_data, open_split
+from galaxylib.paper.error_analysis import confused_pairs
+from galaxylib.paper.figures import ACCENT, CONTRAST, image_grid, style
+from galaxylib.paper.hierarchy import FEATURED, SMOOTH, hierarchy_probabilities, run_hierarchy
+from galaxylib.paper.report import Report
+from galaxylib.paper.trials import Images, Trial, probabilities, run_stages, run_trial
+from galaxylib.paper.workspace import open_data, open_split
+from galaxylib.simulate.artefacts import ARTEFACTS, STAR, draw_others
+from galaxylib.training.recipes import PAPER, QUICK
 
 style()
 report = Report(outputs, "05_baselines")

@@ -45,17 +45,17 @@ import torch
 from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 
-from galaxylib.checkpoint import PRETRAINED
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit, save_film
-from galaxylib.dream.gallery import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.scores import probabilities, random_twin, references
 from galaxylib.errors import DreamError
-from galaxylib.figures import image_grid, style
 from galaxylib.files import discard
-from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.report import Report
-from galaxylib.workspace import open_checkpoint, open_data, open_split
+from galaxylib.networks.checkpoint import PRETRAINED
+from galaxylib.paper.dream_panels import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
+from galaxylib.paper.figures import image_grid, style
+from galaxylib.paper.report import Report
+from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
 
 style()
 report = Report(outputs, "06_deepdream")
@@ -544,7 +544,7 @@ report.number("n_claims", len(judged))
 # Live, in JupyterLab, with a preview at every step:
 #
 # ```python
-# from galaxylib.widgets import DreamLab
+# from galaxylib.dream.widget import DreamLab
 #
 # DreamLab(data="FILE.h5", networks={"this run": "_build/results/default/checkpoint"})
 # ```

@@ -47,8 +47,17 @@ import seaborn as sns
 import torch
 from matplotlib import pyplot as plt
 
-from galaxylib import zoo2
-from galaxylib.bridge import (
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.dream import Settings, dream, logit
+from galaxylib.errors import DataError
+from galaxylib.networks.checkpoint import PRETRAINED
+from galaxylib.paper.claims import load_claims
+from galaxylib.paper.figures import ACCENT, image_grid, style
+from galaxylib.paper.report import Report
+from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
+from galaxylib.votes import zoo2
+from galaxylib.votes.checkpoint import load_votes_network
+from galaxylib.votes.classes import (
     DISTURBED,
     MERGER,
     STORED,
@@ -58,17 +67,9 @@ from galaxylib.bridge import (
     side_for,
     to_classes,
 )
-from galaxylib.checkpoint import PRETRAINED
-from galaxylib.claims import load_claims
-from galaxylib.dream import Settings, dream, logit
-from galaxylib.errors import DataError
-from galaxylib.figures import ACCENT, image_grid, style
-from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.report import Report
-from galaxylib.standin import VOLUNTEERS, simulated_votes
-from galaxylib.vote_checkpoint import load_votes_network
-from galaxylib.vote_split import held_out, near_duplicates
-from galaxylib.voting import (
+from galaxylib.votes.simulated import VOLUNTEERS, simulated_votes
+from galaxylib.votes.split import held_out, near_duplicates
+from galaxylib.votes.training import (
     CNN,
     RESNET,
     TAILORED,
@@ -77,8 +78,7 @@ from galaxylib.voting import (
     top_in_top,
     train_votes,
 )
-from galaxylib.workspace import open_checkpoint, open_data, open_split
-from galaxylib.zoo2 import ANSWERS, NAMES, PLACES, TREE, rmse, rmse_interval
+from galaxylib.votes.zoo2 import ANSWERS, NAMES, PLACES, TREE, rmse, rmse_interval
 
 style()
 report = Report(outputs, "07_votes")

@@ -37,13 +37,13 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib import pyplot as plt
 
-from galaxylib.claim_checks import Evidence
-from galaxylib.claims import load_claims
-from galaxylib.figures import ACCENT, CONTRAST, style
-from galaxylib.galaxy10 import Catalogue, Galaxy10
-from galaxylib.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
-from galaxylib.ledger_page import checks, ledger, meanings, summary
-from galaxylib.report import Report
+from galaxylib.data.galaxy10 import Catalogue, Galaxy10
+from galaxylib.paper.claim_checks import Evidence
+from galaxylib.paper.claims import load_claims
+from galaxylib.paper.figures import ACCENT, CONTRAST, style
+from galaxylib.paper.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
+from galaxylib.paper.ledger_page import checks, ledger, meanings, summary
+from galaxylib.paper.report import Report
 
 style()
 report = Report(outputs, "08_ledger")
@@ -281,7 +281,7 @@ report.table("elsewhere", pd.DataFrame(printed.facts["scores_elsewhere"]).set_in
 # ## The checks
 #
 # A link in the column "how" leads to the section of the chapter that computes the value, or to one of these
-# functions of `galaxylib.claim_checks` and `galaxylib.claim_sources`.
+# functions of `galaxylib.paper.claim_checks` and `galaxylib.paper.claim_sources`.
 
 # %% tags=["hide-input"]
 HTML(checks(findings))

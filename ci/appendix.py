@@ -1,7 +1,9 @@
 """Pages written by code: how the book was made, licences, the API; and where its repository is."""
 
+import ast
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -12,67 +14,38 @@ from ci.manifest import MANIFEST, page, read
 from ci.rerun import add_rerun
 from galaxylib.errors import GalaxyError
 
-# Page -> its title, what it is about, and its modules in reading order.
-REFERENCE: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "data": (
-        "Data",
-        "Galaxies come in by one of three doors, are checked, split by sky, and served in batches.",
-        ("galaxy10", "fetch", "splits", "workspace", "unpacking", "pixelstore", "pixels", "loader"),
-    ),
-    "simulate": (
-        "Simulation",
-        "Ten kinds of galaxy drawn into the same file format: the light, the classes, the survey's camera.",
-        (
-            *("simulate.run", "simulate.kinds", "simulate.classes", "simulate.bodies", "simulate.spirals"),
-            *("simulate.light", "simulate.scene", "simulate.drawing", "simulate.camera", "simulate.pile"),
-            *("simulate.chance", "simulate.realism", "artefacts"),
-        ),
-    ),
-    "network": (
-        "Networks",
-        "The paper's network, the networks that it is compared with, what is inside them, and checkpoints.",
-        ("dmagnet", "networks", "baselines", "hierarchy", "depthwise", "anatomy", "checkpoint"),
-    ),
-    "training": (
-        "Training",
-        "Recipes, the training itself, its keeping, and experiments made of many trainings.",
-        ("recipes", "train", "keeping", "guards", "hardware", "comparison", "trials"),
-    ),
-    "evaluation": (
-        "Evaluation",
-        "From a checkpoint and a split to one table of predictions, and from it to scores with intervals.",
-        ("evaluate", "statistics", "breakdown"),
-    ),
-    "dreams": (
-        "Dreams",
-        "From network, image and objective to an image, with the record of how it was made.",
-        (
-            *("dream.dreaming", "dream.objectives", "dream.settings", "dream.ascent", "dream.forward"),
-            *("dream.frozen", "dream.images", "dream.prior", "dream.scores", "dream.record", "dream.reading"),
-            *("dream.film", "dream.gallery", "dream.command", "dream.session", "dream.controls", "widgets"),
-        ),
-    ),
-    "votes": (
-        "Votes",
-        "The Galaxy Zoo 2 decision tree, its data, its networks, and the bridge to the ten classes.",
-        ("zoo2", "voting", "vote_split", "vote_checkpoint", "standin", "bridge"),
-    ),
-    "ledger": (
-        "Ledger",
-        "The claims of the source documents, what this book computes for each, and the verdict.",
-        ("claims", "claim_sources", "claim_checks", "ledger", "ledger_page"),
-    ),
-    "web": (
-        "In the browser",
-        "A network's gradient with respect to its image as an ONNX graph, for dreaming without Python.",
-        ("web.export", "web.trace", "web.store", "web.tape"),
-    ),
-    "tools": (
-        "Tools",
-        "What all parts share: reports, figures, files, errors, provenance and the command line.",
-        ("report", "figures", "files", "errors", "provenance", "cli"),
-    ),
-}
+LIBRARY = Path(__file__).resolve().parents[1] / "galaxylib"
+ROOMS = ("data", "networks", "training", "evaluation", "simulate", "votes", "dream", "web", "paper")
+"""The packages of the library in reading order; each has a page, and so has what lies beside them."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A page of the API reference: one package.
+
+    Attributes:
+        title: what its docstring says before the first colon.
+        about: the rest of the docstring.
+        modules: dotted names below `galaxylib`, sorted.
+    """
+
+    title: str
+    about: str
+    modules: tuple[str, ...]
+
+    @classmethod
+    def read(cls, name: str) -> "Room":
+        """Read a package of the library, or with an empty name the library's own modules."""
+        folder = LIBRARY / name
+        told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        title, _, about = told.partition(": ")
+        modules = sorted(path.stem for path in folder.glob("[a-z]*.py"))
+        return cls(title, about, tuple(f"{name}.{module}".lstrip(".") for module in modules))
+
+
+def reference() -> dict[str, Room]:
+    """The pages of the API reference by name."""
+    return {name: Room.read(name) for name in ROOMS} | {"galaxylib": Room.read("")}
 
 
 def add_appendix(results: Path, folder: Path, *, repository: str) -> None:
@@ -139,18 +112,20 @@ def point_to_repository(config: Path, repository: str) -> tuple[str, str]:
 
 def reference_pages() -> dict[str, str]:
     """Write the API reference: page name -> MyST Markdown, whose content Sphinx takes from the docstrings."""
-    lines = [f"- {{doc}}`{name}`: {about}" for name, (_, about, _) in REFERENCE.items()]
+    rooms = reference()
+    lines = [f"- {{doc}}`{name}`: {room.about.partition('.')[0]}." for name, room in rooms.items()]
     pages = {
         "index": "# API reference\n\nWhat `galaxylib` offers, from the docstrings of its code.\n\n"
         + "\n".join(lines)
         + "\n"
     }
-    for name, (title, about, modules) in REFERENCE.items():
-        parts = [f"# {title}\n\n{about}"]
+    for name, room in rooms.items():
+        # A docstring is reStructuredText: what it shows of Python must not become Markdown's quotation.
+        parts = [f"# {room.title}\n\n```{{eval-rst}}\n{room.about}\n```"]
         parts += [
             f"## galaxylib.{module}\n\n```{{eval-rst}}\n"
             f".. automodule:: galaxylib.{module}\n   :members:\n   :ignore-module-all:\n```"
-            for module in modules
+            for module in room.modules
         ]
         pages[name] = "\n\n".join(parts) + "\n"
     return pages

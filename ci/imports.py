@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 EVERYTHING = "*"
-"""Stands for "any name of the module", as in `import galaxylib.train`."""
+"""Stands for "any name of the module", as in `import galaxylib.training.loop`."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _uses_of(
 
 
 def _lazy_exports(node: ast.Assign | ast.AnnAssign, root: Path, package: str) -> Iterator[tuple[str, Use]]:
-    """Read `{"DMAGNet": "galaxylib.dmagnet"}`, the table behind a module's `__getattr__`."""
+    """Read `{"DMAGNet": "galaxylib.networks.dmagnet"}`, the table behind a module's `__getattr__`."""
     if isinstance(node.value, ast.Dict):
         for key, value in zip(node.value.keys, node.value.values, strict=True):
             if isinstance(key, ast.Constant) and isinstance(value, ast.Constant):

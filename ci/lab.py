@@ -21,13 +21,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from ci.lab_pages import fill
-from galaxylib.checkpoint import PRETRAINED, SMALL, Loaded, load
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER, Dream, Settings, dream_batch, layer
-from galaxylib.dream.gallery import DREAMT
 from galaxylib.dream.scores import probabilities
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic
-from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
+from galaxylib.paper.dream_panels import DREAMT
 from galaxylib.simulate import draw
 
 WEB = Path(__file__).resolve().parents[1] / "web"

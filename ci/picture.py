@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.simulate import draw
 
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "images"

@@ -1,4 +1,4 @@
-"""The executable paper of DMAGNet: galaxies sorted into ten classes, and dreamed.
+"""The library: what all rooms share, and the command line of the executable paper of DMAGNet.
 
     >>> from galaxylib import DMAGNet
     >>> network = DMAGNet()          # the paper's network, 23,820,811 parameters
@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from galaxylib.checkpoint import load
-    from galaxylib.dmagnet import DMAGNet
+    from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
     from galaxylib.errors import GalaxyError
-    from galaxylib.galaxy10 import CLASS_NAMES, Galaxy10
+    from galaxylib.networks.checkpoint import load
+    from galaxylib.networks.dmagnet import DMAGNet
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CLASS_NAMES": "galaxy10",
-    "DMAGNet": "dmagnet",
-    "Galaxy10": "galaxy10",
+    "CLASS_NAMES": "data.galaxy10",
+    "DMAGNet": "networks.dmagnet",
+    "Galaxy10": "data.galaxy10",
     "GalaxyError": "errors",
-    "load": "checkpoint",
+    "load": "networks.checkpoint",
 }
 
 __all__ = ["CLASS_NAMES", "DMAGNet", "Galaxy10", "GalaxyError", "load"]

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import NoReturn
 
 from galaxylib.errors import DreamError, GalaxyError
-from galaxylib.recipes import RECIPES, Recipe
+from galaxylib.training.recipes import RECIPES, Recipe
 
 PARTS = ("all", "train", "validation", "test")
 METHODS = ("sky", "paper", "published_code")
@@ -109,7 +109,7 @@ def _add_fetch(command: Parser) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from galaxylib.fetch import fetch
+    from galaxylib.data.fetch import fetch
 
     if bool(options.url) != bool(options.sha256):
         raise GalaxyError("Give --url and --sha256 together, so that the file can be checked, or neither.")
@@ -152,11 +152,11 @@ def _train(options: argparse.Namespace) -> None:
         **{name: value for name, value in given.items() if value is not None}
     )
 
-    from galaxylib.galaxy10 import Galaxy10
-    from galaxylib.hardware import Devices
-    from galaxylib.splits import make_split
-    from galaxylib.train import train
-    from galaxylib.workspace import SPLIT
+    from galaxylib.data.galaxy10 import Galaxy10
+    from galaxylib.data.splits import make_split
+    from galaxylib.paper.workspace import SPLIT
+    from galaxylib.training.hardware import Devices
+    from galaxylib.training.loop import train
 
     data = Galaxy10(options.data)
     split = make_split(data, method=options.split, seed=options.split_seed)
@@ -210,11 +210,11 @@ def _evaluate(options: argparse.Namespace) -> None:
         return
     import numpy as np
 
-    from galaxylib.checkpoint import load
-    from galaxylib.evaluate import predict, write_evaluation
-    from galaxylib.galaxy10 import Galaxy10
-    from galaxylib.splits import load_split
-    from galaxylib.workspace import SPLIT
+    from galaxylib.data.galaxy10 import Galaxy10
+    from galaxylib.data.splits import load_split
+    from galaxylib.evaluation.predictions import predict, write_evaluation
+    from galaxylib.networks.checkpoint import load
+    from galaxylib.paper.workspace import SPLIT
 
     data, loaded = Galaxy10(options.data), load(options.checkpoint)
     trained_here = loaded.meta.get("data", {}).get("fingerprint") == data.fingerprint
@@ -252,7 +252,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _evaluate_votes(options: argparse.Namespace) -> None:
-    from galaxylib.vote_checkpoint import evaluate_votes
+    from galaxylib.votes.checkpoint import evaluate_votes
 
     if options.part != "all":
         raise GalaxyError("--part is for Galaxy10 files: a folder of votes is evaluated whole.")

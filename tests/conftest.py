@@ -19,7 +19,7 @@ import pytest
 
 from ci.book import BUILD, changed_outside, snakemake
 from ci.lock import hold_lock
-from galaxylib.galaxy10 import CLASS_NAMES
+from galaxylib.data.galaxy10 import CLASS_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = [
@@ -116,8 +116,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from galaxylib import DMAGNet
-    from galaxylib.checkpoint import save
-    from galaxylib.pixels import Preprocess
+    from galaxylib.data.preprocessing import Preprocess
+    from galaxylib.networks.checkpoint import save
 
     torch.manual_seed(0)
     options = {"width": 0.125}

@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 
 from galaxylib import cli
-from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.recipes import RECIPES, Recipe
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.training.recipes import RECIPES, Recipe
 
 
 def run(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
@@ -150,7 +150,7 @@ def test_a_missing_checkpoint_is_one_sentence(tmp_path, blob_file, capsys, monke
     )
     assert status == 1
     assert one_sentence(err)
-    monkeypatch.setattr("galaxylib.checkpoint.PRETRAINED", tmp_path / "none")
+    monkeypatch.setattr("galaxylib.networks.checkpoint.PRETRAINED", tmp_path / "none")
     status, _, err = run(
         capsys, "evaluate", "--data", blob_file, "--checkpoint", "pretrained", "--out", tmp_path
     )
@@ -192,7 +192,7 @@ def test_simulate_writes_the_format(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    from galaxylib.galaxy10 import Galaxy10
+    from galaxylib.data.galaxy10 import Galaxy10
 
     data = Galaxy10(tmp_path / "sim.h5")
     assert (len(data), data.simulated) == (6, True)

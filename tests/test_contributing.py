@@ -45,7 +45,7 @@ def test_layout_leaves_nothing_out() -> None:
 
 
 def test_steps_name_tests_and_tables_that_exist() -> None:
-    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     for name in re.findall(r"`(test_\w+)`", TEXT):
         assert f"def {name}(" in code, name
     for name in ("COUNTS", "PRINTED_LAYERS"):

@@ -9,7 +9,7 @@ import pytest
 
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, sha256, write_json
-from galaxylib.report import Report
+from galaxylib.paper.report import Report
 
 
 def test_failed_write_keeps_the_former_file(tmp_path):
@@ -67,7 +67,7 @@ def test_report_writes_plain_json(tmp_path):
 def test_report_shows_long_cells_whole(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(
-        "galaxylib.report._glue", lambda name, table, display: shown.append(table._repr_html_())
+        "galaxylib.paper.report._glue", lambda name, table, display: shown.append(table._repr_html_())
     )
     words = "word " * 40
     Report(tmp_path, "01_data").table("long", pd.DataFrame({"text": [words] * 80}))

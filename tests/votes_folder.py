@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from galaxylib.zoo2 import ANSWERS, IMAGES, SOLUTIONS
+from galaxylib.votes.zoo2 import ANSWERS, IMAGES, SOLUTIONS
 
 
 def drawn_fractions(count, seed=0):

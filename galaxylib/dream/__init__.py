@@ -1,5 +1,8 @@
 """Dreams: an image changed until chosen parts of a network respond as strongly as they can.
 
+In come a network, an image and an objective.
+Out goes the image with the record of how it was made, and measures of what it changed.
+
 >>> import galaxylib
 >>> from galaxylib.dream import PAPER, dream, layer, read_image
 >>> loaded = galaxylib.load("pretrained")
@@ -8,6 +11,7 @@
 >>> made.save("dream.png")
 """
 
+from galaxylib.data.images import read_image
 from galaxylib.dream.ascent import Step
 from galaxylib.dream.dreaming import Dream, dream, dream_batch
 from galaxylib.dream.film import save_film
@@ -21,7 +25,6 @@ from galaxylib.dream.objectives import (
     neuron,
     parse,
 )
-from galaxylib.dream.reading import read_image
 from galaxylib.dream.settings import PAPER, Settings
 
 __all__ = [

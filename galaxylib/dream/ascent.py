@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import images as pictures
 from galaxylib.dream.forward import Tap, guard_memory
 from galaxylib.dream.objectives import Objective
 from galaxylib.dream.settings import Settings
 from galaxylib.errors import DreamError
-from galaxylib.pixels import Preprocess
 
 FAINT = 0.1
 """Amplitude of the noise that a dream starts from, of that of galaxies: more, and it is all that one sees."""

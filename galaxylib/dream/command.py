@@ -52,9 +52,9 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.former:
         return _again(options)
-    from galaxylib.checkpoint import load
+    from galaxylib.data.images import read_image
     from galaxylib.dream.objectives import parse
-    from galaxylib.dream.reading import read_image
+    from galaxylib.networks.checkpoint import load
 
     given = {name: getattr(options, name) for name in (*STEP_OPTIONS, "tile")}
     settings = PAPER.but(**{name: value for name, value in given.items() if value is not None})
@@ -76,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _again(options: argparse.Namespace) -> int:
     """Make a saved dream again from what its file carries."""
-    from galaxylib.checkpoint import load
     from galaxylib.dream.objectives import Objective
     from galaxylib.dream.record import network_hash, read_png
+    from galaxylib.networks.checkpoint import load
 
     changed = ("layer", "size", "seed", "mask", "tile", *STEP_OPTIONS)
     given = [f"--{name}" for name in changed if getattr(options, name) is not None]

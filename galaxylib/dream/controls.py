@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import ipywidgets as w
 
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream.settings import Settings
-from galaxylib.galaxy10 import CLASS_NAMES
 
 WIDE = {"description_width": "8em"}
 WHOLE = {"width": "auto"}
@@ -15,7 +15,7 @@ SHOWN = 384
 
 
 class Controls(w.VBox):
-    """The controls alone; `galaxylib.widgets.DreamLab` gives them something to do.
+    """The controls alone; `galaxylib.dream.widget.DreamLab` gives them something to do.
 
     Args:
         galaxies: names of the pictures to choose from.

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import images as pictures
 from galaxylib.dream.ascent import Ascent, Step
 from galaxylib.dream.forward import Tap
@@ -16,7 +17,6 @@ from galaxylib.dream.objectives import Objective, check_layers
 from galaxylib.dream.record import make_record, save_png, tensor_hash
 from galaxylib.dream.settings import PAPER, Settings
 from galaxylib.errors import DreamError
-from galaxylib.pixels import Preprocess
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from galaxylib.dmagnet import MultiScaleFeedForward
+from galaxylib.networks.dmagnet import MultiScaleFeedForward
 
 Back = Callable[[Tensor], Tensor]
 FEW = 8

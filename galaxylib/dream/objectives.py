@@ -15,8 +15,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import DreamError
-from galaxylib.galaxy10 import CLASS_NAMES
 
 OUTPUT = ""
 """The name under which a network itself, and so its logits, is found among its modules."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.dream.images import Prior, frequencies
 from galaxylib.files import atomic
-from galaxylib.galaxy10 import Galaxy10
 
 
 def radial_amplitude(images: np.ndarray) -> np.ndarray:

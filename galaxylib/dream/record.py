@@ -21,10 +21,10 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor, nn
 
 import galaxylib
+from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream.settings import Settings
 from galaxylib.errors import DreamError
 from galaxylib.files import atomic
-from galaxylib.pixels import Preprocess
 
 RECORD = "galaxylib.dream"
 INPUT = "galaxylib.dream.input"

@@ -14,7 +14,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from galaxylib.dmagnet import DMAGNet, initialise
+from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import images as pictures
 from galaxylib.dream.dreaming import dream_batch
 from galaxylib.dream.forward import Tap
@@ -22,7 +22,7 @@ from galaxylib.dream.images import Prior, frequencies
 from galaxylib.dream.objectives import OUTPUT, Objective, layer
 from galaxylib.dream.prior import radial_amplitude
 from galaxylib.dream.settings import Settings
-from galaxylib.pixels import Preprocess
+from galaxylib.networks.dmagnet import DMAGNet, initialise
 
 STORED = 256
 """Pixels a side of the stored images that a preprocessing's crop counts in."""

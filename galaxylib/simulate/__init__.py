@@ -1,9 +1,12 @@
-"""Ten kinds of galaxy drawn into the format of Galaxy10 DECaLS: the light, the classes, the survey's camera.
+"""Simulation: ten kinds of galaxy, their neighbours and the survey's camera, by a recipe for each class.
+
+In come a number of galaxies and a seed.
+Out goes a file of the Galaxy10 format with the true parameters of every galaxy.
 
 Needs GalSim (`pip install 'galaxylib[simulate]'`), which is imported only here.
 """
 
+from galaxylib.simulate.dataset import VERSION, class_counts, simulate
 from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
-from galaxylib.simulate.run import VERSION, class_counts, simulate
 
 __all__ = ["TRUTH_COLUMNS", "VERSION", "class_counts", "draw", "simulate"]

@@ -8,9 +8,9 @@ from functools import singledispatch
 import numpy as np
 
 from galaxylib.simulate import light
-from galaxylib.simulate.chance import happens
+from galaxylib.simulate.components import Body, Pile, Place
+from galaxylib.simulate.distributions import happens
 from galaxylib.simulate.kinds import EdgeOn, Kind, Shelled, Spheroid, Spiral, Wreck
-from galaxylib.simulate.pile import Body, Pile, Place
 from galaxylib.simulate.spirals import knots, spiral
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 from PIL import Image
 
-from galaxylib.simulate.chance import LogNormal, Uniform, happens
+from galaxylib.simulate.distributions import LogNormal, Uniform, happens
 from galaxylib.simulate.light import GRID, transform
 from galaxylib.simulate.scene import frame
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from galaxylib.galaxy10 import CLASS_NAMES
-from galaxylib.simulate.chance import LogNormal, Normal, Pick, Uniform
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.simulate.distributions import LogNormal, Normal, Pick, Uniform
 from galaxylib.simulate.kinds import EdgeOn, Kind, Merger, Shelled, Spheroid, Spiral, Tails, Wreck
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import GalaxyError
-from galaxylib.galaxy10 import CLASS_NAMES
 from galaxylib.simulate.camera import Camera, photograph
 from galaxylib.simulate.classes import RECIPES
 from galaxylib.simulate.scene import Field, galaxy, paint_field, paint_haze

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from galaxylib.simulate.chance import Chance, LogNormal, Pick, Uniform
+from galaxylib.simulate.distributions import Chance, LogNormal, Pick, Uniform
 
 
 @dataclass(frozen=True)

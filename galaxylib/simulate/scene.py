@@ -14,11 +14,11 @@ import numpy as np
 
 from galaxylib.simulate import light
 from galaxylib.simulate.bodies import paint
-from galaxylib.simulate.chance import LogNormal, Normal, Uniform, happens
 from galaxylib.simulate.classes import Recipe
+from galaxylib.simulate.components import ZERO_POINT, Body, Place, band_fluxes
+from galaxylib.simulate.distributions import LogNormal, Normal, Uniform, happens
 from galaxylib.simulate.kinds import EdgeOn, Merger, Spheroid, Spiral, Tails
 from galaxylib.simulate.light import CENTRE, GRID, MARGIN, PIXEL_SCALE, SIZE
-from galaxylib.simulate.pile import ZERO_POINT, Body, Place, band_fluxes
 
 HALF_FIELD = GRID / 2 * PIXEL_SCALE  # arcsec from the centre to the edge of the grid
 BAND_AXIS = (slice(None), None, None)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from galaxylib.simulate import light
-from galaxylib.simulate.chance import happens
+from galaxylib.simulate.components import Body, Pile, Place
+from galaxylib.simulate.distributions import happens
 from galaxylib.simulate.kinds import Spiral
 from galaxylib.simulate.light import GRID, Map
-from galaxylib.simulate.pile import Body, Pile, Place
 
 
 def _disc_coordinates(

@@ -1,4 +1,7 @@
-"""Networks for the dream lab: what a page needs to dream with no Python behind it.
+"""In the browser: a network's gradient at its image as ONNX graphs, for dreaming with no Python behind it.
+
+In comes a checkpoint.
+Out goes a folder with the graphs, the weights and a description that the dream lab opens.
 
 >>> from galaxylib.web import export_web
 >>> export_web("pretrained", "lab/full")

@@ -8,11 +8,11 @@ import onnx
 import torch
 from torch import nn
 
-from galaxylib.baselines import NETWORKS
-from galaxylib.checkpoint import Loaded, load
+from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, sha256, write_json
-from galaxylib.pixels import Preprocess
+from galaxylib.networks.checkpoint import Loaded, load
+from galaxylib.networks.registry import NETWORKS
 from galaxylib.web.store import WEIGHTS
 from galaxylib.web.tape import OPSET, Tape, Value
 from galaxylib.web.trace import Network
@@ -26,7 +26,7 @@ def export_web(checkpoint: str | Path, out: str | Path) -> Path:
     """Write what a page needs to dream on a network: no Python, no PyTorch.
 
     Kernels and matrices are stored in half precision, which loses nothing of a checkpoint that is shipped
-    (`galaxylib.checkpoint.halve`) and rounds another; the arithmetic is in single precision.
+    (`galaxylib.networks.checkpoint.halve`) and rounds another; the arithmetic is in single precision.
 
     Args:
         checkpoint: a folder that `galaxylib train` wrote, or `"pretrained"` or `"small"`.

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from galaxylib.dmagnet import check_images
 from galaxylib.errors import GalaxyError
+from galaxylib.networks.dmagnet import check_images
 from galaxylib.web.store import Store
 from galaxylib.web.tape import Tape, Value
 

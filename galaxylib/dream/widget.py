@@ -1,0 +1,348 @@
+"""Dreaming live in Jupyter: `DreamLab` is one widget with everything on it.
+
+    from galaxylib.dream.widget import DreamLab
+    DreamLab(data="galaxies.h5", networks={"mine": "_build/results/default/checkpoint"})
+
+Needs ipywidgets, which Jupyter brings.
+"""
+
+import html
+import io
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.dream import (
+    PAPER,
+    Dream,
+    Objective,
+    Settings,
+    Step,
+    channel,
+    layer,
+    logit,
+    read_image,
+    save_film,
+)
+from galaxylib.dream import images as pictures
+from galaxylib.dream.controls import SHOWN, Controls
+from galaxylib.dream.forward import Tap
+from galaxylib.dream.scores import footprint, probabilities, score, spectrum_distance
+from galaxylib.dream.session import Session
+from galaxylib.errors import DreamError, GalaxyError
+from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
+
+REFRESH = 0.2
+"""Seconds between two live pictures, at least."""
+UPLOAD = "uploaded picture"
+
+
+class DreamLab(Controls):
+    """Choose a galaxy, a network and a part of it; watch the dream; keep it.
+
+    Args:
+        data: a Galaxy10 file whose first galaxies of each class are offered; none for uploads only.
+        networks: checkpoint folders or loaded networks by name; those that come with the library are added.
+        folder: where `Save` writes.
+        settings: to start from.
+
+    Raises:
+        GalaxyError: the file or a checkpoint is not as it must be.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: str | Path | None = None,
+        networks: Mapping[str, str | Path | Loaded] | None = None,
+        folder: str | Path = "dreams",
+        settings: Settings = PAPER,
+    ) -> None:
+        self.folder, self.settings = Path(folder), settings
+        self.networks: dict[str, Any] = dict(networks or {})
+        for shipped in (PRETRAINED, SMALL):
+            if shipped.is_dir():
+                self.networks.setdefault(shipped.name, shipped.name)
+        if not self.networks:
+            raise DreamError("The dream lab has no network: pass networks={'mine': 'path/of/a/checkpoint'}.")
+        self.galaxies: dict[str, Tensor] = _first_of_each_class(data) if data is not None else {}
+        self.dreams: list[Dream] = []
+        self.session: Session | None = None
+        self._shown: tuple[Tensor, Tensor] | None = None
+        self._last_picture = 0.0
+        super().__init__(
+            galaxies=list(self.galaxies) or [UPLOAD], networks=list(self.networks), settings=settings
+        )
+        self._choose_network()
+        self._listen()
+
+    def _listen(self) -> None:
+        self.upload.observe(lambda _: self._guard(self._take_upload), "value")
+        self.network.observe(lambda _: self._guard(self._choose_network), "value")
+        self.path.observe(lambda _: self._guard(self._take_path), "value")
+        self.search.observe(lambda _: self._list_layers(), "value")
+        self.show_channels.on_click(lambda _: self._guard(self._show_channels))
+        self.run.on_click(lambda _: self._guard(self.start))
+        self.pause.on_click(lambda _: self._pause())
+        self.stop.on_click(lambda _: self.session and self.session.stop())
+        self.slider.observe(lambda _: self._show(), "value")
+        self.save_png.on_click(lambda _: self._guard(self._save_png))
+        self.save_gif.on_click(lambda _: self._guard(lambda: self._save_film(".gif")))
+        self.save_mp4.on_click(lambda _: self._guard(lambda: self._save_film(".mp4")))
+        self.history.observe(lambda _: self._look_back(), "index")
+
+    def _guard(self, action: Any) -> None:
+        """Do it, and show the sentence where it fails."""
+        try:
+            action()
+        except GalaxyError as fault:
+            self._say(str(fault), wrong=True)
+
+    def _say(self, text: str, *, wrong: bool = False) -> None:
+        plain = html.escape(text)
+        self.status.value = f'<span role="alert" style="color:#b00020">{plain}</span>' if wrong else plain
+
+    def _take_upload(self) -> None:
+        if not self.upload.value:
+            return
+        file = self.upload.value[0]
+        suffix = Path(file["name"]).suffix or ".png"
+        path = self.folder / f"upload{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(file["content"]))
+        try:
+            self.galaxies[UPLOAD] = read_image(path)
+        finally:
+            path.unlink(missing_ok=True)
+        self.galaxy.options = list(self.galaxies)
+        self.galaxy.value = UPLOAD
+        self._say(f"{file['name']} is ready.")
+
+    def _take_path(self) -> None:
+        name = self.path.value.strip()
+        self.networks[name] = load(name)
+        self.network.options = list(self.networks)
+        self.network.value = name
+
+    def _choose_network(self) -> None:
+        chosen = self.networks[self.network.value]
+        self.loaded: Loaded = chosen if isinstance(chosen, Loaded) else load(chosen)
+        self.networks[self.network.value] = self.loaded
+        self.class_name.options = self.loaded.class_names
+        self._list_layers()
+
+    def _list_layers(self) -> None:
+        """The tree, indented by depth; a search keeps what holds its text."""
+        names = [name for name, _ in self.loaded.network.named_modules() if name]
+        found = [name for name in names if self.search.value.strip().lower() in name.lower()]
+        before = self.layer.value
+        self.layer.options = [
+            (name if self.search.value else "\u2003" * name.count(".") + name.split(".")[-1], name)
+            for name in found
+        ]
+        wanted = [name for name in (before, "lam") if name in found]
+        self.layer.value = (wanted or found or [None])[0]
+
+    def image(self) -> Tensor:
+        """The chosen picture, (3, H, W) in [0, 1].
+
+        Raises:
+            DreamError: none was chosen.
+        """
+        if self.galaxy.value not in self.galaxies:
+            raise DreamError("There is no picture yet: upload one.")
+        return self.galaxies[self.galaxy.value]
+
+    def objective(self) -> Objective:
+        """What the choices ask for.
+
+        Raises:
+            DreamError: no layer is chosen.
+        """
+        if self.kind.value == "logit":
+            return logit(self.class_name.value, class_names=self.loaded.class_names)
+        if not self.layer.value:
+            raise DreamError("No layer is chosen: clear the search and choose one.")
+        chosen = self.layer.value
+        return channel(chosen, self.channel.value) if self.kind.value == "channel" else layer(chosen)
+
+    def chosen_settings(self) -> Settings:
+        """The protocol up to the chosen size, its steps and rates scaled to the chosen ones."""
+        base = self.settings.to(self.size.value).but(levels=self.octaves.value)
+        more, faster = self.steps.value / self.settings.steps[0], self.rate.value / self.settings.rates[0]
+        return base.but(
+            steps=tuple(max(1, round(steps * more)) for steps in base.steps),
+            rates=tuple(rate * faster for rate in base.rates),
+            tile=512 if self.size.value > 1024 else 0,
+        )
+
+    def _show_channels(self) -> None:
+        """The activation maps of the channels that respond most to this picture."""
+        name = self.layer.value
+        tap = Tap(self.loaded.network, [name])
+        with torch.no_grad():
+            seen = self.loaded.preprocess.normalise(pictures.fit(self.image()[None], 256, 256))
+            output = tap(seen)[name][0]
+        if output.ndim != 3:
+            raise DreamError(f"{name} has no maps to show: it gives one number a channel.")
+        busiest = output.abs().mean(dim=(1, 2)).argsort(descending=True)[:10].tolist()
+        maps = torch.nn.functional.interpolate(output[busiest][None], size=(64, 64))[0]
+        low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+        grey = ((maps - low) / (high - low).clamp_min(1e-9) * 255).byte().numpy()
+        self.thumbnails.value = _png(np.concatenate(list(grey), axis=1))
+        self.thumbnails.layout.display = ""
+        self.kind.value, self.channel.value = "channel", busiest[0]
+        self._say(f"The busiest channels of {name}, from the left: {', '.join(map(str, busiest))}.")
+
+    def start(self) -> None:
+        """Begin the dream that is chosen.
+
+        Raises:
+            GalaxyError: a choice is impossible, or a dream is under way.
+        """
+        if self.session is not None and self.session.running:
+            raise DreamError("A dream is under way: stop it first.")
+        self._say("Dreaming.")
+        self.progress.value = 0
+        self.session = Session(
+            on_step=self._step,
+            on_end=self._end,
+            network=self.loaded.network,
+            image=self.image(),
+            objective=self.objective(),
+            settings=self.chosen_settings(),
+            preprocess=self.loaded.preprocess,
+            seed=self.seed.value,
+            keep_frames=True,
+        )
+        self._buttons(running=True)
+        self.session.start()
+
+    def _buttons(self, *, running: bool) -> None:
+        self.run.disabled, self.pause.disabled, self.stop.disabled = running, not running, not running
+        self.pause.description = "Pause"
+        for button in (self.save_png, self.save_gif, self.save_mp4):
+            button.disabled = running or not self.dreams
+
+    def _pause(self) -> None:
+        if self.session is None or not self.session.running:
+            return
+        if self.session.paused:
+            self.session.resume()
+            self.pause.description = "Pause"
+        else:
+            self.session.pause()
+            self.pause.description = "Resume"
+            self._say("Paused.")
+
+    def _step(self, step: Step, left: float) -> None:
+        self.progress.value = step.number / step.total
+        if not (self.session and self.session.paused):
+            self._say(f"Step {step.number} of {step.total} at {step.size} pixels, {left:.0f} s left.")
+        now = time.perf_counter()
+        if now - self._last_picture >= REFRESH or step.number == step.total:
+            self._last_picture = now
+            self.picture.value = _png(_small(step.images[0]))
+
+    def _end(self, made: Dream | None, fault: str) -> None:
+        if made is not None:
+            self.dreams.append(made)
+            label = f"{len(self.dreams)}: {made.record['objective']['text']}, {made.image.shape[2]} pixels"
+            self.history.options = [*self.history.options, label]
+            self.history.index = len(self.dreams) - 1
+            self._say(f"Done after {made.record['steps_done']} steps.")
+        self._buttons(running=False)
+        if fault:
+            self._say(fault, wrong=True)
+
+    @property
+    def current(self) -> Dream:
+        """The dream that is shown.
+
+        Raises:
+            DreamError: there is none yet.
+        """
+        if self.history.index is None or not self.dreams:
+            raise DreamError("There is no dream yet: press Run.")
+        return self.dreams[self.history.index]
+
+    def _look_back(self) -> None:
+        if self.history.index is None:
+            return
+        made = self.current
+        height, width = made.image.shape[1:]
+        before = pictures.fit(made.given[None], height, width)[0]
+        self._shown = before, made.image
+        self._show()
+        self.scores.value = self._scores(made, before)
+
+    def _show(self) -> None:
+        """After to the left of the slider's handle, before to its right."""
+        if self._shown is None:
+            return
+        before, after = (_small(image) for image in self._shown)
+        edge = round(self.slider.value * after.shape[1])
+        self.picture.value = _png(np.concatenate([after[:, :edge], before[:, edge:]], axis=1))
+
+    def _scores(self, made: Dream, before: Tensor) -> str:
+        arrays = [image.permute(1, 2, 0).double().numpy() for image in (made.image, before)]
+        found = score(*arrays, mask=footprint(arrays[1]))
+        values = made.record["values"]
+        rows = {
+            "objective": f"{values[0]:.4g} to {values[-1]:.4g}",
+            "size of the change": f"{found['change_rms']:.3f}",
+            "its share inside the galaxy": f"{found['inside_share']:.0%}",
+            "spectrum's distance from galaxies'": " to ".join(
+                f"{spectrum_distance(array):.2f}" for array in arrays[::-1]
+            )
+            + " dex",
+        }
+        chances = probabilities(
+            self.loaded.network, torch.stack([before, made.image]), preprocess=self.loaded.preprocess
+        )
+        for number in (chances[1] - chances[0]).abs().argsort(descending=True)[:3].tolist():
+            low, high = chances[:, number].tolist()
+            rows[f"probability of {self.loaded.class_names[number]}"] = f"{low:.1%} to {high:.1%}"
+        cells = "".join(
+            f"<tr><th scope='row' style='text-align:left'>{name}</th><td>{value}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table><caption>Scores of this dream</caption>{cells}</table>"
+
+    def _save_png(self) -> None:
+        made = self.current
+        path = self.folder / f"dream-{self.history.index + 1}.png"
+        self._say(f"Saved as {made.save(path, checkpoint=self.network.value)}.")
+
+    def _save_film(self, ending: str) -> None:
+        path = self.folder / f"dream-{self.history.index + 1}{ending}"
+        self._say(f"Saved as {save_film(self.current.frames, path)}.")
+
+
+def _first_of_each_class(data: str | Path) -> dict[str, Tensor]:
+    with Galaxy10(data) as file:
+        rows = {name: np.flatnonzero(file.labels == number) for number, name in enumerate(CLASS_NAMES)}
+        chosen = {name: int(found[0]) for name, found in rows.items() if found.size}
+        pixels = file.read(np.array(list(chosen.values())))
+    return {
+        name: torch.from_numpy(image).permute(2, 0, 1).float() / 255
+        for name, image in zip(chosen, pixels, strict=True)
+    }
+
+
+def _small(image: Tensor) -> np.ndarray:
+    height, width = (round(side * SHOWN / max(image.shape[1:])) for side in image.shape[1:])
+    return pictures.to_uint8(pictures.fit(image[None], height, width)[0])
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,225 @@
+"""From a trained network to one table of predictions, and from that table to every figure that is quoted.
+
+Class names travel with the predictions: the truth is a name, each probability stands under a name, and every
+score is computed by name. No list of names is ever laid beside a list of numbers afterwards, which is how
+names slip.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.loader import batches
+from galaxylib.errors import DataError, GalaxyError
+from galaxylib.evaluation.intervals import bootstrap, calibration, f1_scores, ratio, wilson
+from galaxylib.files import atomic, write_json
+from galaxylib.networks.checkpoint import Loaded
+
+__all__ = ["class_columns", "confusion", "predict", "scores", "wilson", "write_evaluation"]
+
+ROW, TRUE = "row", "true"
+
+
+def predict(
+    loaded: Loaded,
+    data: Galaxy10,
+    rows: Sequence[int] | np.ndarray,
+    *,
+    batch_size: int = 64,
+    symmetries: bool = False,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Let a network judge galaxies.
+
+    Args:
+        loaded: the network with its preprocessing and class names.
+        data: the file.
+        rows: which galaxies, in which order.
+        batch_size: images at once.
+        symmetries: average the probabilities over the eight turns and reflections of each image.
+        progress: show a progress bar.
+
+    Returns:
+        One line a galaxy: `row`, `true` (class name) and ten probabilities, each under its class's name.
+
+    Raises:
+        DataError: a row is not in the file.
+        GalaxyError: the memory does not suffice; the sentence says what to try.
+    """
+    from tqdm import tqdm
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = loaded.network.to(device).eval()
+    found = []
+    with (
+        torch.inference_mode(),
+        tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar,
+    ):
+        for images, _, _ in batches(data, rows, batch_size=batch_size):
+            try:
+                x = loaded.preprocess(images.to(device))
+                views = list(eight_views(x)) if symmetries else [x]
+                found.append(sum(_probabilities(network, view) for view in views) / len(views))
+            except torch.OutOfMemoryError as fault:
+                raise GalaxyError(
+                    f"The memory does not suffice for {batch_size} images at once: "
+                    f"try a batch size of {max(1, batch_size // 2)}."
+                ) from fault
+            bar.update(len(images))
+    probabilities = torch.cat(found).numpy() if found else np.empty((0, len(loaded.class_names)))
+    true = [CLASS_NAMES[label] for label in data.labels[np.asarray(rows, dtype=np.int64)]]
+    table = pd.DataFrame(probabilities, columns=list(loaded.class_names))
+    table.insert(0, TRUE, true)
+    table.insert(0, ROW, np.asarray(rows, dtype=np.int64))
+    return table
+
+
+def _probabilities(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return network(x).double().softmax(1).cpu()
+
+
+def eight_views(images: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The four quarter turns of (N, C, H, W) square images, and their mirror images."""
+    for turned in (images, images.flip(3)):
+        for quarter in range(4):
+            yield turned.rot90(quarter, (2, 3))
+
+
+def class_columns(predictions: pd.DataFrame) -> list[str]:
+    """The class names under which the probabilities stand.
+
+    Raises:
+        DataError: the table is no table of predictions, or its names do not fit together.
+    """
+    names = [str(name) for name in predictions.columns if name not in (ROW, TRUE)]
+    if TRUE not in predictions or len(names) < 2 or len(set(names)) < len(names):
+        raise DataError(
+            "This is no table of predictions: it needs `row`, `true` and one column for each class."
+        )
+    unknown = sorted(set(predictions[TRUE]) - set(names))
+    if unknown:
+        raise DataError(
+            f"The predictions know the classes {', '.join(names)}, but a galaxy is {unknown[0]!r}: "
+            "use a network that was trained on the same classes."
+        )
+    return names
+
+
+def predicted(predictions: pd.DataFrame) -> pd.Series:
+    """The name of the most probable class of each galaxy."""
+    names = class_columns(predictions)
+    return predictions[names].idxmax(axis=1).rename("predicted")
+
+
+def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Counts, true classes down and predicted classes across, both in the dataset's order."""
+    names = sorted(
+        class_columns(predictions),
+        key=lambda name: CLASS_NAMES.index(name) if name in CLASS_NAMES else len(CLASS_NAMES),
+    )
+    counts = pd.crosstab(predictions[TRUE], predicted(predictions))
+    counts = counts.reindex(index=names, columns=names, fill_value=0)
+    return counts.rename_axis(index="true", columns="predicted")
+
+
+def scores(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Everything that is quoted about a table of predictions.
+
+    Intervals hold 95 %: Wilson's for shares of a count (accuracy, precision, recall, top-2), the bootstrap's
+    percentiles for the F1 scores and the calibration error.
+
+    Args:
+        predictions: from `predict`.
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        `n`, `accuracy`, `macro_f1`, `weighted_f1`, `top2`, `ece`, each score with an `..._interval`;
+        `per_class` (for each class its name, support, precision, recall, F1 and intervals); `confusion`
+        (class names, counts). A class that is neither true nor predicted anywhere counts in no average.
+
+    Raises:
+        DataError: the table is empty or no table of predictions.
+    """
+    names = class_columns(predictions)
+    if len(predictions) == 0:
+        raise DataError("There is nothing to score: the table of predictions is empty.")
+    probabilities = predictions[names].to_numpy()
+    right = (predicted(predictions) == predictions[TRUE]).to_numpy()
+    place = predictions[TRUE].map({name: number for number, name in enumerate(names)}).to_numpy()
+    # A galaxy is in the top two if at most one class is more probable than the true one.
+    top2 = (probabilities > probabilities[np.arange(len(place)), place][:, None]).sum(1) <= 1
+    reliability = calibration(probabilities.max(1), right, resamples=resamples, seed=seed)
+    return {
+        **matrix_scores(confusion(predictions), resamples=resamples, seed=seed),
+        "top2": float(top2.mean()),
+        "top2_interval": wilson(int(top2.sum()), len(top2)),
+        "ece": reliability.ece,
+        "ece_interval": reliability.interval,
+    }
+
+
+def matrix_scores(counts: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """The scores that follow from a confusion matrix alone, such as a printed one.
+
+    Args:
+        counts: true classes down, predicted classes across, named alike.
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: rows and columns are named differently.
+    """
+    if list(counts.index) != list(counts.columns):
+        raise DataError("A confusion matrix needs the same classes, in the same order, down and across.")
+    matrix = counts.to_numpy()
+    support, claimed, right = matrix.sum(1), matrix.sum(0), np.diag(matrix)
+    summary, drawn = f1_scores(matrix), bootstrap(matrix, resamples=resamples, seed=seed)
+    per_class = [
+        {
+            "name": name,
+            "support": int(support[place]),
+            "precision": ratio(right[place], claimed[place]),
+            "precision_interval": wilson(int(right[place]), int(claimed[place])),
+            "recall": ratio(right[place], support[place]),
+            "recall_interval": wilson(int(right[place]), int(support[place])),
+            "f1": float(summary.per_class[place]),
+            "f1_interval": drawn.per_class[place],
+        }
+        for place, name in enumerate(counts.index)
+    ]
+    count = int(matrix.sum())
+    return {
+        "n": count,
+        "accuracy": ratio(right.sum(), count),
+        "accuracy_interval": wilson(int(right.sum()), count),
+        "macro_f1": float(summary.macro),
+        "macro_f1_interval": drawn.macro,
+        "weighted_f1": float(summary.weighted),
+        "weighted_f1_interval": drawn.weighted,
+        "per_class": per_class,
+        "confusion": {"class_names": [str(name) for name in counts.index], "counts": matrix.tolist()},
+    }
+
+
+def write_evaluation(predictions: pd.DataFrame, out: str | Path, **about: Any) -> dict[str, Any]:
+    """Write `evaluation.json` (the scores, and whatever else `about` tells) and `predictions.csv`.
+
+    Returns:
+        What `evaluation.json` holds.
+
+    Raises:
+        DataError: the table is empty or no table of predictions.
+        GalaxyError: the disk is full.
+    """
+    out = Path(out)
+    content = {**scores(predictions), **about}
+    with atomic(out / "predictions.csv") as partial:
+        predictions.to_csv(partial, index=False)
+    write_json(out / "evaluation.json", content)
+    return content

@@ -1,0 +1,297 @@
+"""The networks that DMAGNet is compared with, in one registry.
+
+`build(name)` makes any of them; `NETWORKS[name]` says where it comes from, how it wants its images, and what
+its source prints: recipe and figures. A network that is not here is named by its import path
+(`"mypackage.models:MyNet"`) or by timm's name for it (`"convnext_atto"`), everywhere that a name is taken.
+
+The networks themselves are in `galaxylib.networks.baselines` and `galaxylib.networks.dmagnet`.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from galaxylib.errors import GalaxyError
+from galaxylib.networks.baselines import (
+    alexnet,
+    convnet,
+    five_block,
+    gz_cnn,
+    kim_brunner,
+    negm,
+    resnet18,
+    shi,
+)
+from galaxylib.networks.dmagnet import STAGES, DMAGNet
+
+PAPER = "Chessa, Murru & Lazzari, DMAGNet"
+CONVNET_PAPER = "Deep Convolutional Neural Networks for Galaxy Classification"
+FIVE_BLOCK_PAPER = "Horta Darrington (2026), Classifying galaxy images with a CNN in PyTorch"
+VOTES_PAPER = "Kattuparambil, Galaxy Morphology Estimations via Convolutional Neural Networks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedRecipe:
+    """How a source says that it trained; `None` where it does not say.
+
+    Attributes:
+        optimizer: "adam", "adamw" or "rmsprop".
+        learning_rate: the largest one.
+        epochs: passes over the training images, at most.
+        batch_size: images in a step.
+        loss: in words.
+        augmentation: in words.
+        split: in words.
+    """
+
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    loss: str | None = None
+    augmentation: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One network of the registry.
+
+    Attributes:
+        title: as the tables show it.
+        builder: called with `classes=` and the network's own options.
+        source: the document that describes it.
+        size: pixels a side that the network reads.
+        crop: pixels a side of the 256 x 256 image that are kept before resizing to `size`.
+        classes: number of outputs in the source.
+        stages: submodules in order, those worth dreaming on.
+        recipe: how the source trained it.
+        printed: figures that the source prints, by name; each a fraction unless its name says otherwise.
+        printed_on: the images and the task of those figures.
+    """
+
+    title: str
+    builder: Callable[..., nn.Module]
+    source: str
+    size: int
+    crop: int
+    classes: int = 10
+    stages: tuple[str, ...] = ()
+    recipe: PrintedRecipe = field(default_factory=PrintedRecipe)
+    printed: Mapping[str, float] = field(default_factory=dict)
+    printed_on: str = ""
+
+
+_GALAXY10 = "Galaxy10 DECaLS, ten classes"
+
+NETWORKS: dict[str, Entry] = {
+    "dmagnet": Entry(
+        title="DMAGNet",
+        builder=DMAGNet,
+        source=PAPER,
+        size=256,
+        crop=256,
+        stages=STAGES,
+        recipe=PrintedRecipe(
+            optimizer="adamw",
+            learning_rate=5e-4,
+            epochs=140,
+            batch_size=64,
+            loss="cross-entropy, labels smoothed by 0.1",
+            augmentation="rotations, flips, brightness, contrast",
+            split="11,487 training, 1,276 validation, 3,194 test",
+        ),
+        printed={"accuracy": 0.87, "weighted_f1": 0.86},
+        printed_on=_GALAXY10,
+    ),
+    "convnet": Entry(
+        title="ConvNet",
+        builder=convnet,
+        source=CONVNET_PAPER,
+        size=128,
+        crop=128,
+        stages=("conv1", "conv2", "conv3", "conv4"),
+        recipe=PrintedRecipe(
+            optimizer="adam",
+            learning_rate=1e-3,
+            epochs=50,
+            loss="cross-entropy",
+            augmentation="rotations by 90, 180 and 270 degrees",
+            split="80 % training, 20 % validation",
+        ),
+        printed={"accuracy": 0.75, "precision": 0.85, "recall": 0.68, "f1": 0.76},
+        printed_on=_GALAXY10,
+    ),
+    # 256 pixels become 69 and 44 by whole factors: the central 138 halved, the central 132 divided by three.
+    "negm": Entry(
+        title="Negm",
+        builder=negm,
+        source=f"Negm (2021), in {CONVNET_PAPER}",
+        size=69,
+        crop=138,
+        classes=2,
+        stages=("conv1", "conv2", "conv3"),
+        printed={"accuracy": 0.92},
+        printed_on="real objects against artefacts, two classes",
+    ),
+    "kim_brunner": Entry(
+        title="Kim & Brunner",
+        builder=kim_brunner,
+        source=f"Kim & Brunner (2016), in {CONVNET_PAPER}",
+        size=44,
+        crop=132,
+        classes=2,
+        stages=("block1", "block2", "block3"),
+        printed_on="stars against galaxies, two classes",
+    ),
+    "shi": Entry(
+        title="Shi",
+        builder=shi,
+        source=f"Shi (2016), in {CONVNET_PAPER}",
+        size=32,
+        crop=128,
+        classes=2,
+        stages=("conv1", "conv2", "conv3"),
+        printed={"accuracy": 0.98},
+        printed_on="smooth galaxies against featured ones, two classes",
+    ),
+    "five_block": Entry(
+        title="Five-block CNN",
+        builder=five_block,
+        source=FIVE_BLOCK_PAPER,
+        size=128,
+        crop=128,
+        stages=("block1", "block2", "block3", "block4", "block5"),
+        recipe=PrintedRecipe(
+            optimizer="adam",
+            learning_rate=1e-3,
+            epochs=50,
+            batch_size=64,
+            loss="cross-entropy, classes weighted by N / (classes x N_c)",
+            augmentation="flips, rotation in [-180, 180] degrees",
+            split="70 % training, 15 % test, 15 % validation",
+        ),
+        printed={"accuracy": 0.80, "first_stage_accuracy": 0.75, "first_stage_training_accuracy": 0.76},
+        printed_on=_GALAXY10,
+    ),
+    "resnet18": Entry(
+        title="ResNet-18",
+        builder=resnet18,
+        source=f"He et al. (2015), proposed by {FIVE_BLOCK_PAPER}",
+        size=224,
+        crop=256,
+        classes=1000,
+        stages=("layer1", "layer2", "layer3", "layer4"),
+    ),
+    "alexnet": Entry(
+        title="AlexNet",
+        builder=alexnet,
+        source=f"Krizhevsky et al. (2012), proposed by {FIVE_BLOCK_PAPER}",
+        size=224,
+        crop=256,
+        classes=1000,
+        stages=("features",),
+    ),
+    "gz_cnn": Entry(
+        title="Three-layer CNN",
+        builder=gz_cnn,
+        source=VOTES_PAPER,
+        size=80,
+        crop=224,
+        classes=37,
+        stages=("conv1", "conv2", "conv3"),
+        recipe=PrintedRecipe(
+            optimizer="adam", learning_rate=1e-3, batch_size=256, loss="root mean square of the 37 errors"
+        ),
+        printed={"rmse": 0.145},
+        printed_on="37 vote fractions of Galaxy Zoo 2",
+    ),
+    "gz_resnet18": Entry(
+        title="ResNet-18 for votes",
+        builder=resnet18,
+        source=VOTES_PAPER,
+        size=80,
+        crop=224,
+        classes=37,
+        stages=("layer1", "layer2", "layer3", "layer4"),
+        recipe=PrintedRecipe(
+            optimizer="adam",
+            epochs=15,
+            batch_size=64,
+            loss="root mean square of the 37 errors",
+        ),
+        printed={"rmse": 0.126, "tailored_rmse": 0.11},
+        printed_on="37 vote fractions of Galaxy Zoo 2",
+    ),
+}
+
+
+def entry(name: str) -> Entry:
+    """What is known of a network: its registry entry, or a plain one for timm's or the reader's own.
+
+    Raises:
+        GalaxyError: no network has that name.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if ":" in name:
+        kind = imported(name)
+        return Entry(title=kind.__name__, builder=kind, source=name, size=128, crop=128)
+    import timm  # here, for it takes two seconds
+
+    if timm.is_model(name):
+
+        def builder(*, classes: int, **options: Any) -> nn.Module:
+            return timm.create_model(name, num_classes=classes, **options)
+
+        return Entry(title=name, builder=builder, source=f"timm, {name}", size=128, crop=128)
+    near = difflib.get_close_matches(name, NETWORKS, n=2, cutoff=0.5)
+    near += difflib.get_close_matches(name, timm.list_models(), n=2, cutoff=0.75)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(NETWORKS)}."
+    raise GalaxyError(f"No network is called {name!r}: {meant}")
+
+
+def imported(path: str) -> type[nn.Module]:
+    """The class at `"module:Class"`.
+
+    Raises:
+        GalaxyError: there is none, or it is no `torch.nn.Module`.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as fault:
+        raise GalaxyError(
+            f"{path!r} cannot be imported ({fault}): name a network as 'module:Class', on Python's path."
+        ) from fault
+    # A name may come from somebody else's checkpoint: nothing but a network is ever called.
+    if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
+        raise GalaxyError(f"{path!r} is no torch.nn.Module: name the class of a network.")
+    return kind
+
+
+def build(name: str, *, classes: int = 10, **options: Any) -> nn.Module:
+    """Make a network, untrained.
+
+    Args:
+        name: of `NETWORKS`, timm's name of a model, or `"module:Class"` (called with `classes=` if it
+            takes that, and with `options`).
+        classes: number of logits.
+        options: the network's own, such as DMAGNet's `width`.
+
+    Raises:
+        GalaxyError: no network has that name, or it does not take these options.
+    """
+    builder = entry(name).builder
+    arguments = dict(options)
+    if ":" not in name or "classes" in inspect.signature(builder).parameters:
+        arguments["classes"] = classes
+    try:
+        return builder(**arguments)
+    except TypeError as fault:
+        raise GalaxyError(f"{name!r} cannot be built with {arguments}: {fault}.") from fault

@@ -1,0 +1,229 @@
+"""Thousands of galaxies into one file: by several processes, in bounded memory, resumable, always the same.
+
+Galaxy number i of seed s is drawn from the seed sequence (s, i) and its class alone, so neither the number of
+processes nor an interruption changes a pixel.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from galaxylib.data.galaxy10 import CLASS_COUNTS, SHAPE
+from galaxylib.errors import GalaxyError
+from galaxylib.files import saving
+from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
+from galaxylib.simulate.light import PIXEL_SCALE
+
+VERSION = "1"  # changes whenever the same seed draws another image
+CHUNK = 32  # galaxies a process draws before it hands them over: 6 MB
+FEWEST = 128  # galaxies for which starting one more process pays
+NOT_YET = 255  # in `ans` of the unfinished file: this galaxy is still to be drawn
+
+
+def class_counts(n: int, balance: str) -> np.ndarray:
+    """How many of `n` galaxies each class gets, (10,) int64.
+
+    Args:
+        n: all galaxies.
+        balance: "catalogue" (as in the real set) or "uniform".
+
+    Raises:
+        GalaxyError: `n` is below one, or there is no such balance.
+    """
+    if n < 1:
+        raise GalaxyError(f"Asked for {n} galaxies: ask for at least one.")
+    if balance not in ("catalogue", "uniform"):
+        raise GalaxyError(f'There is no balance "{balance}": choose "catalogue" or "uniform".')
+    shares = np.array(list(CLASS_COUNTS.values()), float)
+    if balance == "uniform":
+        shares[:] = 1
+    exact = n * shares / shares.sum()
+    counts = np.floor(exact).astype(np.int64)
+    # The largest remainders get what rounding down left over.
+    counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1
+    return counts
+
+
+def simulate(
+    out: str | Path,
+    *,
+    n: int,
+    seed: int = 0,
+    balance: str = "catalogue",
+    processes: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Draw `n` galaxies into a file of the Galaxy10 format.
+
+    The file grows as `<out>.partial` and takes its name when complete; an interrupted run goes on from there
+    when called again. A finished file of the same galaxies is left as it is.
+
+    Args:
+        out: the HDF5 file to write.
+        n: how many galaxies.
+        seed: same seed, same galaxies.
+        balance: "catalogue" (as in the real set) or "uniform".
+        processes: how many draw at a time; None takes one for each processor. More than one are spawned,
+            so that a script must guard its entry with `if __name__ == "__main__"`.
+        progress: show a bar.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        GalaxyError: a number makes no sense, `out` holds something else, another process is drawing it, or
+            the disk is full.
+    """
+    if processes is not None and processes < 1:
+        raise GalaxyError(f"Cannot draw with {processes} processes: ask for at least one.")
+    out = Path(out)
+    labels = labels_of(n, seed=seed, balance=balance)
+    identity = {"simulated": True, "seed": seed, "version": VERSION, "balance": balance}
+    if out.exists():
+        if _holds(out, n, identity):
+            return out
+        raise GalaxyError(f"{out} holds something else: remove it, or write to another file.")
+    partial = out.with_name(out.name + ".partial")
+    with saving(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if not _holds(partial, n, identity):
+            _lay_out(partial, labels, identity)
+        _fill(partial, labels, seed, processes, progress)
+        partial.replace(out)
+    return out
+
+
+def labels_of(n: int, *, seed: int, balance: str) -> np.ndarray:
+    """The classes of `n` galaxies in the file's order, (n,) int64: exact counts, shuffled by the seed."""
+    ordered = np.repeat(np.arange(len(CLASS_COUNTS)), class_counts(n, balance))
+    return np.random.default_rng([seed, 1]).permutation(ordered)
+
+
+def _holds(path: Path, n: int, identity: dict[str, object]) -> bool:
+    """Whether `path` is a (perhaps unfinished) file of exactly these galaxies."""
+    try:
+        with h5py.File(path) as file:
+            same = all(file.attrs.get(key) == value for key, value in identity.items())
+            return same and "truth" in file and len(file["ans"]) == n
+    except BlockingIOError as fault:
+        raise GalaxyError(f"Another process is writing {path}: wait for it, then run again.") from fault
+    except (OSError, KeyError):
+        return False
+
+
+def _lay_out(path: Path, labels: np.ndarray, identity: dict[str, object]) -> None:
+    """Make the file with room for every galaxy, positions filled in, pixels and labels still to come.
+
+    Nothing but the bytes of existing datasets changes afterwards, so a run that is killed leaves it readable.
+    """
+    n = len(labels)
+    rng = np.random.default_rng([int(identity["seed"]), 2])
+    # The sky of the Legacy Surveys' southern part, without their outline.
+    low, high = np.sin(np.radians([-20.0, 33.0]))
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", (n, *SHAPE), np.uint8)
+        file.create_dataset("ans", data=np.full(n, NOT_YET, np.uint8))
+        file["ra"] = rng.uniform(0, 360, n)
+        file["dec"] = np.degrees(np.arcsin(rng.uniform(low, high, n)))
+        file["redshift"] = np.full(n, np.nan)
+        file["pxscale"] = np.full(n, PIXEL_SCALE)
+        for name in TRUTH_COLUMNS:
+            file[f"truth/{name}"] = np.full(n, np.nan, np.float32)
+        file.attrs.update(identity)
+
+
+def _fill(path: Path, labels: np.ndarray, seed: int, processes: int | None, progress: bool) -> None:
+    """Draw what is still missing in the file at `path`."""
+    try:
+        file = h5py.File(path, "r+")
+    except BlockingIOError as fault:
+        raise GalaxyError(f"Another process is writing {path}: wait for it, then run again.") from fault
+    with file:
+        missing = np.flatnonzero(file["ans"][:] == NOT_YET)
+        jobs = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
+        wanted = processes or min(_processors(), 1 + len(missing) // FEWEST)
+        with tqdm(
+            total=len(labels), initial=len(labels) - len(missing), unit="galaxy", disable=not progress
+        ) as bar:
+            for rows, (images, truth) in zip(jobs, _drawn(jobs, labels, seed, wanted), strict=True):
+                file["images"][rows[0] : rows[-1] + 1] = images
+                for column, name in enumerate(TRUTH_COLUMNS):
+                    file[f"truth/{name}"][rows[0] : rows[-1] + 1] = truth[:, column]
+                file.flush()
+                # The label comes last: a galaxy whose label is there is there whole.
+                file["ans"][rows[0] : rows[-1] + 1] = labels[rows]
+                bar.update(len(rows))
+
+
+def _drawn(
+    jobs: list[np.ndarray], labels: np.ndarray, seed: int, processes: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images and truth of each job in turn; never more than two jobs a process are in memory."""
+    if processes == 1:
+        for rows in jobs:
+            yield draw_rows(rows, labels[rows], seed)
+        return
+    # GalSim's threads do not survive a fork, and they would fight over the processors.
+    with (
+        _one_thread(),
+        ProcessPoolExecutor(
+            processes, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+        ) as pool,
+    ):
+        waiting: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
+        try:
+            for rows in jobs:
+                waiting.append(pool.submit(draw_rows, rows, labels[rows], seed))
+                if len(waiting) >= 2 * processes:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def draw_rows(rows: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the galaxies numbered `rows`: images (len, 256, 256, 3) uint8 and truth (len, columns) float32."""
+    images = np.empty((len(rows), *SHAPE), np.uint8)
+    truth = np.empty((len(rows), len(TRUTH_COLUMNS)), np.float32)
+    for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        images[place], numbers = draw(
+            int(label), seed=np.random.SeedSequence([seed, 0], spawn_key=(int(row),))
+        )
+        truth[place] = list(numbers.values())
+    return images, truth
+
+
+def _processors() -> int:
+    """How many processors this process may use; macOS only says how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes spawned within the block use one OpenMP thread each."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent, which lets the children end in order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,518 @@
+"""The dream lab on the built smoke book, in Chromium: what is there at once, what runs live, what fails."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ci.lab import LabSettings, accuracy, galaxies, networks
+from ci.parameters import profile_values
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.preprocessing import Preprocess
+from galaxylib.dream import dream, layer
+from galaxylib.dream.scores import probabilities
+from galaxylib.networks.checkpoint import load, save
+from galaxylib.networks.registry import build
+from galaxylib.web import export_web
+
+BEFOREHAND = "The dreams made beforehand are still here."
+# Long enough for a busy machine; nothing waits this long unless it fails.
+PATIENCE = 60_000
+
+
+@pytest.fixture(scope="module")
+def lab(html: Path) -> Path:
+    return html / "lab"
+
+
+@pytest.fixture(scope="module")
+def index(lab: Path) -> dict:
+    return json.loads((lab / "index.json").read_text())
+
+
+@pytest.fixture
+def page(browser, address: str) -> Iterator:
+    context = browser.new_context(viewport={"width": 1280, "height": 844}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
+    opened.outside = []
+    opened.on("request", lambda sent: opened.outside.append(sent.url) if foreign(sent.url, address) else None)
+    yield opened
+    context.close()
+    assert opened.outside == []
+
+
+def foreign(url: str, address: str) -> bool:
+    return not url.startswith((address, "data:", "blob:"))
+
+
+def visit(page, address: str, fragment: str = "") -> None:
+    page.goto(f"{address}/book/dream_lab.html{fragment}", wait_until="load")
+    page.wait_for_selector("#lab-form:not([hidden])")
+
+
+def shown(page) -> str:
+    """The file of the dream on show."""
+    return page.eval_on_selector("#lab-after", "image => image.hidden ? '' : image.src.split('/lab/')[1]")
+
+
+def finish(page) -> str:
+    """Wait for the end of a live dream, and say what its status says."""
+    page.wait_for_function(
+        "!document.getElementById('lab-fault').hidden"
+        "|| /^(Done|Stopped)/.test(document.getElementById('lab-status').textContent)"
+    )
+    return page.inner_text("#lab-fault" if page.is_visible("#lab-fault") else "#lab-status")
+
+
+def told(page) -> str:
+    page.wait_for_selector("#lab-fault:not([hidden])")
+    return page.inner_text("#lab-fault")
+
+
+def usable(page) -> None:
+    """The dreams made beforehand still come when they are asked for."""
+    page.click("#lab-gallery [data-galaxy='2'][data-stage='stem']")
+    assert re.fullmatch(r"dreams/\w+/2-stem-\d+\.webp", shown(page))
+    page.wait_for_function("document.getElementById('lab-after').naturalWidth > 0")
+
+
+def png(size: tuple[int, int], mode: str = "RGB") -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, size).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_dreams_made_beforehand_are_those_of_the_library(html: Path, lab: Path, index: dict) -> None:
+    values = profile_values("smoke", "lab", takes=[])
+    settings = LabSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+    network = networks(html.parent, settings)[0]
+    loaded = load(network.checkpoint)
+    size, images = settings.sizes[0], galaxies(settings.seed)
+    made = dream(
+        loaded.network,
+        images[4],
+        layer("dma1"),
+        settings=settings.protocol(size),
+        preprocess=loaded.preprocess,
+        seed=settings.seed,
+    )
+    with Image.open(lab / "dreams" / network.name / f"4-dma1-{size}.webp") as file:
+        kept = np.asarray(file.convert("RGB"), float)
+    assert np.abs(kept - made.pixels).mean() < 4  # what WebP takes away
+    told_of = index["networks"][0]
+    after = probabilities(loaded.network, made.image[None], preprocess=loaded.preprocess)[0]
+    np.testing.assert_allclose(told_of["dreams"][f"4-dma1-{size}"]["probabilities"], after, atol=1e-3)
+    np.testing.assert_allclose(
+        told_of["dreams"][f"4-dma1-{size}"]["values"], np.ravel(made.record["values"]), rtol=1e-2
+    )
+    assert told_of["parameters"] == sum(one.numel() for one in loaded.network.parameters())
+    assert told_of["accuracy"] == accuracy(loaded.meta)
+    assert set(told_of["dreams"]) == {
+        f"{galaxy}-{stage}-{size}"
+        for galaxy in range(len(CLASS_NAMES))
+        for stage in index["stages"]
+        for size in settings.sizes
+    }
+
+
+def test_accuracy_is_what_the_checkpoint_says() -> None:
+    judged = {"results": {"simulated": {"plain": {"accuracy": 0.5, "n": 2000}}}}
+    assert accuracy(judged).startswith("names 50.0% of 2,000 simulated galaxies")
+    best = {"best": {"validation_accuracy": 0.125}, "data": {"simulated": False}}
+    assert accuracy(best) == "names 12.5% of its real validation galaxies correctly"
+
+
+def test_first_picture_comes_at_once_and_the_engine_only_when_asked(page, address: str, index: dict) -> None:
+    weights, sizes = [], []
+    page.on(
+        "request", lambda sent: weights.append(sent.url) if re.search(r"wasm|onnx|\.bin", sent.url) else None
+    )
+    page.on("response", lambda got: sizes.append(int(got.headers.get("content-length", 0))))
+    visit(page, address)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.getElementById('lab-after').naturalWidth") == index["first"]["size"]
+    assert weights == []
+    assert sum(sizes) < 2e6
+    text = page.text_content("#lab-networks")
+    for network in index["networks"]:
+        assert network["accuracy"] in text
+        assert f"{network['parameters']:,} parameters" in text
+
+
+def test_large_network_says_its_size_and_is_fetched_on_request_alone(page, address: str, index: dict) -> None:
+    small = index["networks"][0]
+    large = small | {"name": "full", "label": "DMAGNet at full width", "bytes": 48_130_511, "sizes": [256]}
+    offered = index | {
+        "networks": [small, large | {"dreams": {"5-lam-256": {"values": [], "probabilities": []}}}]
+    }
+    page.route("**/lab/index.json", lambda route: route.fulfill(json=offered))
+    asked = []
+    page.on("request", lambda sent: asked.append(sent.url) if "/networks/" in sent.url else None)
+    visit(page, address, "#galaxy=5&stage=lam")
+    page.select_option("[name=network]", "full")
+    assert page.input_value("[name=size]") == "256"
+    assert shown(page) == "dreams/full/5-lam-256.webp"
+    assert "the network (48.1 MB)" in page.inner_text("#lab-hint")
+    page.wait_for_load_state("networkidle")
+    assert asked == []
+
+
+def test_table_is_readable_without_javascript(browser, address: str, html: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/book/dream_lab.html")
+    assert not page.is_visible("#lab-form")
+    assert page.is_visible("#lab-after")
+    rows = page.query_selector_all("#lab-gallery tbody tr")
+    assert [row.query_selector("th").inner_text() for row in rows] == list(CLASS_NAMES)
+    for row in rows:
+        links = row.query_selector_all("td a")
+        assert len(links) == 6
+        for link in links:
+            assert (html / "book" / link.get_attribute("href")).is_file()
+            assert (html / "book" / link.query_selector("img").get_attribute("src")).is_file()
+            assert "imulated galaxy" in link.query_selector("img").get_attribute("alt")
+    context.close()
+
+
+def test_address_and_controls_follow_each_other(page, address: str, index: dict) -> None:
+    small, large = index["sizes"][:2]
+    visit(page, address, f"#galaxy=3&stage=lam&size={large}")
+    assert shown(page).endswith(f"/3-lam-{large}.webp")
+    page.select_option("[name=galaxy]", "0")
+    page.select_option("[name=size]", str(small))
+    assert shown(page).endswith(f"/0-lam-{small}.webp")
+    assert page.url.endswith(f"#galaxy=0&stage=lam&size={small}")
+    page.select_option("[name=stage]", "logits")
+    page.select_option("[name=class]", "5")
+    assert page.is_visible("#lab-none")
+    assert "channel=5" in page.url
+    page.evaluate("location.hash = '#galaxy=9&stage=stem'")
+    page.wait_for_function("document.querySelector('[name=galaxy]').value === '9'")
+    assert page.input_value("[name=stage]") == "stem"
+    page.evaluate("location.hash = '#good-to-know'")  # a heading: the dream stays
+    page.wait_for_timeout(100)
+    assert page.input_value("[name=galaxy]") == "9"
+    visit(page, address, "#galaxy=99&stage=nowhere&size=-3&steps=x&network=ftp://a")
+    first = index["first"]
+    assert shown(page).endswith(f"/{first['galaxy']}-{first['stage']}-{first['size']}.webp")
+
+
+def test_every_state_has_an_address(page, address: str, index: dict) -> None:
+    visit(page, address)
+    wrong = page.evaluate(
+        """async (index) => {
+            const { beginning, readHash, writeHash } = await import("../lab/state.js");
+            const wrong = [];
+            const rest = { steps: 33, size: 192, rate: 0.015, seed: 4294967295, network: "https://a.b/c/" };
+            for (const galaxy of [0, 9, "noise", "own"])
+                for (const stage of [...index.stages, "logits"])
+                    for (const channel of stage === "logits" ? [0, 9] : [null, 0, 7])
+                        for (const other of [{}, rest]) {
+                            const state = { ...beginning(index), galaxy, stage, channel, ...other };
+                            const again = readHash(writeHash(state, index), index);
+                            const names = Object.keys(state);
+                            if (names.some((name) => again[name] !== state[name])) wrong.push([state, again]);
+                        }
+            return wrong;
+        }""",
+        index,
+    )
+    assert wrong == []
+
+
+def test_table_is_walked_with_the_arrow_keys(page, address: str) -> None:
+    visit(page, address)
+    page.focus("#lab-gallery [data-galaxy='1'][data-stage='dma1']")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "ArrowUp", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    assert "/2-dma3-" in shown(page)
+    assert page.evaluate("document.activeElement.id") == "lab-run"
+
+
+def test_every_control_has_a_label(page, address: str) -> None:
+    visit(page, address)
+    bare = page.evaluate(
+        "[...document.querySelectorAll('#lab-root :is(input, select, progress)')]"
+        ".filter(e => !e.labels.length && !e.ariaLabel).map(e => e.outerHTML)"
+    )
+    assert bare == []
+
+
+def test_live_dream_its_record_and_its_repetition(page, address: str, index: dict, tmp_path: Path) -> None:
+    size = index["sizes"][0]
+    visit(page, address, f"#galaxy=5&stage=dma2&channel=3&size={size}&steps=3&jitter=4&seed=7")
+    assert page.is_visible("#lab-none")
+    pictures, values = [], []
+    for turn in range(2):
+        page.click("#lab-run")
+        assert finish(page).startswith("Done: 6 steps")
+        pictures.append(page.evaluate("document.getElementById('lab-canvas').toDataURL()"))
+        with page.expect_download() as waiting:
+            page.click("#lab-save")
+        waiting.value.save_as(tmp_path / f"{turn}.png")
+        with Image.open(tmp_path / f"{turn}.png") as file:
+            record = json.loads(file.text["galaxylib.dream.lab"])
+            assert file.size == (size, size)
+        values.append(record["values"])
+        page.evaluate("document.getElementById('lab-status').textContent = ''")
+    assert pictures[0] == pictures[1]
+    assert values[0] == values[1]
+    assert values[0][-1] > values[0][0]
+    assert record["objective"] == {"stage": "dma2", "channel": 3}
+    assert record["settings"]["jitter"] == 4
+    assert record["settings"]["steps"] == 3
+    assert record["network"]["checkpoint_sha256"]
+    np.testing.assert_allclose(
+        record["probabilities"]["before"], index["networks"][0]["before"][5], atol=0.02
+    )
+    assert abs(sum(record["probabilities"]["after"]) - 1) < 1e-3
+    # The saved picture brings everything back.
+    visit(page, address)
+    page.set_input_files("#lab-file", tmp_path / "0.png")
+    page.wait_for_function("document.getElementById('lab-status').textContent.includes('saved dream')")
+    assert page.evaluate("new URL(location.href).hash") == record["link"][record["link"].index("#") :]
+
+
+def test_dream_is_paused_and_stopped(page, address: str, index: dict) -> None:
+    visit(page, address, f"#galaxy=noise&stage=logits&channel=8&size={index['sizes'][0]}&steps=200")
+    page.click("#lab-run")
+    page.wait_for_function("/step [1-9]/.test(document.getElementById('lab-counter').textContent)")
+    page.click("#lab-pause")
+    counted = None
+    while counted != (counted := page.inner_text("#lab-counter")):
+        page.wait_for_timeout(700)  # a step may be under way
+    page.click("#lab-pause")
+    page.wait_for_function(f"document.getElementById('lab-counter').textContent !== {counted!r}")
+    page.click("#lab-stop")
+    assert finish(page).startswith("Stopped: ")
+    assert page.is_enabled("#lab-save")
+    usable(page)
+
+
+def test_own_picture_keeps_its_place_in_the_saved_file(
+    page, address: str, index: dict, tmp_path: Path
+) -> None:
+    # Left half red: a strip of 300 x 200 is cut to its middle square.
+    given = np.zeros((200, 300, 3), np.uint8)
+    given[:, :150, 0] = 255
+    Image.fromarray(given).save(tmp_path / "own.png")
+    visit(page, address, f"#size={index['sizes'][0]}&steps=1")
+    page.set_input_files("#lab-file", tmp_path / "own.png")
+    page.wait_for_function("location.hash.includes('galaxy=own')")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done")
+    with page.expect_download() as waiting:
+        page.click("#lab-save")
+    waiting.value.save_as(tmp_path / "dream.png")
+    visit(page, address)
+    page.set_input_files("#lab-file", tmp_path / "dream.png")
+    page.wait_for_function("document.getElementById('lab-before').src.startsWith('data:image/png')")
+    colours = page.evaluate(
+        """async () => {
+            const image = document.getElementById("lab-before");
+            await image.decode();
+            const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+            const context = canvas.getContext("2d");
+            context.drawImage(image, 0, 0);
+            const at = (x) => [...context.getImageData(x, 50, 1, 1).data];
+            return [canvas.width, canvas.height, at(5), at(canvas.width - 5)];
+        }"""
+    )
+    assert colours == [200, 200, [255, 0, 0, 255], [0, 0, 0, 255]]
+
+
+def test_picture_is_pasted(page, address: str) -> None:
+    visit(page, address)
+    page.evaluate(
+        """async () => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 40 });
+            const blob = await new Promise((resolve) => canvas.toBlob(resolve));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([blob], "pasted.png", { type: "image/png" }));
+            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }"""
+    )
+    page.wait_for_function("location.hash.includes('galaxy=own')")
+    assert page.get_attribute("#lab-before", "alt") == "your own picture"
+
+
+def test_choice_while_it_dreams_ends_the_dream(page, address: str, index: dict) -> None:
+    visit(page, address, f"#galaxy=6&stage=stem&size={index['sizes'][0]}&steps=400")
+    page.click("#lab-run")
+    usable(page)  # while it is fetched
+    page.wait_for_selector("#lab-run:enabled")
+    page.evaluate("location.hash = '#galaxy=6&stage=stem&steps=400'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.click("#lab-run")
+    page.wait_for_function("/step [1-9]/.test(document.getElementById('lab-counter').textContent)")
+    usable(page)
+    page.wait_for_selector("#lab-run:enabled")
+    assert page.is_hidden("#lab-canvas")
+
+
+def test_network_of_ones_own_from_a_folder_and_an_address(page, address: str, lab: Path, index: dict) -> None:
+    visit(page, address, f"#galaxy=1&stage=stem&size={index['sizes'][0]}&steps=1")
+    page.evaluate("document.getElementById('lab-networks').open = true")
+    page.set_input_files("#lab-folder", lab / "networks" / index["networks"][0]["name"])
+    page.wait_for_function("document.querySelector('[name=network]').value === 'own'")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+    page.fill("#lab-url", f"{address}/lab/networks/{index['networks'][0]['name']}")
+    page.click("#lab-open")
+    page.wait_for_function("location.hash.includes('network=http')")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+    page.fill("#lab-url", f"{address}/lab/nowhere/")
+    page.click("#lab-open")
+    assert "holds no network.json" in told(page)
+    assert told(page).endswith(BEFOREHAND)
+    # The link alone is enough on another day.
+    place = quote(f"{address}/lab/networks/{index['networks'][0]['name']}", safe="")
+    visit(page, address, "")
+    page.evaluate(f"location.hash = '#galaxy=1&stage=stem&steps=1&network={place}'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+
+
+def test_other_network_brings_its_own_stages(page, address: str, index: dict, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build("shi").eval()
+    save(
+        tmp_path / "checkpoint",
+        network,
+        name="shi",
+        options={},
+        preprocess=Preprocess(size=32, crop=128),
+        class_names=CLASS_NAMES,
+    )
+    folder = export_web(tmp_path / "checkpoint", tmp_path / "exported")
+    visit(page, address, "#galaxy=1&stage=lam&size=64&steps=1")
+    page.set_input_files("#lab-folder", folder)
+    page.wait_for_function("document.querySelector('[name=network]').value === 'own'")
+    stages = page.evaluate("[...document.querySelector('[name=stage]').options].map(one => one.value)")
+    assert stages == ["conv1", "conv2", "conv3", "logits"]
+    page.select_option("[name=stage]", "conv2")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+    page.select_option("[name=network]", index["networks"][0]["name"])
+    assert page.input_value("[name=stage]") == index["stages"][-1]
+    page.set_input_files("#lab-folder", tmp_path / "checkpoint")
+    assert told(page).startswith("The folder holds no network.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("notes.png", b"no picture", "notes.png is not an image that this browser can open"),
+        ("large.png", png((10_000, 10_000), "1"), "The picture has 10,000 × 10,000 pixels, more than fit"),
+    ],
+)
+def test_file_that_cannot_be_taken(page, address: str, name: str, content: bytes, sentence: str) -> None:
+    visit(page, address)
+    page.set_input_files("#lab-file", {"name": name, "mimeType": "image/png", "buffer": content})
+    assert told(page).startswith(sentence)
+    assert told(page).endswith(BEFOREHAND)
+    usable(page)
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("delete globalThis.WebAssembly", "This browser has no WebAssembly"),
+        (
+            "globalThis.Worker = class { constructor() { throw new Error('no') } }",
+            "does not let this page start a worker",
+        ),
+    ],
+    ids=["no WebAssembly", "blocked worker"],
+)
+def test_browser_that_cannot_dream(page, address: str, script: str, sentence: str) -> None:
+    page.add_init_script(script)
+    visit(page, address)
+    page.click("#lab-run")
+    assert sentence in told(page)
+    assert told(page).endswith(BEFOREHAND)
+    usable(page)
+
+
+@pytest.mark.parametrize("kind", ["memory", "worker"])
+def test_engine_that_breaks_off(page, address: str, kind: str) -> None:
+    """The page's half: whatever the engine says is passed on, and the next press starts a fresh engine."""
+    engine = """
+        let started = 0;
+        export class Engine {
+            constructor({ onEvent }) { this.onEvent = onEvent; started += 1; globalThis.started = started; }
+            async load() { this.network = {}; }
+            async probabilities() { return Array(10).fill(0.1); }
+            async run() {
+                this.onEvent({ type: "backend", backend: "wasm", message: "The card is lost." });
+                globalThis.said = document.getElementById("lab-status").textContent;
+                this.onEvent({ type: "error", message: "It broke off.", kind: "KIND" });
+            }
+            close() {}
+        }
+    """
+    page.route(
+        "**/lab/engine.js",
+        lambda route: route.fulfill(body=engine.replace("KIND", kind), content_type="text/javascript"),
+    )
+    visit(page, address)
+    page.click("#lab-run")
+    assert told(page) == f"It broke off. {BEFOREHAND}"
+    assert page.evaluate("said") == "The card is lost."
+    usable(page)
+    assert page.is_hidden("#lab-fault")
+    page.click("#lab-run")
+    told(page)
+    assert page.evaluate("started") == 2
+
+
+def test_offline_after_the_first_load(page, address: str, index: dict) -> None:
+    visit(page, address)
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    page.select_option("[name=galaxy]", "2")
+    assert "offline" in told(page)
+    page.wait_for_function("document.getElementById('lab-after').naturalWidth === 96")
+    page.click("#lab-run")
+    page.wait_for_function("document.getElementById('lab-fault').textContent.includes('engine could not')")
+    page.context.set_offline(False)
+    usable(page)
+    # What was fetched goes on without a connection, on another stage too.
+    page.click("#lab-run")
+    assert finish(page).startswith("Done")
+    page.context.set_offline(True)
+    page.evaluate("location.hash += '&steps=1&stage=dma1&seed=5'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.evaluate("document.getElementById('lab-status').textContent = ''")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 2 steps")
+
+
+def test_chapter_dreams_too(page, address: str, index: dict) -> None:
+    page.goto(f"{address}/book/06_deepdream.html", wait_until="load")
+    page.wait_for_selector("#embed-form:not([hidden])")
+    page.select_option("#embed-form [name=stage]", "stem")
+    assert page.eval_on_selector("#embed-after", "image => image.src").endswith(
+        f"-stem-{index['first']['size']}.webp"
+    )
+    page.click("#embed-form [type=submit]")
+    page.wait_for_function("document.getElementById('embed-status').textContent.startsWith('Done')")
+    assert page.is_visible("#embed-canvas")
+
+
+def test_galaxies_are_one_of_every_class_and_always_the_same() -> None:
+    images = galaxies(0)
+    assert images.shape == (len(CLASS_NAMES), 3, 256, 256)
+    assert torch.equal(images, galaxies(0))
+    assert not torch.equal(images, galaxies(1))

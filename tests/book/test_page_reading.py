@@ -1,0 +1,133 @@
+"""Every page of the smoke book can be read: light to load, by keyboard and screen reader, without scripts."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = re.findall(r"(?:root|file): (book/\S+)", (ROOT / "_toc.yml").read_text())
+BUDGET = 2_000_000
+"""Bytes of a page and its images, before shared scripts and what a reader asks for."""
+
+every_page = pytest.mark.parametrize("name", PAGES)
+
+
+def test_the_pages_are_those_of_the_table_of_contents(html: Path) -> None:
+    assert {path.relative_to(html).with_suffix("").as_posix() for path in html.glob("book/**/*.html")} == {
+        *PAGES
+    }
+
+
+@every_page
+def test_page_is_light(html: Path, name: str) -> None:
+    """Images at the size of the page, the heavy ones' files at full size one click away."""
+    page = html / f"{name}.html"
+    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    images = soup.select("article img")
+    weight = page.stat().st_size + sum(
+        file.stat().st_size for file in {(page.parent / str(image["src"])).resolve() for image in images}
+    )
+    assert weight < BUDGET
+    for image in images:
+        assert image["loading"] == "lazy"
+    for image in soup.select('article figure img[src*="_images/"]'):
+        with Image.open(page.parent / str(image["src"])) as shown:
+            assert (int(image["width"]), int(image["height"])) == shown.size
+            assert shown.width <= 1440 or shown.format == "PNG"
+        if str(image["src"]).endswith(".webp"):
+            (full,) = image.find_parent("figure").select("a.full-size")
+            with Image.open(page.parent / str(full["href"])) as file:
+                assert file.width >= int(image["width"])
+
+
+@every_page
+def test_page_has_a_card(html: Path, name: str) -> None:
+    soup = BeautifulSoup((html / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+    card = {
+        str(tag.get("property") or tag.get("name")): tag["content"] for tag in soup.select("meta[content]")
+    }
+    assert card["og:title"] == card["twitter:title"]
+    assert len(card["og:description"]) > 10
+    assert card["twitter:card"] == "summary_large_image"
+    with Image.open(html / Path(name).parent / card["og:image"]) as picture:
+        assert f"{picture.width} x {picture.height}" == (
+            f"{card['og:image:width']} x {card['og:image:height']}"
+        )
+    (icon,) = soup.select('link[rel="icon"]')
+    with Image.open(html / Path(name).parent / str(icon["href"])) as picture:
+        assert picture.size == (64, 64)
+
+
+def test_the_introduction_needs_one_screen(browser, address: str) -> None:
+    """What was done, what is simulated, what was found: all there without scrolling."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/book/intro.html", wait_until="networkidle")
+    found = page.locator("#what-was-found ul").first
+    box = found.bounding_box()
+    assert box["y"] + box["height"] <= 800
+    assert len(found.locator(".pasted-text").all()) >= 10
+    assert "imulated" in page.locator("article .admonition").first.inner_text()
+    page.close()
+
+
+@every_page
+def test_axe_finds_nothing_serious(browser, address: str, name: str) -> None:
+    """axe-core on the page with everything unfolded, in the light theme and in the dark one."""
+    axe = (ROOT / "_build" / "assets" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/{name}.html", wait_until="networkidle")
+    page.add_style_tag(
+        content="*, *::before, *::after { transition: none !important; animation: none !important }"
+    )
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    page.evaluate(axe)
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert found["passes"], "axe checked nothing"
+        assert [
+            f"{theme}: {fault['id']}: {node['target']} {node['html'][:120]} {node['failureSummary']}"
+            for fault in found["violations"]
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ] == []
+    page.close()
+
+
+def test_axe_finds_what_is_there(browser, address: str) -> None:
+    axe = (ROOT / "_build" / "assets" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    page = browser.new_page()
+    page.set_content('<html lang="en"><title>x</title><p style="color: #999">pale</p><img src="data:,">')
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document)")["violations"]
+    assert {"color-contrast", "image-alt"} <= {fault["id"] for fault in found}
+    page.close()
+
+
+@every_page
+def test_page_without_scripts(browser, address: str, name: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 844}, java_script_enabled=False)
+    page = context.new_page()
+    asked = []
+    page.on("request", lambda sent: asked.append(sent.url))
+    page.goto(f"{address}/{name}.html", wait_until="load")
+    article = page.locator("article")
+    assert len(article.inner_text()) > 200
+    assert page.locator("article h1").is_visible()
+    ink = page.evaluate("getComputedStyle(document.querySelector('article p, article dt')).color")
+    assert sum(map(int, re.findall(r"\d+", ink)[:3])) < 300, "the text is not dark on white"
+    broken = "[...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth)"
+    assert page.evaluate(f"{broken}.map(i => i.src)") == []
+    for formula in page.locator("article .math").all_text_contents():
+        assert re.match(r"\s*\\[(\[]", formula), "a formula without scripts is its source"
+    if name != PAGES[-1]:
+        assert page.locator("a.right-next").is_visible()
+    assert page.locator(".bd-sidebar-primary .reference.internal").first.is_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+    context.close()

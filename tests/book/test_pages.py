@@ -1,0 +1,82 @@
+"""The pages of the smoke book, served from a plain static server and opened in Chromium, wide and narrow."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [
+    "intro",
+    *(path.stem for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))),
+    "dream_lab",
+    "references",
+    "made",
+    "licences",
+    "api/index",
+    "api/data",
+    "api/dream",
+]
+
+every_page = pytest.mark.parametrize("name", NAMES)
+both_widths = pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
+
+
+@every_page
+def test_page_is_whole_without_a_browser(html: Path, name: str) -> None:
+    text = (html / "book" / f"{name}.html").read_text()
+    body = text[text.index("<article") : text.index("</article>")]
+    assert len(re.findall(r"<h1", body)) == 1
+    assert re.search(r"<title>\S.+</title>", text)
+    assert "{glue" not in body
+    assert "system-message" not in body
+    assert "injected-parameters" not in body
+    shown = re.findall(r'<figure[^>]* id="fig-[^>]*>\s*<(\w+)', body)
+    assert {*shown} <= {"img"}, "a figure is not an image"
+    assert not [tag for tag in re.findall(r"<img[^>]*>", body) if not re.search(r'alt="[^"]+"', tag)]
+    if name[:2].isdigit():
+        assert "imulated" in body[: body.index("tag_parameters")], "the first screen does not say simulated"
+
+
+@both_widths
+@every_page
+def test_page_in_chromium(browser, address: str, name: str, width: int) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, is_mobile=width < 500, has_touch=width < 500
+    )
+    page = context.new_page()
+    outside, failed, errors = [], [], []
+    page.on("request", lambda sent: outside.append(sent.url) if not _own(sent.url, address) else None)
+    page.on("response", lambda got: failed.append(got.url) if got.status >= 400 else None)
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda fault: errors.append(f"{fault}"))
+    page.goto(f"{address}/book/{name}.html", wait_until="networkidle")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_load_state("networkidle")
+    broken = "[...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth)"
+    assert page.evaluate(f"{broken}.map(i => i.src)") == []
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, page.evaluate(
+        "[...document.querySelectorAll('article *')]"
+        ".filter(e => e.getBoundingClientRect().right > innerWidth)"
+        ".slice(0, 5).map(e => e.outerHTML.slice(0, 200))"
+    )
+    formulas = page.evaluate("document.querySelectorAll('article .math').length")
+    typeset = page.evaluate("document.querySelectorAll('article .math mjx-container').length")
+    assert typeset == formulas
+    context.close()
+    assert outside == []
+    assert failed == []
+    assert errors == []
+
+
+def test_root_leads_to_the_introduction(browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}/index.html", wait_until="networkidle")
+    assert page.url.endswith("/book/intro.html")
+    assert page.inner_text("h1").startswith("The executable paper of DMAGNet")
+    page.close()
+
+
+def _own(url: str, address: str) -> bool:
+    return url.startswith((address, "data:", "blob:"))

@@ -1,0 +1,74 @@
+"""The weights that come with the book: whole, as small as promised, as good as their cards say."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from galaxylib.evaluation.intervals import wilson
+from galaxylib.networks.checkpoint import PRETRAINED, SMALL, describe, load
+
+pytest.importorskip("galsim", reason="galaxies are drawn")
+
+NETWORKS = {"pretrained": PRETRAINED, "small": SMALL}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "most"), [("pretrained", 23_820_811, 60e6), ("small", 869_991, 3e6)]
+)
+def test_weights_have_the_size_they_should(name, parameters, most):
+    loaded = load(name)
+    assert sum(weight.numel() for weight in loaded.network.parameters()) == parameters
+    assert sum(file.stat().st_size for file in NETWORKS[name].iterdir()) <= most
+    assert all(torch.isfinite(tensor).all() for tensor in loaded.network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_cards_tell_the_figures_of_the_descriptions(name):
+    meta, card = describe(name), (NETWORKS[name] / "README.md").read_text(encoding="utf-8")
+    assert meta["data"]["simulated"] is True
+    assert f"{meta['data']['galaxies']:,} simulated galaxies" in card
+    assert f"{meta['parameters']:,} parameters" in card
+    for kind in ("simulated", "real"):
+        found = meta["results"][kind]["plain"]
+        low, high = found["accuracy_interval"]
+        told = f"{found['accuracy']:.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
+        line = re.search(rf"^- {found['n']:,} {kind} .*$", card, re.MULTILINE)
+        assert line is not None, f"the card of {name} gives no figure on {kind} galaxies"
+        assert told in line.group(0)
+        # The figures belong to the confusion matrix beside them.
+        counts = np.array(found["confusion"]["counts"])
+        assert counts.sum() == found["n"]
+        assert found["accuracy"] == pytest.approx(np.trace(counts) / found["n"])
+        assert found["accuracy_interval"] == pytest.approx(wilson(int(np.trace(counts)), found["n"]))
+
+
+@pytest.mark.parametrize(("name", "n"), [("small", 100), ("pretrained", 40)])
+def test_freshly_drawn_galaxies_are_known(name, n):
+    from galaxylib.simulate import draw
+
+    loaded = load(name)
+    labels = np.arange(n) % 10
+    images = torch.from_numpy(
+        np.stack([draw(int(label), seed=9000 + k)[0] for k, label in enumerate(labels)])
+    )
+    with torch.no_grad():
+        found = loaded.network(loaded.preprocess(images)).argmax(1).numpy()
+    right = int((found == labels).sum())
+    # The interval of this small sample must hold the figure of the card.
+    low, high = wilson(right, n)
+    assert low <= describe(name)["results"]["simulated"]["plain"]["accuracy"] <= high
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_real_galaxies_are_known_as_the_card_says(name, real_sample):
+    from galaxylib.data.galaxy10 import Galaxy10
+    from galaxylib.evaluation.predictions import predict, scores
+
+    with Galaxy10(real_sample) as data:
+        found = scores(predict(load(name), data, range(len(data))), resamples=100)
+    # Other processors round otherwise: one image of sixty may change sides.
+    told = describe(name)["results"]["real"]["plain"]
+    assert found["n"] == told["n"]
+    assert abs(found["accuracy"] - told["accuracy"]) <= 1.5 / found["n"]

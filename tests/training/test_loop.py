@@ -1,0 +1,409 @@
+"""Training learns, resumes bit for bit, shares its batches among processes, and fails in one sentence."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT, write_galaxy10
+
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.splits import make_split
+from galaxylib.errors import CheckpointError, DataError, GalaxyError
+from galaxylib.networks.checkpoint import load
+from galaxylib.training import hardware
+from galaxylib.training import loop as training
+from galaxylib.training.callbacks import LAST, Keeper
+from galaxylib.training.hardware import Devices, arithmetic
+from galaxylib.training.loop import Plan, train
+from galaxylib.training.recipes import QUICK, Recipe
+
+SMALL = QUICK.but(width=0.05, size=32, crop=128, epochs=3, more_epochs=0, batch_size=16, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    labels = np.repeat(np.arange(len(CLASS_NAMES)), 6)
+    return Galaxy10(
+        write_galaxy10(tmp_path_factory.mktemp("train") / "blobs.h5", labels=labels, simulated=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def split(data):
+    return make_split(data, fractions=(0.6, 0.2, 0.2))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load(folder).network.state_dict()
+
+
+def last_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / LAST, weights_only=True)["state_dict"]
+
+
+def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+class Cut(Exception):
+    """Stands for whatever kills a run."""
+
+
+@pytest.fixture
+def cut_after(monkeypatch):
+    """Kill the run once the epoch of that number is written down."""
+
+    def set_up(number: int) -> None:
+        finish = Keeper.on_train_epoch_end
+
+        def finish_and_die(self, trainer, run):
+            finish(self, trainer, run)
+            if run.epoch == number:
+                raise Cut
+
+        monkeypatch.setattr(Keeper, "on_train_epoch_end", finish_and_die)
+
+    return set_up
+
+
+def test_it_learns_and_leaves_everything(tmp_path, data, split, capsys):
+    """Blobs, round to long: even so few tell a network something."""
+    recipe = SMALL.but(network="five_block", size=48, epochs=14, batch_size=12, label_smoothing=0.0)
+    done = train(data, split, recipe, out=tmp_path / "run")
+    losses = [epoch["train_loss"] for epoch in done["history"]]
+    assert losses[-1] < losses[0] - 0.4
+    assert done["best_epoch"] == 1 + int(np.argmin([epoch["validation_loss"] for epoch in done["history"]]))
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    assert len(history) == 14
+    assert {"epoch", "learning_rate", "train_loss", "validation_loss", "images_per_second"} <= set(history)
+    # One cycle: up for 30 % of the steps, then down to next to nothing.
+    assert history["learning_rate"].idxmax() + 1 == pytest.approx(0.3 * 14, abs=1)
+    assert history["learning_rate"].iloc[-1] < recipe.learning_rate / 1000
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 14
+    assert "images/s" in lines[0]
+    assert "left" in lines[0]
+    meta = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
+    assert meta["recipe"] == recipe.to_dict()
+    assert meta["data"]["fingerprint"] == data.fingerprint
+    assert meta["data"]["simulated"] is True
+    assert meta["class_names"] == list(CLASS_NAMES)
+    assert meta["best"]["epoch"] == done["best_epoch"]
+    assert {"commit", "packages", "hardware", "time", "precision"} <= meta.keys()
+
+
+def test_the_seed_decides_everything(tmp_path, data, split):
+    recipe = SMALL.but(epochs=1)
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.rand(3)  # whatever ran before must not matter
+        state = torch.random.get_rng_state()
+        train(data, split, recipe.but(seed=seed), out=tmp_path / name, progress=False)
+        assert torch.equal(state, torch.random.get_rng_state())
+    assert_same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not torch.equal(
+        weights(tmp_path / "a")["head.classify.0.weight"], weights(tmp_path / "c")["head.classify.0.weight"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("epoch", "precision"),
+    [(1, "float32"), (2, "float32"), (3, "float32"), (4, "float32"), (1, "bfloat16"), (3, "bfloat16")],
+)
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch, epoch, precision):
+    """Killed after any epoch of either round, with dropout and augmentation on."""
+    recipe = SMALL.but(epochs=2, more_epochs=2, precision=precision)
+    whole = tmp_path.parent / f"whole-{precision}"
+    if not whole.exists():
+        train(data, split, recipe, out=whole, progress=False)
+    cut_after(epoch)
+    with pytest.raises(Cut):
+        train(data, split, recipe, out=tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    torch.rand(7)
+    done = train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
+    assert len(done["history"]) == 4
+    assert_same(last_weights(whole), last_weights(tmp_path / "cut"))
+    assert_same(weights(whole), weights(tmp_path / "cut"))
+    measured = ["epoch", "learning_rate", "train_loss", "validation_loss", "validation_accuracy"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(whole / "history.csv")[measured], pd.read_csv(tmp_path / "cut" / "history.csv")[measured]
+    )
+
+
+def test_a_second_round_cut_at_its_start_begins_from_the_same_weights(tmp_path, data, split, monkeypatch):
+    recipe = SMALL.but(epochs=1, more_epochs=2)
+    train(data, split, recipe, out=tmp_path / "whole", progress=False)
+    write = Keeper._save
+
+    def write_and_die(self, network, epoch, folder):
+        write(self, network, epoch, folder)
+        if epoch["epoch"] == 2:
+            raise Cut  # the best weights are those of epoch 2 now, the resumable state is that of epoch 1
+
+    monkeypatch.setattr(Keeper, "_save", write_and_die)
+    # Whatever its loss, let epoch 2 count as the best.
+    monkeypatch.setattr(Keeper, "best", property(lambda self: self.history[-1]))
+    with pytest.raises(Cut):
+        train(data, split, recipe, out=tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
+    assert_same(last_weights(tmp_path / "whole"), last_weights(tmp_path / "cut"))
+
+
+def test_resuming_what_is_finished_changes_nothing(tmp_path, data, split):
+    recipe = SMALL.but(epochs=1)
+    train(data, split, recipe, out=tmp_path / "run", progress=False)
+    before = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    done = train(data, split, recipe, out=tmp_path / "run", resume=True, progress=False)
+    assert len(done["history"]) == 1
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == before
+    with pytest.raises(CheckpointError, match=r"learning_rate was 0\.002 and is 0\.003 now"):
+        train(data, split, recipe.but(learning_rate=3e-3), out=tmp_path / "run", resume=True, progress=False)
+    with pytest.raises(CheckpointError, match="another split"):
+        train(data, make_split(data, seed=5), recipe, out=tmp_path / "run", resume=True, progress=False)
+    (tmp_path / "run" / LAST).write_bytes(b"cut short")
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(data, split, recipe, out=tmp_path / "run", resume=True, progress=False)
+
+
+def test_patience_stops(tmp_path, data, split):
+    keeper = object.__new__(Keeper)
+    keeper.recipe = SMALL.but(patience=2)
+    epochs = [{"validation_loss": loss} for loss in (2.0, 1.0, 1.5, 1.4)]
+    assert [keeper.is_stale(epochs[:count]) for count in range(1, 5)] == [False, False, False, True]
+    # With next to no learning rate the loss soon fails to improve.
+    recipe = SMALL.but(epochs=40, patience=1, learning_rate=1e-12)
+    done = train(data, split, recipe, out=tmp_path / "run", progress=False)
+    assert 2 <= len(done["history"]) < 40
+    assert done["history"][-1]["validation_loss"] >= done["history"][-2]["validation_loss"]
+    again = train(data, split, recipe, out=tmp_path / "run", resume=True, progress=False)
+    assert len(again["history"]) == len(done["history"])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, data, split, monkeypatch, first):
+    """In epoch 2, at its first or last step: the weights of epoch 1 stay, and the run can be resumed."""
+    step = training.Run._measured
+
+    def break_down(self, batch, part):
+        loss = step(self, batch, part)
+        here = part == "train" and self.epoch == 1 and self.trainer.global_step == bad - 1
+        return loss * float("nan") if here else loss
+
+    monkeypatch.setattr(training.Run, "_measured", break_down)
+    steps = Plan(data, split, SMALL, Devices()).steps
+    bad = steps + 1 if first else 2 * steps
+    with pytest.raises(GalaxyError, match=rf"stopped being a number at step {bad} \(epoch 2\)"):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    assert load(tmp_path / "run").meta["best"]["epoch"] == 1
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in weights(tmp_path / "run").values())
+    done = train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)
+    assert len(done["history"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "cure"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "try a batch size of 8"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "try a batch size of 8"),
+        (MemoryError(), "set accumulate to 2"),
+    ],
+)
+def test_no_memory_says_what_to_try(tmp_path, data, split, monkeypatch, fault, cure):
+    def fail(self, batch, batch_idx):
+        raise fault
+
+    monkeypatch.setattr(training.Run, "training_step", fail)
+    with pytest.raises(GalaxyError, match=cure):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+
+
+def test_other_faults_are_not_mistaken_for_memory(tmp_path, data, split, monkeypatch):
+    def fail(self, batch, batch_idx):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(training.Run, "training_step", fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+
+
+def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
+    recipe = SMALL.but(epochs=2)
+    train(data, split, recipe, out=tmp_path / "whole", progress=False)
+    write = Path.write_bytes
+
+    def full(self, content):
+        if self.name == f".{LAST}.partial" and (tmp_path / "cut" / LAST).exists():
+            write(self, bytes(content)[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(GalaxyError, match="No space is left"):
+        train(data, split, recipe, out=tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    assert not list((tmp_path / "cut").glob(".*partial"))
+    assert load(tmp_path / "cut").class_names == CLASS_NAMES
+    train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+def test_an_interrupt_reaches_the_caller_and_the_run_goes_on(tmp_path, data, split, monkeypatch):
+    step = training.Run.training_step
+
+    def interrupt(self, batch, batch_idx):
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(training.Run, "training_step", interrupt)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    monkeypatch.undo()
+    assert len(train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
+
+
+def test_a_run_that_is_asked_to_end_says_so_and_goes_on(tmp_path, data, split, monkeypatch):
+    """SIGTERM, as a batch system sends it when a job's time is over."""
+    step = training.Run.training_step
+
+    def end(self, batch, batch_idx):
+        if self.epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(training.Run, "training_step", end)
+    with pytest.raises(GalaxyError, match="asked to end"):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+    monkeypatch.undo()
+    assert len(train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
+
+
+def test_too_few_images_are_refused(tmp_path, data, split):
+    from dataclasses import replace
+
+    with pytest.raises(DataError, match="1 training and 10 validation"):
+        train(data, replace(split, train=split.train[:1]), SMALL, out=tmp_path / "run")
+    with pytest.raises(DataError, match="0 validation"):
+        train(data, replace(split, validation=split.validation[:0]), SMALL, out=tmp_path / "run")
+    with pytest.raises(GalaxyError, match="does not divide among 3 processes"):
+        Plan(data, split, SMALL, Devices(local=3))
+
+
+def test_processes_share_the_batches_of_one(data, split):
+    """Each global batch, cut in halves: the same images, in the order in which one process adds them up."""
+    recipe = SMALL.but(accumulate=2)
+    alone = Plan(data, split, recipe, Devices())
+    both = [Plan(data, split, SMALL, Devices(local=2, rank=rank)) for rank in (0, 1)]
+    for epoch in (0, 1):
+        parts = alone.rows(epoch).reshape(alone.steps, 2, 8)
+        for rank in (0, 1):
+            assert (both[rank].rows(epoch).reshape(alone.steps, 8) == parts[:, rank]).all()
+    assert (alone.rows(0) != alone.rows(1)).any()
+    assert set(alone.rows(0)) <= set(split.train)
+    small = Plan(data, split, SMALL.but(batch_size=64), Devices())
+    assert (small.batch_size, small.steps) == (len(split.train), 1)
+
+
+SHARED = SMALL.but(epochs=2, dropout=0.0)
+
+
+def command_line(out: Path, data: Galaxy10, recipe: Recipe) -> list[str]:
+    words = ["-m", "galaxylib", "train", "--data", str(data.path), "--out", str(out), "--quiet"]
+    for name, value in recipe.to_dict().items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+@pytest.fixture
+def one_thread():
+    """Rounding depends on the number of threads: give this process as many as the others have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield {**os.environ, "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(before)
+
+
+def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data, one_thread):
+    """`torchrun` with gloo on the CPU; BatchNorm sees half a batch either way, dropout is off."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*launcher, *command_line(tmp_path / "two", data, SHARED)]
+    done = subprocess.run(words, cwd=ROOT, env=one_thread, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Best after epoch") == 1
+    train(data, make_split(data), SHARED.but(accumulate=2), out=tmp_path / "one", progress=False)
+    two, one = last_weights(tmp_path / "two"), last_weights(tmp_path / "one")
+    start = training._network(SMALL).state_dict()
+    moved = 0.0
+    for name, tensor in one.items():
+        # Running statistics are of each process's own images, averaged; they do not enter the weights.
+        if "running" not in name and "num_batches" not in name:
+            assert torch.allclose(two[name], tensor, rtol=1e-3, atol=2e-5), name
+            moved = max(moved, float((tensor - start[name.removeprefix("network.")]).abs().max()))
+    assert moved > 2e-3  # they have gone a hundred times as far as they may differ
+    histories = [pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two")]
+    assert np.allclose(histories[0]["train_loss"], histories[1]["train_loss"], atol=1e-4)
+    assert (tmp_path / "two" / "split.json").exists()
+
+
+def test_a_process_killed_at_any_moment_resumes_bit_for_bit(tmp_path, data, one_thread):
+    """SIGKILL in the midst of an epoch, as a batch system does it."""
+    recipe = SMALL.but(epochs=3, more_epochs=2)
+    train(data, make_split(data), recipe, out=tmp_path / "whole", progress=False)
+    words = [sys.executable, *command_line(tmp_path / "cut", data, recipe)]
+    process = subprocess.Popen(words, cwd=ROOT, env=one_thread)
+    begun = time.monotonic()
+    while not (tmp_path / "cut" / LAST).exists() and time.monotonic() - begun < 120:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    train(data, make_split(data), recipe, out=tmp_path / "cut", resume=True, progress=False)
+    assert_same(last_weights(tmp_path / "whole"), last_weights(tmp_path / "cut"))
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+def test_precision_follows_the_hardware(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: True)
+    assert arithmetic().lightning == "bf16-mixed"
+    assert arithmetic().memory_format == torch.channels_last
+    assert arithmetic("float32").memory_format == torch.contiguous_format
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
+    assert arithmetic().lightning == "32-true"
+    with pytest.raises(GalaxyError, match="needs a GPU"):
+        arithmetic("float16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for native, name in ((True, "bf16-mixed"), (False, "16-mixed")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda native=native, **_: native)
+        assert arithmetic().lightning == name
+
+
+def test_the_bar_counts_images(tmp_path, data, split, monkeypatch, capsys):
+    """On a terminal: one bar over all epochs, in images, with the time left."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    recipe = SMALL.but(epochs=2)
+    train(data, split, recipe, out=tmp_path / "run")
+    shown = capsys.readouterr()
+    images = 2 * Plan(data, split, recipe, Devices()).images
+    assert shown.out == ""
+    assert f"{images}/{images}" in shown.err
+    assert "image/s" in shown.err

@@ -1,0 +1,293 @@
+"""Exported networks in onnxruntime, against PyTorch's own gradients."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_cli import one_sentence, run
+from torch import Tensor, nn
+
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.preprocessing import Preprocess
+from galaxylib.dream import Objective, channel, layer, logit
+from galaxylib.dream.forward import Tap
+from galaxylib.errors import GalaxyError
+from galaxylib.files import sha256
+from galaxylib.networks.checkpoint import PRETRAINED, SMALL, load, save
+from galaxylib.networks.dmagnet import DMAGNet
+from galaxylib.networks.registry import build
+from galaxylib.web import export_web
+from galaxylib.web.export import gradient_graph
+from galaxylib.web.trace import Network
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+STAGES = ("stem", "dma1", "dma2", "dma3", "lam", "logits")
+PREPROCESS = Preprocess(size=64)
+
+
+def a_checkpoint(folder: Path, network: nn.Module, name: str, **options: object) -> Path:
+    """Half-precision weights, as they are shipped, of a network whose BatchNorms have met data."""
+    network.train()
+    with torch.no_grad():
+        for seed in range(3):
+            network(torch.randn(4, 3, 128, 128, generator=torch.Generator().manual_seed(seed)))
+    save(
+        folder,
+        network,
+        name=name,
+        options=options,
+        preprocess=PREPROCESS,
+        class_names=CLASS_NAMES,
+        half=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    return a_checkpoint(
+        tmp_path_factory.mktemp("web") / "checkpoint", DMAGNet(width=0.125), "dmagnet", width=0.125
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint) -> Path:
+    return export_web(checkpoint, checkpoint.parent / "exported")
+
+
+@pytest.fixture(scope="module")
+def image() -> Tensor:
+    """A blob on a noisy sky, its sides odd and unequal."""
+    generator = torch.Generator().manual_seed(3)
+    y, x = torch.meshgrid(torch.arange(91.0) - 45, torch.arange(70.0) - 30, indexing="ij")
+    light = 0.6 * torch.exp(-((x + y) ** 2 / 400 + (x - y) ** 2 / 100))
+    return (0.15 + light + 0.03 * torch.randn(1, 3, 91, 70, generator=generator)).clamp(0, 1)
+
+
+@cache
+def session(model: Path) -> "onnxruntime.InferenceSession":
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def by_graph(folder: Path, stage: str, image: Tensor, *, number: int | None) -> tuple[float, np.ndarray]:
+    """Value and gradient of the paper's objective on a stage, or with a number of one of its channels."""
+    about = json.loads((folder / "network.json").read_text())["graphs"][stage]
+    count = about["channels"]
+    square, linear = np.zeros((2, count), np.float32)
+    if number is None:
+        square[:] = 1 / count
+    else:
+        linear[number] = 1
+    feeds = {"image": image.numpy(), "square": square, "linear": linear}
+    value, gradient, activation = session(folder / about["file"]).run(
+        ["value", "gradient", "activation"], feeds
+    )
+    assert activation.shape == (count,)
+    if number is not None:
+        assert value == pytest.approx(activation[number], rel=1e-5)
+    return float(value), gradient
+
+
+def by_torch(checkpoint: str | Path, objective: Objective, image: Tensor) -> tuple[float, np.ndarray]:
+    """The same with `galaxylib.dream`'s objective on the checkpoint's network.
+
+    In double precision, since a rounding error in PyTorch can switch a ReLU off as well as one here.
+    """
+    loaded = load(checkpoint)
+    tap = Tap(loaded.network, objective.layers, precision=torch.float64)
+    image = image.clone().requires_grad_()
+    value = objective.value(tap(loaded.preprocess.normalise(image))).squeeze()
+    (gradient,) = torch.autograd.grad(value, image)
+    return value.item(), gradient.numpy()
+
+
+def assert_same_gradient(found: np.ndarray, expected: np.ndarray) -> None:
+    """Errors relative to the gradient there, or where that is small to its deviation over the image."""
+    scale = np.maximum(np.abs(expected), expected.std())
+    assert np.quantile(np.abs(found - expected) / scale, 0.999) < 1e-4
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.999999
+
+
+def objective_of(stage: str, number: int | None) -> Objective:
+    if number is None:
+        return layer("" if stage == "logits" else stage)
+    return logit(number) if stage == "logits" else channel(stage, number)
+
+
+@pytest.mark.parametrize("number", [None, 5])
+@pytest.mark.parametrize("stage", STAGES)
+def test_gradient_is_pytorchs(checkpoint, exported, image, stage, number):
+    value, gradient = by_graph(exported, stage, image, number=number)
+    expected_value, expected = by_torch(checkpoint, objective_of(stage, number), image)
+    assert value == pytest.approx(expected_value, rel=1e-4)
+    assert_same_gradient(gradient, expected)
+
+
+@pytest.mark.parametrize("name", ["small", "pretrained"])
+def test_gradients_of_shipped_weights(tmp_path, image, name):
+    if not any((SMALL if name == "small" else PRETRAINED).glob("*.safetensors")):
+        pytest.skip(f"this copy of galaxylib carries no {name} weights")
+    folder = export_web(name, tmp_path / name)
+    stages = STAGES if name == "small" else ("dma1", "logits")
+    for stage in stages:
+        number = 3 if stage == "logits" else None
+        value, gradient = by_graph(folder, stage, image, number=number)
+        expected_value, expected = by_torch(name, objective_of(stage, number), image)
+        assert value == pytest.approx(expected_value, rel=1e-4)
+        assert_same_gradient(gradient, expected)
+    files = sum(file.stat().st_size for file in folder.iterdir())
+    assert name != "small" or files < 3e6
+
+
+def test_forward_graph_gives_the_logits(checkpoint, exported, image):
+    loaded = load(checkpoint)
+    with torch.no_grad():
+        expected = loaded.network(loaded.preprocess.normalise(image)).numpy()
+    (found,) = session(exported / "forward.onnx").run(["logits"], {"image": image.numpy()})
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_folder_is_what_its_description_says(checkpoint, exported, tmp_path):
+    about = json.loads((exported / "network.json").read_text())
+    assert tuple(about["graphs"]) == STAGES
+    assert about["class_names"] == list(CLASS_NAMES)
+    assert (about["size"], about["mean"]) == (64, list(PREPROCESS.mean))
+    assert about["parameters"] == sum(p.numel() for p in load(checkpoint).network.parameters())
+    files = [about["weights"], about["forward"], *about["graphs"].values()]
+    assert {file["file"] for file in files} | {"network.json"} == {p.name for p in exported.iterdir()}
+    for file in files:
+        assert (exported / file["file"]).stat().st_size == file["bytes"]
+        assert sha256(exported / file["file"]) == file["sha256"]
+    again = export_web(checkpoint, tmp_path / "again")
+    assert all((again / path.name).read_bytes() == path.read_bytes() for path in exported.iterdir())
+
+
+def test_half_precision_loses_nothing_of_shipped_weights(checkpoint):
+    """The weights file holds the checkpoint's kernels and matrices bit for bit."""
+    network = Network(load(checkpoint).network, STAGES[:-1])
+    gradient_graph(network, PREPROCESS, "logits")
+    kept = load_file(checkpoint / "weights.safetensors")
+    kernels = {name: tensor for name, tensor in kept.items() if tensor.ndim > 1}
+    assert len(kernels) > 50
+    for name, tensor in kernels.items():
+        offset, array = network.store.places[name]
+        stored = np.frombuffer(network.store.content, np.float16, array.size, offset)
+        assert np.array_equal(stored, tensor.numpy().ravel())
+
+
+LAYERS = {
+    "stride 2": nn.Conv2d(3, 6, 3, stride=2, padding=1),
+    "stride 3, no padding, one pixel left over": nn.Conv2d(3, 4, 4, stride=3),
+    "even kernel": nn.Conv2d(3, 4, 2, padding=1),
+    "wide and flat": nn.Conv2d(3, 4, (1, 5), padding=(0, 2)),
+    "more padding than kernel": nn.Conv2d(3, 4, 1, padding=1),
+    "dilated, depthwise": nn.Conv2d(3, 3, 3, padding=2, dilation=2, groups=3),
+    "groups": nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 3, padding=1, groups=2)),
+    "depthwise, two of each": nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False),
+    "normalised first": nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)),
+    "largest of 3 x 3": nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3, stride=2, padding=1)),
+    "largest of 2 x 2": nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Sigmoid()),
+    "flat": nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 7 * 8, 5), nn.ReLU()),
+    "averaged": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 5, bias=False)),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_each_layer_against_autograd(tmp_path, kind):
+    torch.manual_seed(1)
+    network = nn.Sequential(LAYERS[kind]).float().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -1, 1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, -1, 1)
+    for parameter in network.parameters():  # as if it came from a shipped checkpoint
+        parameter.data = parameter.data.half().float()
+    plain = Preprocess(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    taken = Network(network, ())
+    model, count = gradient_graph(taken, plain, "logits")
+    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "weights.bin").write_bytes(taken.store.content)
+    square, linear = torch.randn(2, count)
+    image = torch.rand(1, 3, 9, 10, requires_grad=True)
+    end = network(image)
+    means = [(end**2).flatten(2).mean(2), end.flatten(2).mean(2)] if end.ndim == 4 else [end**2, end]
+    value = (square * means[0] + linear * means[1]).sum()
+    (expected,) = torch.autograd.grad(value, image)
+    feeds = {"image": image.detach().numpy(), "square": square.numpy(), "linear": linear.numpy()}
+    found_value, found, activation = session(tmp_path / "graph.onnx").run(None, feeds)
+    assert float(found_value) == pytest.approx(value.item(), rel=1e-4, abs=1e-6)
+    assert activation == pytest.approx(means[1].detach().numpy().ravel(), rel=1e-4, abs=1e-6)
+    assert_same_gradient(found, expected.numpy())
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet18"])
+def test_other_networks_of_the_registry(tmp_path, name):
+    torch.manual_seed(2)
+    checkpoint = a_checkpoint(tmp_path / "checkpoint", build(name), name)
+    folder = export_web(checkpoint, tmp_path / "out")
+    stages = list(json.loads((folder / "network.json").read_text())["graphs"])
+    assert stages[-1] == "logits"
+    assert len(stages) > 3
+    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    for stage in (stages[1], "logits"):
+        expected_value, expected = by_torch(checkpoint, objective_of(stage, 2), image)
+        value, gradient = by_graph(folder, stage, image, number=2)
+        assert value == pytest.approx(expected_value, rel=1e-4, abs=1e-6)
+        assert_same_gradient(gradient, expected)
+
+
+class Turned(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.transpose(2, 3)
+
+
+class Choosing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("network", "part"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU()), "GELU"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), Turned()), "transpose"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")), "reflect"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "AdaptiveAvgPool2d(2)"),
+        (Choosing(), "cannot be followed"),
+    ],
+)
+def test_what_has_no_rule_is_named(network, part):
+    with pytest.raises(GalaxyError) as fault:
+        gradient_graph(Network(network.eval(), ()), PREPROCESS, "logits")
+    assert part in str(fault.value)
+
+
+def test_command(tmp_path, capsys, checkpoint):
+    out = tmp_path / "out"
+    status, said, err = run(capsys, "export-web", "--checkpoint", checkpoint, "--out", out)
+    assert (status, err) == (0, "")
+    assert f"The network is in {out}" in said
+    # An export may be replaced, somebody's other files may not.
+    assert run(capsys, "export-web", "--checkpoint", checkpoint, "--out", out)[0] == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    for words, part in (
+        (["--checkpoint", checkpoint, "--out", tmp_path / "mine"], "something else"),
+        (["--checkpoint", tmp_path / "mine", "--out", tmp_path / "new"], "checkpoint.json"),
+        (["--checkpoint", checkpoint], "--out"),
+    ):
+        status, said, err = run(capsys, "export-web", *words)
+        assert (status, said) == (1, "")
+        assert part in err
+        assert one_sentence(err), err
+    assert (tmp_path / "mine" / "thesis.txt").is_file()
+    assert not (tmp_path / "new").exists()
