@@ -55,7 +55,7 @@ def hardware() -> dict[str, Any]:
     import torch
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return {"processor": _processor(), "cores": _cores(), "threads": torch.get_num_threads(), "gpus": gpus}
+    return {"processor": processor(), "cores": _cores(), "threads": torch.get_num_threads(), "gpus": gpus}
 
 
 def machine() -> dict[str, Any]:
@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": _cores(),
         "threads": int(threads) if threads.isdecimal() else None,
         "gpus": _gpus(),
@@ -102,7 +102,8 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     # platform.processor() is empty on most Linux systems.
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

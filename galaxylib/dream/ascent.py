@@ -77,7 +77,7 @@ class Ascent:
         """Images in [0, 1], (N, 3, H, W) -> what each started from and its dream, on the CPU."""
         settings, shorter = self.settings, min(images.shape[2:])
         shapes = [tuple(round(side * size / shorter) for side in images.shape[2:]) for size in settings.sizes]
-        guard_memory(self.tap, images=len(images), shape=shapes[-1], tile=settings.tile)
+        guard_memory(self.tap, images=len(images), shape=max(shapes), tile=settings.tile)
         start = self._start(images.float().to(self.device), *shapes[0])
         now = start
         for number, (height, width) in enumerate(shapes):
@@ -109,10 +109,7 @@ class Ascent:
     def _mask(self, masks: Tensor | None, height: int, width: int) -> Tensor | None:
         if masks is None:
             return None
-        masks = masks.float().to(self.device)
-        if masks.ndim != 3 or float(masks.min()) < 0 or float(masks.max()) > 1:
-            raise DreamError("A mask holds (height, width) values from 0 to 1.")
-        return pictures.fit(masks[:, None], height, width)
+        return pictures.fit(masks.float().to(self.device)[:, None], height, width)
 
     def _size(self, x: Tensor, number: int, base: Tensor, mask: Tensor | None) -> Tensor:
         """One width: every level of its pyramid."""

@@ -1,12 +1,15 @@
 """`galaxylib dream`: make a dream from a picture, or make a former one again."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from galaxylib.dream.settings import CHOICES, PAPER, Settings
+from galaxylib.dream.settings import CHOICES, LIMITS, PAPER
 from galaxylib.errors import DreamError
 
 STEP_OPTIONS = ("start", "parametrisation", "magnitude", "precision")
@@ -15,33 +18,58 @@ STEP_OPTIONS = ("start", "parametrisation", "magnitude", "precision")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--image", metavar="FILE", help="the picture to start from: PNG, JPEG, FITS, ...")
     source.add_argument(
-        "--from", dest="former", metavar="FILE", help="a dream that this command saved, to be made again"
+        "--image", type=_filled, metavar="FILE", help="the picture to start from: PNG, JPEG, FITS, ..."
+    )
+    source.add_argument(
+        "--from",
+        dest="former",
+        type=_filled,
+        metavar="FILE",
+        help="a dream that this command saved, to be made again and compared",
     )
     parser.add_argument(
-        "--out", required=True, metavar="FILE", help="the PNG to write; it carries its record"
+        "--out", type=_filled, required=True, metavar="FILE", help="the PNG to write; it carries its record"
     )
     parser.add_argument(
         "--layer",
+        type=_filled,
         metavar="OBJECTIVE",
         help="what shall grow: a stage or any layer (lam), a channel (dma2:5), a neuron (dma2:5@3,4), "
         "a class (logit:Merging), or a sum of them (lam - 0.5*stem); default: lam",
     )
     parser.add_argument(
         "--checkpoint",
+        type=_filled,
         metavar="PATH",
         help="a folder that `train` wrote, or `pretrained` (default: pretrained, or that of --from)",
     )
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="last width (default: 1024, the paper's)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of shifts and noise (default: 0)")
-    parser.add_argument("--mask", metavar="FILE", help="a grey picture: the dream stays where it is bright")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help=f"last width, {LIMITS['sizes']} (default: 1024, the paper's)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help=f"of shifts and noise, {LIMITS['seed']} (default: 0)"
+    )
+    parser.add_argument(
+        "--mask", type=_filled, metavar="FILE", help="a grey picture: the dream stays where it is bright"
+    )
     parser.add_argument("--tile", type=int, metavar="PIXELS", help="cut large images into such windows")
-    parser.add_argument("--film", metavar="FILE", help="write the dream's steps as a film too: .gif or .mp4")
-    parser.add_argument("--json", metavar="FILE", help="write the record as JSON too")
+    parser.add_argument(
+        "--film", type=_filled, metavar="FILE", help="write the dream's steps as a film too: .gif or .mp4"
+    )
+    parser.add_argument("--json", type=_filled, metavar="FILE", help="write the record as JSON too")
     for name in STEP_OPTIONS:
         parser.add_argument(f"--{name}", choices=CHOICES[name], help=f"default: {getattr(PAPER, name)}")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,6 +78,15 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         GalaxyError: one sentence says what is wrong.
     """
+    from galaxylib.dream.film import check_film
+
+    out = Path(options.out)
+    if out.suffix.lower() != ".png":
+        raise DreamError(
+            f"A dream is saved as PNG, which keeps its record: call it {out.stem.strip('.') or 'dream'}.png."
+        )
+    if options.film:
+        check_film(options.film)
     if options.former:
         return _again(options)
     from galaxylib.data.images import read_image
@@ -59,87 +96,81 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in (*STEP_OPTIONS, "tile")}
     settings = PAPER.but(**{name: value for name, value in given.items() if value is not None})
     settings = settings if options.size is None else settings.to(options.size)
+    seed = options.seed or 0
+    LIMITS["seed"].check("seed", seed)
     image = read_image(options.image)
     mask = read_image(options.mask).mean(0) if options.mask else None
-    if mask is not None and mask.shape != image.shape[1:]:
-        raise DreamError(
-            f"The mask has {mask.shape[0]} x {mask.shape[1]} pixels and the image {image.shape[1]} x "
-            f"{image.shape[2]}: make them the same size."
-        )
     checkpoint = options.checkpoint or "pretrained"
     loaded = load(checkpoint)
     objective = parse(options.layer or "lam", class_names=loaded.class_names)
-    seed = options.seed or 0
-    _make(options, loaded, checkpoint, image, objective, settings=settings, seed=seed, mask=mask)
+    asked = {"image": image, "objective": objective, "settings": settings, "seed": seed, "mask": mask}
+    _make(options, loaded, checkpoint, **asked)
     return 0
 
 
 def _again(options: argparse.Namespace) -> int:
-    """Make a saved dream again from what its file carries."""
-    from galaxylib.dream.objectives import Objective
-    from galaxylib.dream.record import network_hash, read_png
+    """Make a saved dream again from what its file carries, and say how the two compare."""
+    from galaxylib.dream.record import read_png
     from galaxylib.networks.checkpoint import load
+    from galaxylib.networks.registry import NETWORKS
 
     changed = ("layer", "size", "seed", "mask", "tile", *STEP_OPTIONS)
     given = [f"--{name}" for name in changed if getattr(options, name) is not None]
     if given:
         raise DreamError(f"--from makes the same dream again, so leave out {', '.join(given)}.")
-    record, image, mask = read_png(options.former)
-    checkpoint = options.checkpoint or record.get("checkpoint")
+    former = read_png(options.former)
+    checkpoint = options.checkpoint or former.checkpoint
     if not checkpoint:
         raise DreamError(f"{options.former} does not say which checkpoint made it: give --checkpoint.")
     loaded = load(checkpoint)
-    try:
-        wanted, threads = record["network"]["sha256"], int(record["versions"]["threads"])
-        settings, seed = Settings.from_dict(record["settings"]), int(record["seed"])
-        objective = Objective.from_dict(record["objective"]["terms"])
-        steps = int(record["steps_done"])
-    except (KeyError, TypeError, ValueError) as fault:
-        raise DreamError(f"The record in {options.former} lacks {fault}: it was changed.") from fault
-    if network_hash(loaded.network) != wanted:
+    if not former.is_of(loaded.network, loaded.preprocess):
         raise DreamError(
             f"The network in {checkpoint} is not the one that made {options.former}: "
             "give its checkpoint with --checkpoint."
         )
-    # Sums are rounded in another order on another number of threads.
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    # Sums are rounded in another order on another number of threads; more than there are processors would
+    # wait for each other for hours.
+    if former.threads <= (os.cpu_count() or 1):
+        torch.set_num_threads(former.threads)
     try:
-        _make(
-            options, loaded, checkpoint, image, objective, settings=settings, seed=seed, mask=mask, stop=steps
-        )
+        names = ("image", "objective", "settings", "seed", "mask")
+        asked = {name: getattr(former, name) for name in names}
+        made = _make(options, loaded, checkpoint, stop=former.steps_done, **asked)
     finally:
         torch.set_num_threads(before)
+    found = former.changes(made.record["versions"])
+    if (name := loaded.meta["network"]) not in NETWORKS:
+        found.append(f"no record holds the code of {name}")
+    same = np.array_equal(made.pixels, former.pixels)
+    if same and made.record["values"] != former.record["values"]:
+        found.append("the values of its steps are others")
+    if same and not found:
+        print(f"{options.former} is verified: its record gives the same pixels again.")
+    else:
+        outcome = "the same pixels, but" if same else "other pixels here:"
+        why = ", ".join(found) or "the file was changed, or another build of torch made it"
+        print(f"galaxylib: {options.former} comes out with {outcome} {why}.", file=sys.stderr)
     return 0
 
 
 def _make(
-    options: argparse.Namespace,
-    loaded: Any,
-    checkpoint: str,
-    image: torch.Tensor,
-    objective: Any,
-    *,
-    settings: Settings,
-    seed: int,
-    mask: torch.Tensor | None,
-    stop: int | None = None,
-) -> None:
+    options: argparse.Namespace, loaded: Any, checkpoint: str, *, stop: int | None = None, **asked: Any
+) -> Any:
+    """Dream what is asked for, as `dream` takes it; write the files; return the dream.
+
+    It ends after step `stop`, where there is one.
+    """
     from tqdm import tqdm
 
     from galaxylib.dream.ascent import Step
     from galaxylib.dream.dreaming import dream
-    from galaxylib.dream.film import check_film, save_film
+    from galaxylib.dream.film import save_film
     from galaxylib.files import write_json
 
-    out = Path(options.out)
-    if out.suffix.lower() != ".png":
-        raise DreamError(
-            f"A dream is saved as PNG, which keeps its record: call it {out.with_suffix('.png')}."
-        )
-    if options.film:
-        check_film(options.film)
-    with tqdm(total=settings.total_steps, unit="step", desc=str(objective), disable=options.quiet) as bar:
+    objective = asked["objective"]
+    total = asked["settings"].total_steps
+    with tqdm(total=total, unit="step", desc=str(objective), disable=options.quiet) as bar:
 
         def progress(step: Step) -> bool:
             bar.update()
@@ -148,20 +179,17 @@ def _make(
 
         made = dream(
             loaded.network,
-            image,
-            objective,
-            settings=settings,
             preprocess=loaded.preprocess,
-            seed=seed,
-            mask=mask,
             progress=progress,
             keep_frames=bool(options.film),
+            **asked,
         )
-    made.save(out, checkpoint=str(checkpoint))
+    made.save(options.out, checkpoint=str(checkpoint))
     if options.film:
         save_film(made.frames, options.film)
     if options.json:
         write_json(options.json, made.record | {"checkpoint": str(checkpoint)})
     values = made.record["values"]
     height, width = made.image.shape[1:]
-    print(f"{out}: {width} x {height} pixels; {objective} {values[0]:.4g} -> {values[-1]:.4g}.")
+    print(f"{options.out}: {width} x {height} pixels; {objective} {values[0]:.4g} -> {values[-1]:.4g}.")
+    return made

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ipywidgets as w
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.dream.settings import Settings
+from galaxylib.dream.settings import LIMITS, Settings
 
 WIDE = {"description_width": "8em"}
 WHOLE = {"width": "auto"}
@@ -26,7 +26,10 @@ class Controls(w.VBox):
     def __init__(self, *, galaxies: Sequence[str], networks: Sequence[str], settings: Settings) -> None:
         self.galaxy = w.Dropdown(description="Galaxy", options=list(galaxies), style=WIDE)
         self.upload = w.FileUpload(
-            description="Upload a picture", accept="image/*,.fits", multiple=False, layout=WHOLE
+            description="Upload a picture",
+            accept="image/*,.fits,.fit,.fts,.fz,.gz",
+            multiple=False,
+            layout=WHOLE,
         )
         self.network = w.Dropdown(description="Network", options=list(networks), style=WIDE)
         self.path = w.Text(
@@ -42,22 +45,22 @@ class Controls(w.VBox):
             options=[("the whole layer", "layer"), ("one channel", "channel"), ("one class", "logit")],
             style=WIDE,
         )
-        self.channel = w.BoundedIntText(description="Channel", min=0, max=100000, style=WIDE)
+        self.channel = w.BoundedIntText(description="Channel", **_ends("index"), style=WIDE)
         self.show_channels = w.Button(description="Show its busiest channels", layout=WHOLE)
         self.thumbnails = w.Image(format="png", layout=w.Layout(display="none"))
         self.class_name = w.Dropdown(description="Class", options=CLASS_NAMES, style=WIDE)
         self.size = w.Dropdown(description="Size (pixels)", options=[128, 256, 512, 1024, 2048], style=WIDE)
         self.size.value = 256
         self.steps = w.BoundedIntText(
-            description="Steps", min=1, max=200, value=settings.steps[0], style=WIDE
+            description="Steps", min=1, max=LIMITS["steps"].high, value=settings.steps[0], style=WIDE
         )
         self.rate = w.BoundedFloatText(
-            description="Rate", min=0.001, max=1, step=0.01, value=settings.rates[0], style=WIDE
+            description="Rate", **_ends("rates"), step=0.01, value=settings.rates[0], style=WIDE
         )
         self.octaves = w.BoundedIntText(
-            description="Octaves", min=1, max=5, value=settings.levels, style=WIDE
+            description="Octaves", **_ends("levels"), value=settings.levels, style=WIDE
         )
-        self.seed = w.BoundedIntText(description="Seed", min=0, max=2**31 - 1, style=WIDE)
+        self.seed = w.BoundedIntText(description="Seed", **_ends("seed"), style=WIDE)
         self.run = w.Button(description="Run", button_style="primary")
         self.pause = w.Button(description="Pause", disabled=True)
         self.stop = w.Button(description="Stop", disabled=True)
@@ -105,3 +108,8 @@ class Controls(w.VBox):
     def _results(self) -> w.Widget:
         beside = w.VBox([self.scores, w.HBox([self.save_png, self.save_gif, self.save_mp4]), self.history])
         return w.HBox([w.VBox([self.picture, self.slider]), beside])
+
+
+def _ends(name: str) -> dict[str, float]:
+    """Between which a control's number stays."""
+    return {"min": LIMITS[name].low, "max": LIMITS[name].high}

@@ -15,7 +15,7 @@ from galaxylib.dream.ascent import Ascent, Step
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.objectives import Objective, check_layers
 from galaxylib.dream.record import make_record, save_png, tensor_hash
-from galaxylib.dream.settings import PAPER, Settings
+from galaxylib.dream.settings import LIMITS, PAPER, Settings
 from galaxylib.errors import DreamError
 
 
@@ -73,14 +73,15 @@ def dream(
         objective: what shall grow.
         settings: the protocol.
         preprocess: its `mean` and `std` normalise the pixels; the paper's where none is given.
-        seed: of the shifts and of noise; the same seed gives the same bytes on the CPU of one machine.
-        mask: (H, W) from 0, where the input stays, to 1, where the dream may go.
+        seed: of the shifts and of noise, from 0 to 2^32 - 1; the same seed gives the same bytes on the CPU of
+            one machine.
+        mask: (H, W) like the image, from 0, where the input stays, to 1, where the dream may go.
         progress: called after each step; the dream ends early, with what it has, when it returns `True`.
         keep_frames: keep the image after each step.
 
     Raises:
-        DreamError: the image, objective or settings are impossible, the objective's gradient is zero, or the
-            memory does not suffice; the network is as before.
+        DreamError: the image, mask, objective, seed or settings are impossible, the objective's gradient is
+            zero, or the memory does not suffice; the network is as before.
     """
     masks = None if mask is None else mask[None]
     return dream_batch(
@@ -114,10 +115,13 @@ def dream_batch(
     shifts; apart from rounding each dream is what `dream` makes alone. See `dream` for the rest.
     """
     pictures.check_images(images)
+    LIMITS["seed"].check("seed", seed)
     count = max(len(images), len(objectives))
     if len(images) not in (1, count) or len(objectives) not in (1, count):
         raise DreamError(f"{len(images)} images and {len(objectives)} objectives do not pair: give as many.")
     images = images.detach().expand(count, -1, -1, -1)
+    if masks is not None:
+        pictures.check_masks(masks, images)
     objectives = list(objectives) * (count if len(objectives) == 1 else 1)
     layers = check_layers(network, objectives)
     ascent = Ascent(
@@ -125,12 +129,12 @@ def dream_batch(
         objectives=objectives,
         settings=settings,
         preprocess=preprocess or Preprocess(),
-        generator=torch.Generator().manual_seed(seed),
+        generator=torch.Generator().manual_seed(int(seed)),
         progress=progress,
         keep_frames=keep_frames,
     )
     starts, results = ascent.run(images, masks)
-    facts = make_record(network, settings=settings, preprocess=ascent.preprocess, seed=seed)
+    facts = make_record(network, settings=settings, preprocess=ascent.preprocess, seed=int(seed))
     dreams = []
     for index, objective in enumerate(objectives):
         mask = None if masks is None else masks[index].cpu()

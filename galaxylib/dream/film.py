@@ -50,7 +50,7 @@ def check_film(path: str | Path) -> None:
         DreamError: the ending is neither `.gif` nor `.mp4`, or PyAV is missing.
     """
     if _ending(path) not in (".gif", ".mp4"):
-        raise DreamError(f"A film is a GIF or an MP4: call it {Path(path).with_suffix('.mp4')}.")
+        raise DreamError(f"A film is a GIF or an MP4: call it {Path(path).stem.strip('.') or 'film'}.mp4.")
     if _ending(path) == ".mp4":
         try:
             import av  # noqa: F401

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from galaxylib.data.images import LARGEST_INPUT
 from galaxylib.errors import DreamError
 
-LARGEST_INPUT = 16384
 LONGEST = 16
 KERNEL = 9
 CASCADE = (0.5, 1.0, 2.0)
@@ -56,6 +56,23 @@ def check_images(images: Tensor) -> None:
         raise DreamError(
             f"The image's values go from {low:.3g} to {high:.3g}: scale them to 0 to 1 (divide bytes by 255)."
         )
+
+
+def check_masks(masks: Tensor, images: Tensor) -> None:
+    """Refuse masks that do not belong to the images (N, 3, H, W).
+
+    Raises:
+        DreamError: they are not (N, H, W), or hold something else than numbers from 0 to 1.
+    """
+    if masks.ndim != 3 or len(masks) != len(images):
+        raise DreamError(f"Masks of shape {tuple(masks.shape)}: give one (height, width) for each image.")
+    if masks.shape[1:] != images.shape[2:]:
+        raise DreamError(
+            f"The mask has {masks.shape[1]} x {masks.shape[2]} pixels and the image {images.shape[2]} x "
+            f"{images.shape[3]}: make them the same size."
+        )
+    if not ((masks >= 0) & (masks <= 1)).all():
+        raise DreamError("The mask has values that are not from 0 to 1: scale it.")
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

@@ -8,14 +8,16 @@
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.dream.settings import LIMITS, from_fields, to_fields
 from galaxylib.errors import DreamError
 
 OUTPUT = ""
@@ -26,6 +28,10 @@ TERM = re.compile(
     r"(?P<name>[^:@*]+)(:(?P<index>[^@]+)(@(?P<place>.+))?)?"
 )
 KINDS = ("energy", "channel", "neuron", "direction", "logit")
+TAKEN_BY = {"index": ("channel", "neuron", "logit"), "place": ("neuron",), "vector": ("direction",)}
+"""Which kinds of term have what."""
+SHORTEST = 1e-9
+"""What some entry of a direction must reach, so that its length is above zero in single precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,9 @@ class Term:
         place: row and column of a neuron on the activation's grid; `None` is its middle.
         vector: one number a channel, for a direction.
         weight: factor.
+
+    Raises:
+        DreamError: a value is impossible.
     """
 
     kind: str
@@ -49,6 +58,33 @@ class Term:
     place: tuple[int, int] | None = None
     vector: tuple[float, ...] | None = None
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DreamError(f"kind is {reprlib.repr(self.kind)}: choose {' or '.join(KINDS)}.")
+        if not (isinstance(self.layer, str) and self.layer.isprintable()):
+            raise DreamError(f"layer is {reprlib.repr(self.layer)}: give the name of a layer.")
+        LIMITS["weight"].check("weight", self.weight)
+        for name, kinds in TAKEN_BY.items():
+            value = getattr(self, name)
+            if self.kind not in kinds and value is not None:
+                raise DreamError(
+                    f"{name} is {reprlib.repr(value)}, but {self.kind} takes none: leave it out."
+                )
+        if self.kind in TAKEN_BY["index"]:
+            LIMITS["index"].check("index", self.index)
+        if self.place is not None:
+            if not isinstance(self.place, tuple) or len(self.place) != 2:
+                raise DreamError(f"place is {reprlib.repr(self.place)}: give a row and a column, as in 3,4.")
+            for number in self.place:
+                LIMITS["place"].check("place", number)
+        if self.kind == "direction":
+            if not isinstance(self.vector, tuple):
+                raise DreamError(f"vector is {reprlib.repr(self.vector)}: give one number a channel.")
+            for number in self.vector:
+                LIMITS["vector"].check("vector", number)
+            if max(map(abs, self.vector), default=0) < SHORTEST:
+                raise DreamError("A direction needs finite numbers that are not all zero.")
 
     def value(self, activation: Tensor) -> Tensor:
         """(N, C, H, W) or (N, C) -> (N,), the weight included.
@@ -147,26 +183,18 @@ class Objective:
 
     def to_dict(self) -> list[dict[str, Any]]:
         """As plain values, for JSON."""
-        return [asdict(term) for term in self.terms]
+        return [to_fields(term) for term in self.terms]
 
     @classmethod
-    def from_dict(cls, content: Iterable[Mapping[str, Any]]) -> Self:
+    def from_dict(cls, content: Any) -> Self:
         """From what `to_dict` gave.
 
         Raises:
             DreamError: it does not describe terms.
         """
-        try:
-            terms = [
-                Term(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in content
-            ]
-        except (TypeError, AttributeError) as fault:
-            raise DreamError(
-                f"The record's objective cannot be read ({fault}): it was changed or is another's."
-            ) from fault
-        if not terms or any(term.kind not in KINDS for term in terms):
-            raise DreamError("The record's objective has a term of no known kind: it was changed.")
-        return cls(tuple(terms))
+        if not isinstance(content, list) or not content:
+            raise DreamError(f"terms is {reprlib.repr(content)}: give a list of at least one term.")
+        return cls(tuple(from_fields(Term, row, name="a term") for row in content))
 
 
 def layer(name: str) -> Objective:
@@ -191,8 +219,6 @@ def direction(name: str, vector: Sequence[float]) -> Objective:
         DreamError: the vector is zero or not finite.
     """
     numbers = torch.as_tensor(vector, dtype=torch.float64).flatten()
-    if not (torch.isfinite(numbers).all() and numbers.norm() > 0):
-        raise DreamError("A direction needs finite numbers that are not all zero.")
     return Objective((Term(kind="direction", layer=name, vector=tuple(numbers.tolist())),))
 
 
@@ -218,7 +244,7 @@ def parse(text: str, *, class_names: Sequence[str] = CLASS_NAMES) -> Objective:
     `logit:Barred Spiral`).
 
     Raises:
-        DreamError: the text cannot be read.
+        DreamError: the text cannot be read, or no channel, place or factor can be as it says.
     """
     pieces = re.split(r"\s+([+-])\s+", text.strip())
     total = _term(pieces[0], class_names=class_names)
@@ -248,7 +274,9 @@ def _term(text: str, *, class_names: Sequence[str]) -> Objective:
             objective = neuron(name, int(index), place=row_column)
         factor = float(found["factor"] or 1)
     except ValueError as fault:
-        raise DreamError(f"{text!r} is no objective: a channel and a place are whole numbers.") from fault
+        raise DreamError(
+            f"{text!r} is no objective: a factor is a number, a channel and a place are whole numbers."
+        ) from fault
     return objective * (-factor if found["minus"] else factor)
 
 

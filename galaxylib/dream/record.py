@@ -2,7 +2,8 @@
 
 A dream's PNG carries its record as JSON in one text chunk and its inputs (the image, and the mask if there
 was one) in two more, so that the file alone, with the checkpoint, gives the same bytes again on the same
-machine.
+machine. A record that comes back is a stranger's until shown otherwise: its inputs and its network must have
+the hashes that it gives, and each field a value that a dream can have.
 """
 
 import base64
@@ -10,7 +11,11 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Mapping
+import reprlib
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,13 +27,18 @@ from torch import Tensor, nn
 
 import galaxylib
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream.settings import Settings
+from galaxylib.dream.objectives import Objective
+from galaxylib.dream.settings import LIMITS, Range, Settings
 from galaxylib.errors import DreamError
 from galaxylib.files import atomic
+from galaxylib.provenance import processor
 
+FORMAT = 1
 RECORD = "galaxylib.dream"
 INPUT = "galaxylib.dream.input"
 MASK = "galaxylib.dream.mask"
+LARGEST_TEXT, LARGEST_INPUT = 2**30, 2**31
+"""Bytes of a text chunk, and of an input in memory; a stranger's file may unfold to more than there is."""
 _HASHES: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
 
 
@@ -68,24 +78,39 @@ def make_record(
 ) -> dict[str, Any]:
     """What all dreams of a batch share: network, settings, seed, versions; as plain values."""
     return {
-        "format": 1,
+        "format": FORMAT,
         "settings": settings.to_dict(),
         "seed": seed,
-        "preprocess": json.loads(json.dumps(preprocess.to_dict())),
-        "network": {
-            "class": type(network).__name__,
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "sha256": network_hash(network),
-        },
+        "preprocess": _plain(preprocess),
+        "network": _about(network),
         "versions": {
             "galaxylib": galaxylib.__version__,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
             "machine": platform.machine(),
+            "processor": _processor(network),
             "threads": torch.get_num_threads(),
         },
     }
+
+
+def _plain(preprocess: Preprocess) -> dict[str, Any]:
+    return json.loads(json.dumps(preprocess.to_dict()))
+
+
+def _about(network: nn.Module) -> dict[str, Any]:
+    return {
+        "class": type(network).__name__,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "sha256": network_hash(network),
+    }
+
+
+def _processor(network: nn.Module) -> str:
+    """What the network computes on."""
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def save_png(
@@ -114,29 +139,119 @@ def save_png(
     return path
 
 
-def read_png(path: str | Path) -> tuple[dict[str, Any], Tensor, Tensor | None]:
-    """A dream's record, the image it started from, and its mask.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Former:
+    """A dream that was saved, its record checked.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 of the dream.
+        record: the whole of it, as plain values.
+        image: (3, h, w) that the dream started from, in [0, 1].
+        mask: (h, w), or `None`.
+        settings: as the record says, like the rest.
+        objective: that grew.
+        seed: of shifts and noise.
+        steps_done: after which the dream ended.
+        threads: that its arithmetic used.
+        checkpoint: the path of the network; `None` where none was given.
+    """
+
+    pixels: np.ndarray
+    record: dict[str, Any]
+    image: Tensor
+    mask: Tensor | None
+    settings: Settings
+    objective: Objective
+    seed: int
+    steps_done: int
+    threads: int
+    checkpoint: str | None
+
+    def is_of(self, network: nn.Module, preprocess: Preprocess) -> bool:
+        """Whether the dream was made by this network: the same class, weights and preprocessing."""
+        return (_about(network), _plain(preprocess)) == (self.record["network"], self.record["preprocess"])
+
+    def changes(self, versions: Mapping[str, Any]) -> list[str]:
+        """What was otherwise when the dream was made, given what is here, each in a few words."""
+        return [
+            f"{name} was {reprlib.repr(there)} and is {here!r} here"
+            for name, here in versions.items()
+            if (there := self.record["versions"].get(name)) != here
+        ]
+
+
+def read_png(path: str | Path) -> Former:
+    """A dream that `save_png` wrote.
 
     Raises:
-        DreamError: the file is no PNG of a dream, or its inputs are not those of the record.
+        DreamError: the file is no PNG of a dream; its inputs are not those of the record; or a field of the
+            record is missing, unknown, of a wrong type or out of its range.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise DreamError(f"There is no file {path}: give the PNG that a dream was saved in.")
     try:
-        with Image.open(path) as file:
-            file.load()
-            text = dict(getattr(file, "text", {}))
+        with _large_dreams(), Image.open(path) as file:
+            pixels = np.asarray(file.convert("RGB"))
+            text = dict(file.text)
         record = json.loads(text[RECORD])
-        image = _unpack(text[INPUT])
-        mask = _unpack(text[MASK]) if MASK in text else None
-    except (OSError, SyntaxError, KeyError, ValueError, EOFError) as fault:
+        inputs = {"image": _unpack(text[INPUT]), "mask": _unpack(text[MASK]) if MASK in text else None}
+    except Exception as fault:  # each layer of the file (PNG, JSON, base 85, zip, NumPy) raises its own
         raise DreamError(
             f"{path} holds no record of a dream: give a PNG that galaxylib saved and nothing rewrote since."
         ) from fault
-    if tensor_hash(image) != record.get("image_sha256"):
-        raise DreamError(f"The image inside {path} is not the one of its record: the file was changed.")
-    return record, image, mask
+    try:
+        for name, tensor in inputs.items():
+            if _field(record, f"{name}_sha256") != (None if tensor is None else tensor_hash(tensor)):
+                raise DreamError(f"the {name} in the file is not the one of its record.")
+        return Former(pixels=pixels, record=record, **inputs, **_checked(record))
+    except DreamError as fault:
+        raise DreamError(f"{path} was changed, or is another version's: {fault}") from fault
+
+
+@contextmanager
+def _large_dreams() -> Iterator[None]:
+    """Let Pillow read a picture, and texts, larger than it expects of a PNG."""
+    before = PngImagePlugin.MAX_TEXT_MEMORY
+    PngImagePlugin.MAX_TEXT_MEMORY = LARGEST_TEXT
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        PngImagePlugin.MAX_TEXT_MEMORY = before
+
+
+def _checked(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of its dream, ready for use."""
+    Range(FORMAT, FORMAT).check("format", _field(record, "format"))
+    settings = Settings.from_dict(_field(record, "settings"))
+    objective = Objective.from_dict(_field(record, "objective.terms"))
+    if _field(record, "objective.text") != str(objective):
+        raise DreamError("objective.text says something else than objective.terms.")
+    found = {"settings": settings, "objective": objective}
+    for key, name, limit in (
+        ("seed", "seed", LIMITS["seed"]),
+        ("threads", "versions.threads", LIMITS["threads"]),
+        ("steps_done", "steps_done", Range(1, max(1, settings.total_steps))),
+    ):
+        found[key] = _field(record, name)
+        limit.check(name, found[key])
+    for name in ("network.sha256", "preprocess", "values"):
+        _field(record, name)
+    checkpoint = record.get("checkpoint")
+    if checkpoint is not None and not (isinstance(checkpoint, str) and checkpoint.isprintable()):
+        raise DreamError(f"checkpoint is {reprlib.repr(checkpoint)}: it must be a path.")
+    return found | {"checkpoint": checkpoint}
+
+
+def _field(record: Any, name: str) -> Any:
+    """A field of a record; a dot leads into another."""
+    for part in name.split("."):
+        if not isinstance(record, Mapping) or part not in record:
+            raise DreamError(f"{name} is missing.")
+        record = record[part]
+    return record
 
 
 def _pack(tensor: Tensor) -> str:
@@ -151,6 +266,8 @@ def _pack(tensor: Tensor) -> str:
 
 def _unpack(text: str) -> Tensor:
     with np.load(io.BytesIO(base64.b85decode(text))) as content:
+        if content.zip.getinfo("values.npy").file_size > LARGEST_INPUT:
+            raise ValueError("the input is larger than any that a dream takes")
         values = content["values"]
     if values.dtype == np.uint8:
         values = values.astype(np.float32) / np.float32(255)

@@ -1,12 +1,63 @@
 """How a dream is made: one frozen object, and the paper's values as one of them."""
 
+import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from numbers import Integral, Real
+from typing import Any, Self, TypeVar
 
 from galaxylib.errors import DreamError
 
 SMALLEST, LARGEST = 32, 8192
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that a field may hold: from `low` to `high`, both included; only whole ones if `whole`."""
+
+    low: float
+    high: float
+    whole: bool = True
+
+    def __str__(self) -> str:
+        return f"from {self.low:,} to {self.high:,}{', in whole numbers' * self.whole}"
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a value that is no such number.
+
+        Raises:
+            DreamError: names the field and the range.
+        """
+        number = isinstance(value, Integral if self.whole else Real) and not isinstance(value, bool)
+        if not (number and self.low <= value <= self.high):
+            raise DreamError(f"{name} is {reprlib.repr(value)}: choose {name} {self}.")
+
+
+LIMITS = {
+    "sizes": Range(SMALLEST, LARGEST),
+    "steps": Range(0, 1000),
+    "rates": Range(0.0001, 10, whole=False),
+    "jitter": Range(0, LARGEST),
+    "levels": Range(1, 16),
+    "ratio": Range(1.01, 4, whole=False),
+    "smoothing": Range(0.01, 100, whole=False),
+    "sharpen": Range(0, 10, whole=False),
+    "total_variation": Range(0, 100, whole=False),
+    "distance": Range(0, 100, whole=False),
+    "tile": Range(0, LARGEST),
+    "overlap": Range(0, LARGEST),
+    "seed": Range(0, 2**32 - 1),
+    "threads": Range(1, 1024),
+    "index": Range(0, 1_000_000),
+    "place": Range(0, 1_000_000),
+    "weight": Range(-1e9, 1e9, whole=False),
+    "vector": Range(-1e9, 1e9, whole=False),
+}
+"""Of every number that makes a dream; the command line, the widget and the reading of records ask here."""
+ENTRIES = Range(1, 16)
+"""How many sizes a dream may have."""
 CHOICES = {
     "start": ("image", "noise", "galaxies"),
     "parametrisation": ("pixel", "fourier"),
@@ -62,27 +113,35 @@ class Settings:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        if not self.sizes or len({len(self.sizes), len(self.steps), len(self.rates), len(self.jitter)}) != 1:
-            raise DreamError("Give sizes, steps, rates and jitter the same number of entries, at least one.")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise DreamError(f"{name} is {getattr(self, name)!r}: choose {' or '.join(choices)}.")
-        if self.levels < 1 or not 1 < self.ratio <= 4:
-            raise DreamError("A pyramid has at least 1 level and a ratio above 1, up to 4.")
-        if not all(SMALLEST <= size <= LARGEST for size in self.sizes):
-            raise DreamError(f"A dream of {self.sizes} pixels: choose sizes from {SMALLEST} to {LARGEST}.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in CHOICES:
+                if value not in CHOICES[field.name]:
+                    choices = " or ".join(CHOICES[field.name])
+                    raise DreamError(f"{field.name} is {reprlib.repr(value)}: choose {choices}.")
+            elif field.name in ("sizes", "steps", "rates", "jitter"):
+                self._check_entries(field.name, value)
+            else:
+                LIMITS[field.name].check(field.name, value)
         if self.level_side(min(self.sizes), 0) < SMALLEST:
             raise DreamError(
-                f"The smallest level of {min(self.sizes)} pixels would have less than {SMALLEST}: "
+                f"sizes has {min(self.sizes)}, whose smallest level would have less than {SMALLEST} pixels: "
                 "choose larger sizes or fewer levels."
             )
-        if min(self.steps) < 0 or min(self.jitter) < 0 or self.smoothing <= 0:
-            raise DreamError("Steps and jitter count from 0, and smoothing is above 0.")
-        if self.tile and (self.overlap < 0 or self.tile < 2 * self.overlap + SMALLEST):
+        if self.tile and self.tile < 2 * self.overlap + SMALLEST:
             raise DreamError(
-                f"Windows of {self.tile} pixels with an overlap of {self.overlap} keep too little: "
+                f"tile is {self.tile} with an overlap of {self.overlap}, which keeps too little: "
                 f"choose a tile of at least twice the overlap and {SMALLEST}."
             )
+
+    def _check_entries(self, name: str, values: Any) -> None:
+        if not isinstance(values, tuple | list):
+            raise DreamError(f"{name} is {reprlib.repr(values)}: give a list of numbers.")
+        ENTRIES.check(f"the number of {name}", len(values))
+        if len(values) != len(self.sizes):
+            raise DreamError(f"{name} has {len(values)} entries and sizes {len(self.sizes)}: give as many.")
+        for value in values:
+            LIMITS[name].check(name, value)
 
     def level_side(self, side: int, level: int) -> int:
         """A side's length in pixels on a level of the pyramid; the last level has the full length."""
@@ -102,7 +161,11 @@ class Settings:
 
         A width that the protocol does not have takes the steps, rate and jitter of the next one that it has,
         or of the last. A way past the largest goes by doubling.
+
+        Raises:
+            DreamError: no dream can be so large or small.
         """
+        LIMITS["sizes"].check("sizes", size)
         widths = [width for width in self.sizes if width < size]
         while widths and widths[-1] * 2 < size:
             widths.append(widths[-1] * 2)
@@ -120,19 +183,41 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return to_fields(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """From what `to_dict` gave.
 
         Raises:
-            DreamError: a field is unknown or a value impossible.
+            DreamError: a field is missing or unknown, or a value impossible.
         """
-        unknown = set(content) - {field.name for field in fields(cls)}
-        if unknown:
-            raise DreamError(f"The settings have no {', '.join(sorted(unknown))}: this is another version.")
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in content.items()})
+        return from_fields(cls, content, name="settings")
+
+
+def to_fields(content: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it: NumPy's numbers become Python's, tuples become lists."""
+    return json.loads(json.dumps(asdict(content), default=lambda number: number.item()))
+
+
+def from_fields(kind: type[Kind], content: Any, *, name: str) -> Kind:
+    """A dataclass from what `to_fields` gave.
+
+    Args:
+        kind: the dataclass; it checks its values itself.
+        content: a mapping with each of its fields; lists become tuples.
+        name: of the content, for the sentence.
+
+    Raises:
+        DreamError: a field is missing or unknown, or its value is impossible.
+    """
+    if not isinstance(content, Mapping):
+        raise DreamError(f"{name} is {reprlib.repr(content)}: give its fields with their values.")
+    known = {field.name for field in fields(kind)}
+    for odd, fault in ((known - set(content), "lacks"), (set(content) - known, "has the unknown")):
+        if odd:
+            raise DreamError(f"{name} {fault} {', '.join(sorted(map(reprlib.repr, odd)))}.")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
 
 
 PAPER = Settings()

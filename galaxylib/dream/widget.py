@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.images import decode_image
 from galaxylib.dream import (
     PAPER,
     Dream,
@@ -28,7 +29,6 @@ from galaxylib.dream import (
     channel,
     layer,
     logit,
-    read_image,
     save_film,
 )
 from galaxylib.dream import images as pictures
@@ -113,14 +113,7 @@ class DreamLab(Controls):
         if not self.upload.value:
             return
         file = self.upload.value[0]
-        suffix = Path(file["name"]).suffix or ".png"
-        path = self.folder / f"upload{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bytes(file["content"]))
-        try:
-            self.galaxies[UPLOAD] = read_image(path)
-        finally:
-            path.unlink(missing_ok=True)
+        self.galaxies[UPLOAD] = decode_image(io.BytesIO(file["content"]), name=file["name"])
         self.galaxy.options = list(self.galaxies)
         self.galaxy.value = UPLOAD
         self._say(f"{file['name']} is ready.")
@@ -176,7 +169,10 @@ class DreamLab(Controls):
     def chosen_settings(self) -> Settings:
         """The protocol up to the chosen size, its steps and rates scaled to the chosen ones."""
         base = self.settings.to(self.size.value).but(levels=self.octaves.value)
-        more, faster = self.steps.value / self.settings.steps[0], self.rate.value / self.settings.rates[0]
+        more, faster = (
+            self.steps.value / max(self.settings.steps[0], 1),
+            self.rate.value / self.settings.rates[0],
+        )
         return base.but(
             steps=tuple(max(1, round(steps * more)) for steps in base.steps),
             rates=tuple(rate * faster for rate in base.rates),

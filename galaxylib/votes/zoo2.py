@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from galaxylib.errors import DataError
 
@@ -24,6 +24,8 @@ WIDE = 120
 A rotated square of 80 needs 114 to have no empty corners.
 """
 
+ENDINGS = (".jpg", ".jpeg", ".png")
+"""Of stored images, in small letters or capitals."""
 IMAGES, SOLUTIONS = "images_training_rev1", "training_solutions_rev1.csv"
 CHALLENGE_IDS = 900_000_000
 """Ids below are the challenge's own; from here on, rows computed from the published weighted votes."""
@@ -213,8 +215,8 @@ def check_fractions(ids: np.ndarray, fractions: np.ndarray, *, where: str) -> No
 def read_votes(folder: str | Path) -> Votes:
     """Read a folder in the Galaxy Zoo challenge's own layout.
 
-    It holds `images_training_rev1/<GalaxyID>.jpg`, 424 x 424, and `training_solutions_rev1.csv`.
-    Memory: 43 kB a galaxy, 2.7 GB for the challenge's 61,578.
+    It holds `images_training_rev1/<GalaxyID>.jpg` (or `.jpeg` or `.png`, in small letters or capitals),
+    424 x 424, and `training_solutions_rev1.csv`. Memory: 43 kB a galaxy, 2.7 GB for the challenge's 61,578.
 
     Raises:
         DataError: the folder, the table or an image is missing or is not as it must be.
@@ -226,13 +228,21 @@ def read_votes(folder: str | Path) -> Votes:
             f"with {SOLUTIONS} and {IMAGES}/."
         )
     ids, fractions = read_solutions(folder / SOLUTIONS)
-    paths = [folder / IMAGES / f"{number}.jpg" for number in ids]
-    missing = [path.name for path in paths if not path.is_file()]
+    stored: dict[str, list[Path]] = {}
+    for path in sorted((folder / IMAGES).glob("*")):
+        if path.suffix.lower() in ENDINGS:
+            stored.setdefault(path.stem, []).append(path)
+    missing = [number for number in ids.astype(str) if number not in stored]
     if missing:
         raise DataError(
-            f"{folder / IMAGES} lacks {len(missing):,} of the {len(paths):,} images that {SOLUTIONS} names, "
-            f"{missing[0]} for one: copy the images again, or take their rows out of the table."
+            f"{folder / IMAGES} lacks {len(missing):,} of the {len(ids):,} images that {SOLUTIONS} names, "
+            f"{missing[0]}.jpg for one: copy the images again, or take their rows out of the table."
         )
+    twice = [stored[number] for number in ids.astype(str) if len(stored[number]) > 1]
+    if twice:
+        names = " and ".join(path.name for path in twice[0])
+        raise DataError(f"{folder / IMAGES} holds {names} for one galaxy: keep one of them.")
+    paths = [stored[number][0] for number in ids.astype(str)]
     images = np.empty((len(paths), WIDE, WIDE, 3), np.uint8)
     for row, path in enumerate(paths):
         images[row] = reduced(stored_image(path))
@@ -243,7 +253,7 @@ def stored_image(path: str | Path) -> Image.Image:
     """A stored image as it is, 424 x 424 in colour.
 
     Raises:
-        DataError: the file is no image, is not whole, or has another size.
+        DataError: the file is no image, is not whole, or has another size or more than 8 bits a pixel.
     """
     try:
         with Image.open(path) as image:
@@ -251,8 +261,12 @@ def stored_image(path: str | Path) -> Image.Image:
                 raise DataError(
                     f"{path} has {image.size[0]} x {image.size[1]} pixels: the challenge's have 424 x 424."
                 )
+            if image.mode[0] in "IF":
+                raise DataError(f"{path} has more than 8 bits a pixel: save it as 8-bit colour.")
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as fault:
+    except DataError:
+        raise
+    except Exception as fault:  # each of Pillow's formats has its own for a damaged file
         raise DataError(f"{path} is no whole image ({fault}): copy it again.") from fault
 
 

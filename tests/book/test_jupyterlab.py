@@ -139,7 +139,7 @@ def test_a_dream_is_begun_stopped_and_saved(page, address, folder):
     assert 0 < steps < 400
     lab.get_by_role("button", name="Save PNG").press("Enter")
     lab.get_by_text("Saved as dreams/dream-1.png").wait_for()
-    record, _, _ = read_png(folder / "dreams" / "dream-1.png")
+    record = read_png(folder / "dreams" / "dream-1.png").record
     assert record["objective"]["text"] == "lam"
     assert record["steps_done"] == steps
     lab.get_by_text("Scores of this dream").wait_for()

@@ -92,7 +92,7 @@ def test_a_checkpoint_of_ones_own_class_dreams_on_the_command_line(own, tmp_path
     asked = ["dream", "--quiet", "--checkpoint", str(tmp_path / "mine"), "--size", "64"]
     asked += ["--image", str(tmp_path / "in.png"), "--out", str(tmp_path / "out.png")]
     assert main([*asked, "--layer", "parts.body + 0.5*logit:Barred Spiral"]) == 0
-    record, _, _ = read_png(tmp_path / "out.png")
+    record = read_png(tmp_path / "out.png").record
     assert record["network"]["class"] == "MyNet"
     assert record["values"][19] > record["values"][0]
     again = str(tmp_path / "again.png")
@@ -128,6 +128,6 @@ def test_what_the_chapter_shows_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("galaxylib.dream.PAPER", PAPER.but(steps=(1, 1, 1)))
     exec(code, {})
-    record, _, _ = read_png(tmp_path / "dream.png")
+    record = read_png(tmp_path / "dream.png").record
     assert record["network"]["class"] == "ResNet"
     assert record["settings"]["sizes"] == [256]

@@ -1,5 +1,7 @@
 """The dream lab, driven from Python."""
 
+import gzip
+import io
 import shutil
 import time
 from datetime import UTC, datetime
@@ -72,7 +74,7 @@ def test_a_dream_from_start_to_file(lab, tmp_path):
     lab.save_gif.click()
     lab.save_mp4.click()
     assert f"Saved as {tmp_path / 'dream-1.mp4'}" in lab.status.value
-    record, _, _ = read_png(tmp_path / "dream-1.png")
+    record = read_png(tmp_path / "dream-1.png").record
     assert record["objective"]["text"] == "dma2"
     with Image.open(tmp_path / "dream-1.gif") as film:
         assert film.n_frames == 4
@@ -194,6 +196,45 @@ def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tiny_checkpoin
     assert lab.network.value == str(tiny_checkpoint)
     lab.network.value = "tiny"
     assert lab.loaded is loaded
+
+
+def test_an_uploaded_fits_cube_keeps_its_colours_and_the_folder_its_files(loaded, tmp_path):
+    """Compressed, under any name; a file of the reader's that is called upload.gz stays."""
+    fits = pytest.importorskip("astropy.io.fits")
+    own = tmp_path / "upload.gz"
+    own.write_text("mine")
+    light = np.zeros((40, 50))
+    light[10:20, 20:30] = 1
+    cube = fits.PrimaryHDU(np.stack([4 * light, 2 * light, light]))
+    cube.header["BANDS"] = "grz"
+    content = io.BytesIO()
+    cube.writeto(content)
+    lab = DreamLab(networks={"tiny": loaded}, folder=tmp_path, settings=QUICK)
+    about = {"type": "", "size": 9, "last_modified": datetime.now(UTC)}
+    for name, sent in {
+        "cutout.fits": content.getvalue(),
+        "cutout.fits.gz": gzip.compress(content.getvalue()),
+        "cutout(1)": gzip.compress(content.getvalue()),
+    }.items():
+        lab.upload.value = ({**about, "name": name, "content": sent},)
+        assert lab.status.value == f"{name} is ready."
+        red, green, blue = lab.image()[:, 40 - 15, 25].tolist()
+        assert red < green < blue == 1
+    lab.upload.value = ({**about, "name": "half.fits.gz", "content": gzip.compress(content.getvalue())[:60]},)
+    assert "half.fits.gz is no whole FITS file" in lab.status.value
+    assert [file.name for file in tmp_path.iterdir()] == ["upload.gz"]
+    assert own.read_text() == "mine"
+    accepted = lab.upload.accept.split(",")
+    assert {".fits", ".fz", ".gz", "image/*"} <= set(accepted)
+
+
+def test_choices_beyond_the_limits_are_one_sentence(lab):
+    lab.layer.value = "stem"
+    lab.octaves.value = 16
+    lab.run.click()
+    assert "choose larger sizes or fewer levels" in lab.status.value
+    lab.octaves.value, lab.seed.value = 1, -5
+    assert lab.seed.value == 0  # the control itself stays inside
 
 
 def test_networks_that_come_along_are_offered(loaded, tiny_checkpoint, tmp_path, monkeypatch):

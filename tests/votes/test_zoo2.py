@@ -1,5 +1,7 @@
 """The decision tree, the challenge's layout with every fault in it, the held-out part, and the measure."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,6 +60,23 @@ def test_a_folder_in_the_challenges_layout_is_read(folder):
     assert chosen.ids.tolist() == [900000002, 100023]
 
 
+def test_images_may_have_other_endings(folder):
+    """As other programs write them; the pixels are the same, and files that are no images are passed over."""
+    before = zoo2.read_votes(folder)
+    images = folder / IMAGES
+    (images / "100008.jpg").rename(images / "100008.JPG")
+    (images / "100023.jpg").rename(images / "100023.jpeg")
+    for mode, number in (("RGB", 100053), ("RGBA", 900000001)):
+        with Image.open(images / f"{number}.jpg") as image:
+            image.convert(mode).save(images / f"{number}.PNG")
+        (images / f"{number}.jpg").unlink()
+    (images / "100008.txt").write_text("notes")
+    (images / "._100008.jpg").write_bytes(b"what macOS leaves")
+    after = zoo2.read_votes(folder)
+    assert after.ids.tolist() == before.ids.tolist()
+    assert np.array_equal(after.images, before.images)
+
+
 def test_the_central_80_pixels_are_the_printed_preprocessing(tmp_path):
     """424 -> central 224 -> 80 x 80, done at once with Pillow, is what the networks read."""
     y, x = np.mgrid[:424, :424]
@@ -93,6 +112,22 @@ def set_value(row, column, value):
             lambda f: Image.new("RGB", (256, 256)).save(f / IMAGES / "100023.jpg"),
             "has 256 x 256 pixels: the challenge's have 424 x 424",
         ),
+        (
+            lambda f: (f / IMAGES / "100023.PNG").write_bytes(b"again"),
+            r"holds 100023\.PNG and 100023\.jpg for one galaxy: keep one",
+        ),
+        (
+            lambda f: Image.new("I;16", (424, 424)).save(
+                (f / IMAGES / "100023.jpg").rename(f / IMAGES / "100023.png")
+            ),
+            r"100023\.png has more than 8 bits a pixel",
+        ),
+        (
+            lambda f: (f / IMAGES / "100023.jpg").write_bytes(b"P5 20000 20000 255\n"),
+            r"100023\.jpg is no whole image .*decompression bomb",
+        ),
+        (lambda f: (f / IMAGES / "100023.jpg").write_bytes(b""), r"100023\.jpg is no whole image"),
+        (lambda f: shutil.rmtree(f / IMAGES), "lacks 6 of the 6 images"),
         (lambda f: (f / SOLUTIONS).unlink(), "There is no .*training_solutions_rev1"),
         (lambda f: (f / SOLUTIONS).write_text(""), "is no table"),
         (lambda f: change(f, lambda t: t.drop(columns="Class3.2")), "lacks column Class3.2"),
