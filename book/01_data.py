@@ -129,7 +129,7 @@ report.figure("examples", gallery(galaxies))
 # {glue:text}`image_arcsec:.0f` arcsec wide; red, green and blue show light in the bands z, r and g.
 # ```
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Thirty real galaxies, three of each class, laid out like the figure above."}}
+# %% mystnb={"image": {"alt": "Thirty real galaxies, three of each class, laid out like the figure above."}} tags=["hide-input"]
 if real is None:
     print("No real images were given to set beside them (parameter real_sample).")
 else:

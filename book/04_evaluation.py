@@ -25,6 +25,7 @@ data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 split: str = "sky"  # division where the data chapter made none: "sky", "paper" or "published_code"
 real_sample: str = ""  # path of a Galaxy10 file with real images to judge as well; "" for none
 checkpoint: str = ""  # a checkpoint folder or "pretrained"; "" for the network of the training chapter
+own_network: str = ""  # a network of your own in that checkpoint, "module:Class", that may be imported; "" for none
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 seed: int = 0  # of the simulated galaxies and of the bootstrap
 outputs: str = "_build/results/default"  # folder for results
@@ -57,7 +58,7 @@ style()
 report = Report(outputs, "04_evaluation")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 division = open_split(galaxies, outputs=outputs, method=split, seed=seed)
-trained = open_checkpoint(checkpoint, outputs=outputs, data=galaxies, split=division)
+trained = open_checkpoint(checkpoint, outputs=outputs, data=galaxies, split=division, own_network=own_network)
 kind = "simulated" if galaxies.simulated else "real"
 report.number("kind", kind)
 report.number("network", trained.meta["network"])

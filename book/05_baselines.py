@@ -100,7 +100,7 @@ report.number(
 # ConvNet's table I, Negm's table II and Kim & Brunner's table III of one paper, and the five blocks of
 # another. Each network reads the part of the image that its source prescribes. Where a source works on images
 # of another size (Negm, Kim & Brunner), a central part of ours is reduced by a whole factor to that size.
-# Another network joins the table by its name in the parameter `networks`: one of timm's, such as
+# Another network joins the table by its name in the parameter `networks`: an architecture of timm's, such as
 # `convnext_atto`, or your own as `mypackage.models:MyNet`, any `torch.nn.Module` with ten outputs.
 
 # %% tags=["hide-input"]

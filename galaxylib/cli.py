@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         options = parser(arguments[0] if arguments else "").parse_args(arguments)
-        return options.run(options) or 0
+        return _run(options)
     except GalaxyError as fault:
         print(f"galaxylib: {fault}", file=sys.stderr)
         return 1
@@ -40,6 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        return options.run(options) or 0
+    except SystemExit as stop:
+        raise GalaxyError(
+            f"The code of a network ended Python (sys.exit, {stop.code!r}): take that out of it."
+        ) from stop
 
 
 def parser(chosen: str = "") -> Parser:
@@ -185,6 +194,7 @@ def _add_evaluate(command: Parser) -> None:
     command.add_argument(
         "--checkpoint", required=True, metavar="PATH", help="a folder that `train` wrote, or `pretrained`"
     )
+    _add_own_network(command)
     command.add_argument(
         "--out", required=True, metavar="FOLDER", help="for evaluation.json and predictions.csv"
     )
@@ -216,7 +226,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from galaxylib.networks.checkpoint import load
     from galaxylib.paper.workspace import SPLIT
 
-    data, loaded = Galaxy10(options.data), load(options.checkpoint)
+    data = Galaxy10(options.data)
+    loaded = load(options.checkpoint, own_network=options.own_network)
     trained_here = loaded.meta.get("data", {}).get("fingerprint") == data.fingerprint
     if options.part == "all":
         rows = np.arange(len(data))
@@ -256,7 +267,13 @@ def _evaluate_votes(options: argparse.Namespace) -> None:
 
     if options.part != "all":
         raise GalaxyError("--part is for Galaxy10 files: a folder of votes is evaluated whole.")
-    found = evaluate_votes(options.data, options.checkpoint, options.out, symmetries=options.symmetries)
+    found = evaluate_votes(
+        options.data,
+        options.checkpoint,
+        options.out,
+        symmetries=options.symmetries,
+        own_network=options.own_network,
+    )
     low, high = found["rmse_interval"]
     print(
         f"{found['n']} galaxies: root mean square error {found['rmse']:.4f} ({low:.4f} to {high:.4f}), "
@@ -276,6 +293,7 @@ def _add_dream(command: Parser) -> None:
     except ModuleNotFoundError as fault:
         raise DreamError(f"This copy of galaxylib cannot dream: it has no {fault.name}.") from fault
     dreaming.add_arguments(command)
+    _add_own_network(command)
     command.set_defaults(run=dreaming.run)
 
 
@@ -286,6 +304,7 @@ def _add_export_web(command: Parser) -> None:
         metavar="PATH",
         help="a folder that `train` wrote, or `pretrained` or `small`",
     )
+    _add_own_network(command)
     command.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
     command.set_defaults(run=_export_web)
 
@@ -295,9 +314,20 @@ def _export_web(options: argparse.Namespace) -> None:
         from galaxylib.web import export_web
     except ModuleNotFoundError as fault:
         raise GalaxyError(f"Exporting needs {fault.name}: install galaxylib[web].") from fault
-    out = export_web(options.checkpoint, options.out)
+    from galaxylib.networks.checkpoint import load
+
+    out = export_web(load(options.checkpoint, own_network=options.own_network), options.out)
     size = sum(file.stat().st_size for file in out.iterdir())
     print(f"The network is in {out}, {size / 1e6:.1f} MB: open the folder in the dream lab.")
+
+
+def _add_own_network(command: Parser) -> None:
+    command.add_argument(
+        "--own-network",
+        default="",
+        metavar="MODULE:CLASS",
+        help="the network of your own that the checkpoint holds: its module is imported, which runs its code",
+    )
 
 
 def _add_quiet(command: Parser) -> None:

@@ -15,3 +15,9 @@ class CheckpointError(GalaxyError):
 
 class DreamError(GalaxyError):
     """A dream cannot be made: the image, the objective or the memory does not allow it."""
+
+
+def cause(fault: BaseException) -> str:
+    """The kind of a fault and the first line of what it says."""
+    said = str(fault).strip().partition("\n")[0][:200]
+    return f"{type(fault).__name__}: {said}" if said else type(fault).__name__

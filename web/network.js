@@ -3,8 +3,9 @@
 // What a folder holds is described in `galaxylib.web.export`. Files are kept in the browser's cache under their
 // SHA-256, so that a second visit downloads nothing but the description, and works without a connection.
 
+import { wrongField } from "./description.js";
+
 const CACHE = "dream-lab";
-const FORMAT = 1;
 const DESCRIPTION = "network.json";
 
 /** A sentence for the reader, and what kind of fault it tells of. */
@@ -25,9 +26,10 @@ export async function openNetwork(source, onProgress) {
     if (fault instanceof Fault) throw fault;
     throw new Fault(`${DESCRIPTION} is no description of a network (${fault.message}).`, "network");
   }
-  if (about?.format !== FORMAT || !about.graphs || !about.weights || !about.forward) {
+  const wrong = wrongField(about);
+  if (wrong) {
     throw new Fault(
-      `${DESCRIPTION} is not of format ${FORMAT}: make the files again with \`galaxylib export-web\`.`,
+      `${DESCRIPTION} does not describe a network (${wrong}): make the files again with \`galaxylib export-web\`.`,
       "network",
     );
   }

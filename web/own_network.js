@@ -1,5 +1,7 @@
 // A network that the reader opens: read what its folder says, before anything is computed.
 
+import { wrongField } from "./description.js";
+
 const DESCRIPTION = "network.json";
 
 /**
@@ -8,15 +10,16 @@ const DESCRIPTION = "network.json";
  */
 export async function describeNetwork(name, source) {
   const about = await (typeof source === "string" ? fromAddress(source) : fromFiles(source));
-  if (!about?.graphs || !about.class_names) {
-    throw new Error(`${DESCRIPTION} does not describe a network: make the folder with \`galaxylib export-web\`.`);
+  const wrong = wrongField(about);
+  if (wrong) {
+    throw new Error(`${DESCRIPTION} does not describe a network (${wrong}): make the folder with \`galaxylib export-web\`.`);
   }
   const files = [about.weights, about.forward, ...Object.values(about.graphs)];
   return {
     name,
     label: name === "own" ? `your own network (${about.name})` : `${about.name} at ${new URL(source).host}`,
     parameters: about.parameters,
-    bytes: files.reduce((sum, file) => sum + (file?.bytes ?? 0), 0),
+    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
     channels: Object.fromEntries(Object.entries(about.graphs).map(([stage, graph]) => [stage, graph.channels])),
     stages: Object.keys(about.graphs).filter((stage) => stage !== "logits"),
     class_names: about.class_names,

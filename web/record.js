@@ -1,6 +1,6 @@
 // A live dream on disk: a PNG with the record of how it was made, and what such a PNG gives back.
 
-import { readAddress, readFile } from "./picture.js";
+import { readFile } from "./picture.js";
 import { asciiJson, readTexts, RECORD, START, withTexts } from "./png.js";
 import { objective, settings } from "./state.js";
 
@@ -46,9 +46,30 @@ export function offer(blob, name) {
 export async function openFile(file) {
   const texts = await readTexts(file);
   if (texts[RECORD]) {
-    const record = JSON.parse(texts[RECORD]);
-    const picture = texts[START] ? await readAddress(texts[START]) : null;
-    if (picture || record.start !== "own") return { picture, hash: new URL(record.link).hash };
+    const { hash, ownPicture } = readRecord(texts[RECORD], file.name);
+    const picture = texts[START] ? await readFile(startPicture(texts[START], file.name)) : null;
+    if (picture || !ownPicture) return { picture, hash };
   }
   return { picture: await readFile(file), hash: null };
+}
+
+function readRecord(text, name) {
+  try {
+    const { link, start } = JSON.parse(text);
+    return { hash: new URL(link).hash, ownPicture: start === "own" };
+  } catch {
+    throw new Error(`The record in ${name} is damaged: open a picture that this page saved.`);
+  }
+}
+
+// The file may come from a stranger: anything but a PNG inside it, an address above all, is refused and never asked for.
+function startPicture(text, name) {
+  const inside = `The start picture in ${name}`;
+  const found = /^data:image\/png;base64,([A-Za-z0-9+/]+={0,2})$/.exec(text);
+  try {
+    const bytes = Uint8Array.from(atob(found[1]), (letter) => letter.charCodeAt(0));
+    return new File([bytes], inside, { type: "image/png" });
+  } catch {
+    throw new Error(`${inside} is no PNG: open a picture that this page saved.`);
+  }
 }

@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
     image = read_image(options.image)
     mask = read_image(options.mask).mean(0) if options.mask else None
     checkpoint = options.checkpoint or "pretrained"
-    loaded = load(checkpoint)
+    loaded = load(checkpoint, own_network=options.own_network)
     objective = parse(options.layer or "lam", class_names=loaded.class_names)
     asked = {"image": image, "objective": objective, "settings": settings, "seed": seed, "mask": mask}
     _make(options, loaded, checkpoint, **asked)
@@ -122,7 +122,7 @@ def _again(options: argparse.Namespace) -> int:
     checkpoint = options.checkpoint or former.checkpoint
     if not checkpoint:
         raise DreamError(f"{options.former} does not say which checkpoint made it: give --checkpoint.")
-    loaded = load(checkpoint)
+    loaded = load(checkpoint, own_network=options.own_network)
     if not former.is_of(loaded.network, loaded.preprocess):
         raise DreamError(
             f"The network in {checkpoint} is not the one that made {options.former}: "

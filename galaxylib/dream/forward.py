@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from galaxylib.dream.frozen import freeze, hollow
-from galaxylib.errors import DreamError, GalaxyError
+from galaxylib.errors import DreamError, GalaxyError, cause
 
 SPARE, BESIDE = 1.2, 256
 """Peak memory of a step: so many times what its forward pass keeps, and so many bytes a pixel of input beside
@@ -73,12 +73,14 @@ class Tap:
             kept = dict(self._kept)
             self._kept.clear()
             return kept
-        except RuntimeError as fault:
-            if isinstance(fault, torch.OutOfMemoryError) or "alloc" in str(fault):
+        except GalaxyError:
+            raise
+        except (Exception, SystemExit) as fault:
+            if isinstance(fault, MemoryError | torch.OutOfMemoryError) or "alloc" in str(fault):
                 raise
             raise DreamError(
                 f"The network cannot read images of {images.shape[2]} x {images.shape[3]} pixels "
-                f"({str(fault).splitlines()[0]}): choose a size that it can, and levels=1 if only one."
+                f"({cause(fault)}): choose a size that it can, and levels=1 if only one."
             ) from fault
         missing = ", ".join(name for name in self.layers if name not in self._kept)
         raise DreamError(f"The network never runs its layer {missing}: choose one that it uses.")

@@ -50,6 +50,7 @@ class DreamLab(Controls):
     Args:
         data: a Galaxy10 file whose first galaxies of each class are offered; none for uploads only.
         networks: checkpoint folders or loaded networks by name; those that come with the library are added.
+            One of a class of your own must be loaded: `load(folder, own_network="module:Class")`.
         folder: where `Save` writes.
         settings: to start from.
 

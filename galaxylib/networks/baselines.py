@@ -288,13 +288,14 @@ def flops(network: nn.Module, size: int) -> int:
     return counter.get_total_flops()
 
 
-def pass_one(network: nn.Module, size: int) -> None:
-    """Send one blank image through, in evaluation mode, and leave the mode as it was."""
+def pass_one(network: nn.Module, size: int) -> Any:
+    """What a network gives for one blank image, in evaluation mode; the mode is left as it was."""
     training = network.training
     network.eval()
     parameter = next(network.parameters())
     try:
-        with torch.inference_mode():
-            network(torch.zeros(1, 3, size, size, device=parameter.device, dtype=parameter.dtype))
+        # Not `inference_mode`: what a network keeps of its first pass must serve a training too.
+        with torch.no_grad():
+            return network(torch.zeros(1, 3, size, size, device=parameter.device, dtype=parameter.dtype))
     finally:
         network.train(training)

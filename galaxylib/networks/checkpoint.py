@@ -1,12 +1,17 @@
 """Trained networks on disk: a folder with the weights (safetensors) and a description (JSON).
 
-Nothing in a checkpoint is ever executed: safetensors holds plain arrays. The description carries the hash of
-the weights, and the weights carry the class names, so that neither can be swapped without notice.
+Nothing in a checkpoint is ever executed, and nothing that it names is imported or fetched: safetensors holds
+plain arrays, and the description names a network of this library or an architecture of timm's. A network of
+the reader's own, `module:Class`, is imported only where the caller names it too. The description carries the
+hash of the weights, and the weights carry the class names, so that neither can be swapped without notice.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import reprlib
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +24,14 @@ from torch import nn
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.files import atomic, sha256
+from galaxylib.networks.schemas import CURE, check, check_options, read_json
+from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 
 CLASSES = "class_names"
 WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained"
 SMALL = PRETRAINED.with_name("small")
-NEEDED = ("network", "options", "preprocess", "class_names", "sha256")
+NEEDED = ("network", "options", "preprocess", "class_names", "parameters", "sha256")
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ def save(
         folder: where; other files in it are left alone.
         network: whose weights to keep.
         name: of the network, as `galaxylib.networks.registry.build` knows it.
-        options: what else `build` needs to make it again.
+        options: what else `build` needs to make it again: of those that `schemas.OPTIONS` lists, or
+            numbers and switches for a network of your own.
         preprocess: what its images go through.
         class_names: of its logits, in their order.
         half: store in half precision, for weights that are shipped.
@@ -99,7 +107,7 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
         GalaxyError: the disk is full.
     """
     loaded = load(checkpoint)
-    told = {name: value for name, value in loaded.meta.items() if name not in (*NEEDED, "parameters")}
+    told = {name: value for name, value in loaded.meta.items() if name not in NEEDED}
     return save(
         folder,
         loaded.network,
@@ -112,19 +120,29 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
     )
 
 
-def load(checkpoint: str | Path) -> Loaded:
+def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
     """Read a checkpoint.
 
     Args:
         checkpoint: its folder, or the name of one that comes with the book: "pretrained", at full width, or
             "small", at three sixteenths of it, for pages and slow machines.
+        own_network: a network of your own, "module:Class", that may be imported if the checkpoint holds it;
+            the import runs its code.
 
     Raises:
         CheckpointError: the folder is missing or incomplete, its files do not belong together, were altered
-            or cut short, or hold another network than they say.
+            or cut short, hold another network than they say, or one of your own that you did not name.
     """
+    from galaxylib.networks.registry import check_reads
+
     folder = _folder(checkpoint)
     meta = describe(folder)
+    name = meta["network"]
+    if ":" in name and name != own_network:
+        raise CheckpointError(
+            f"{folder} holds {name!r}, no network of this library, so loading it would run the code of that "
+            f"module: if it is yours, say --own-network {shlex.quote(name)}, in Python own_network={name!r}."
+        )
     if sha256(folder / WEIGHTS) != meta["sha256"]:
         raise CheckpointError(
             f"The weights in {folder} are not those that {DESCRIPTION} describes (another SHA-256): the file "
@@ -134,13 +152,17 @@ def load(checkpoint: str | Path) -> Loaded:
     if carried.get(CLASSES) != json.dumps(meta["class_names"]):
         raise CheckpointError(
             f"{folder / DESCRIPTION} names the classes {', '.join(meta['class_names'])}, its weights were "
-            f"trained for {carried.get(CLASSES, 'others')}: copy both files of the checkpoint again."
+            f"trained for {reprlib.repr(carried.get(CLASSES, 'others'))}: copy both files again."
         )
-    network, preprocess = _built(meta, folder)
-    _check_shapes(network, tensors, meta["network"], folder)
-    network.load_state_dict(tensors)
+    with _building(name, folder):
+        preprocess = Preprocess.from_dict(meta["preprocess"])
+        built = _built(meta, preprocess.size)
+    _check_weights(built, tensors, meta, folder)
+    with _building(name, folder):
+        check_reads(built, name, size=preprocess.size, classes=len(meta["class_names"]))
+    built.load_state_dict(tensors)
     return Loaded(
-        network=network.float().eval(),
+        network=built.float().eval(),
         preprocess=preprocess,
         class_names=tuple(meta["class_names"]),
         meta=meta,
@@ -151,23 +173,25 @@ def describe(folder: str | Path) -> dict[str, Any]:
     """The description of a checkpoint, without reading its weights.
 
     Raises:
-        CheckpointError: the folder holds no checkpoint, or its description is not one.
+        CheckpointError: the folder holds no checkpoint, or a field of its description is missing, of another
+            type or out of range.
     """
     folder = _folder(folder)
     try:
-        meta = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        meta = read_json((folder / DESCRIPTION).read_text(encoding="utf-8"))
         missing = [key for key in NEEDED if key not in meta]
     except FileNotFoundError as fault:
         raise CheckpointError(
             f"{folder} holds no {DESCRIPTION}, so it is no checkpoint: give the folder that "
             "`galaxylib train` wrote."
         ) from fault
-    except (OSError, ValueError, TypeError) as fault:
+    except (OSError, ValueError, TypeError, RecursionError) as fault:
         raise CheckpointError(f"{folder / DESCRIPTION} cannot be read ({fault}): train again.") from fault
     if missing or not isinstance(meta, dict):
         raise CheckpointError(
-            f"{folder / DESCRIPTION} does not say {missing[0] if missing else 'anything'!r}."
+            f"{folder / DESCRIPTION} does not say {missing[0] if missing else 'anything'!r}: {CURE}."
         )
+    check(meta, FIELDS, where=folder / DESCRIPTION)
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(f"{folder} holds no {WEIGHTS}: copy the whole folder, or train again.")
     return meta
@@ -206,25 +230,46 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         raise CheckpointError(f"{path} is not a whole safetensors file ({fault}): copy it again.") from fault
 
 
-def _built(meta: dict[str, Any], folder: Path) -> tuple[nn.Module, Preprocess]:
-    from galaxylib.networks.registry import build
-
+@contextmanager
+def _building(name: str, folder: Path) -> Iterator[None]:
     try:
-        return build(meta["network"], **meta["options"]), Preprocess.from_dict(meta["preprocess"])
-    except (GalaxyError, TypeError, ValueError) as fault:
+        yield
+    except GalaxyError as fault:
+        raise CheckpointError(f"The network {name!r} in {folder} cannot be built: {fault}") from fault
+
+
+def _built(meta: dict[str, Any], size: int) -> nn.Module:
+    from galaxylib.networks.registry import build_sized
+
+    count = len(meta["class_names"])
+    check_options(meta["network"], meta["options"], where=DESCRIPTION)
+    options = {"classes": count} | meta["options"]
+    if options["classes"] != count:
+        raise GalaxyError(f"it names {count} classes, and its options ask for another number.")
+    return build_sized(meta["network"], size=size, options=options)
+
+
+def _check_weights(
+    network: nn.Module, tensors: dict[str, torch.Tensor], meta: dict[str, Any], folder: Path
+) -> None:
+    def forms(content: Mapping[str, torch.Tensor]) -> dict[str, str]:
+        # Of what precision numbers with a fraction were kept makes no difference.
+        kinds = {key: "" if one.is_floating_point() else f"{one.dtype} " for key, one in content.items()}
+        return {key: f"{kind}{tuple(content[key].shape)}" for key, kind in kinds.items()}
+
+    expected, found = forms(network.state_dict()), forms(tensors)
+    if expected != found:
+        odd = sorted(key for key in expected | found if expected.get(key) != found.get(key))
         raise CheckpointError(
-            f"{folder} describes a network {meta['network']!r} with {meta['options']}, "
-            f"which cannot be built: {fault}"
-        ) from fault
-
-
-def _check_shapes(network: nn.Module, tensors: dict[str, torch.Tensor], name: str, folder: Path) -> None:
-    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    if expected == found:
-        return
-    odd = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-    raise CheckpointError(
-        f"The weights in {folder} are of another architecture than {name!r}: {len(odd)} arrays differ, first "
-        f"{odd[0]} (expected {expected.get(odd[0], 'none')}, found {found.get(odd[0], 'none')})."
-    )
+            f"The weights in {folder} are of another architecture than {meta['network']!r}: {len(odd)} "
+            f"arrays differ, first {reprlib.repr(odd[0])} (expected {expected.get(odd[0], 'none')}, "
+            f"found {found.get(odd[0], 'none')})."
+        )
+    count = sum(parameter.numel() for parameter in network.parameters())
+    if count != meta["parameters"]:
+        raise CheckpointError(
+            f"In {folder / DESCRIPTION}, parameters is {meta['parameters']}, and there are {count}: {CURE}."
+        )
+    lost = next((key for key, _ in network.named_parameters() if not tensors[key].isfinite().all()), None)
+    if lost is not None:
+        raise CheckpointError(f"The weights {lost} in {folder} are not all numbers: {CURE}.")

@@ -8,9 +8,9 @@ The networks themselves are in `galaxylib.networks.baselines` and `galaxylib.net
 """
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from galaxylib.networks.baselines import (
     shi,
 )
 from galaxylib.networks.dmagnet import STAGES, DMAGNet
+from galaxylib.networks.own_network import check_shapes_known, imported, told, try_one
 
 PAPER = "Chessa, Murru & Lazzari, DMAGNet"
 CONVNET_PAPER = "Deep Convolutional Neural Networks for Galaxy Classification"
@@ -234,6 +235,8 @@ NETWORKS: dict[str, Entry] = {
 def entry(name: str) -> Entry:
     """What is known of a network: its registry entry, or a plain one for timm's or the reader's own.
 
+    A name with a colon imports its module, so it must come from the user, never from a file.
+
     Raises:
         GalaxyError: no network has that name.
     """
@@ -244,10 +247,19 @@ def entry(name: str) -> Entry:
         return Entry(title=kind.__name__, builder=kind, source=name, size=128, crop=128)
     import timm  # here, for it takes two seconds
 
-    if timm.is_model(name):
+    # A tag behind a dot names weights that would have to be fetched.
+    if timm.is_model(name) and "." not in name:
 
-        def builder(*, classes: int, **options: Any) -> nn.Module:
-            return timm.create_model(name, num_classes=classes, **options)
+        def builder(
+            *,
+            classes: int,
+            img_size: int | None = None,
+            drop_rate: float | None = None,
+            drop_path_rate: float | None = None,
+        ) -> nn.Module:
+            given = {"img_size": img_size, "drop_rate": drop_rate, "drop_path_rate": drop_path_rate}
+            # timm leaves out what is None.
+            return timm.create_model(name, pretrained=False, num_classes=classes, **given)
 
         return Entry(title=name, builder=builder, source=f"timm, {name}", size=128, crop=128)
     near = difflib.get_close_matches(name, NETWORKS, n=2, cutoff=0.5)
@@ -256,42 +268,79 @@ def entry(name: str) -> Entry:
     raise GalaxyError(f"No network is called {name!r}: {meant}")
 
 
-def imported(path: str) -> type[nn.Module]:
-    """The class at `"module:Class"`.
-
-    Raises:
-        GalaxyError: there is none, or it is no `torch.nn.Module`.
-    """
-    module, _, attribute = path.partition(":")
-    try:
-        kind = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as fault:
-        raise GalaxyError(
-            f"{path!r} cannot be imported ({fault}): name a network as 'module:Class', on Python's path."
-        ) from fault
-    # A name may come from somebody else's checkpoint: nothing but a network is ever called.
-    if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
-        raise GalaxyError(f"{path!r} is no torch.nn.Module: name the class of a network.")
-    return kind
-
-
 def build(name: str, *, classes: int = 10, **options: Any) -> nn.Module:
     """Make a network, untrained.
 
     Args:
-        name: of `NETWORKS`, timm's name of a model, or `"module:Class"` (called with `classes=` if it
+        name: of `NETWORKS`, timm's name of an architecture, or `"module:Class"` (called with `classes=` if it
             takes that, and with `options`).
         classes: number of logits.
-        options: the network's own, such as DMAGNet's `width`.
+        options: the network's own, such as DMAGNet's `width`; timm's are `img_size`, `drop_rate` and
+            `drop_path_rate`.
 
     Raises:
-        GalaxyError: no network has that name, or it does not take these options.
+        GalaxyError: no network has that name, it does not take these options, or its code fails.
     """
     builder = entry(name).builder
     arguments = dict(options)
-    if ":" not in name or "classes" in inspect.signature(builder).parameters:
-        arguments["classes"] = classes
-    try:
-        return builder(**arguments)
-    except TypeError as fault:
-        raise GalaxyError(f"{name!r} cannot be built with {arguments}: {fault}.") from fault
+    with told(f"{name!r} cannot be built with {options | {'classes': classes}}", "see its constructor"):
+        if ":" not in name or "classes" in inspect.signature(builder).parameters:
+            arguments["classes"] = classes
+        network = builder(**arguments)
+        check_shapes_known(network, name)
+        return network
+
+
+def build_sized(
+    name: str, *, size: int, classes: int = 10, options: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """As `build`; one of timm's networks that reads one size only is made for `size`, where it can be.
+
+    Raises:
+        GalaxyError: as `build`.
+    """
+    options = {"classes": classes} | dict(options or {})
+    if _only_size(name) and name not in NETWORKS:
+        with suppress(GalaxyError):
+            network = build(name, img_size=size, **options)
+            check_reads(network, name, size=size, classes=classes)
+            return network
+    return build(name, **options)
+
+
+def check_reads(network: nn.Module, name: str, *, size: int, classes: int = 10) -> None:
+    """Try a network on one blank image, unless its source prints that size.
+
+    Raises:
+        GalaxyError: it cannot read `size` x `size` pixels, or gives something else than `classes` logits.
+    """
+    if name in NETWORKS and NETWORKS[name].size == size:
+        return
+    usual = _only_size(name)
+    cure = f"it is made for {usual} x {usual}, so set the size to {usual}" if usual else "set another size"
+    try_one(network, name, size=size, classes=classes, cure=cure)
+
+
+def build_for(
+    name: str, *, size: int, classes: int = 10, options: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """Make a network, untrained, that reads images of `size` x `size` pixels.
+
+    Raises:
+        GalaxyError: as `build`, or as `check_reads`.
+    """
+    network = build_sized(name, size=size, classes=classes, options=options)
+    check_reads(network, name, size=size, classes=classes)
+    return network
+
+
+def _only_size(name: str) -> int | None:
+    """Pixels a side for which a network is made; None where that is not known, or any size will do."""
+    if name in NETWORKS:
+        return NETWORKS[name].size
+    if ":" in name:
+        return None
+    import timm
+
+    settings = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return settings.input_size[-1] if settings is not None and settings.fixed_input_size else None

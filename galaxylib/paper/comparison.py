@@ -20,7 +20,7 @@ from galaxylib.errors import GalaxyError
 from galaxylib.evaluation.predictions import class_columns, predict, predicted, scores
 from galaxylib.files import discard
 from galaxylib.networks.baselines import flops
-from galaxylib.networks.registry import NETWORKS, entry
+from galaxylib.networks.registry import NETWORKS, build_for, entry
 from galaxylib.training.hardware import arithmetic
 from galaxylib.training.recipes import Recipe
 
@@ -66,11 +66,10 @@ def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
 
 def training_speed(recipe: Recipe, *, steps: int = 3) -> float:
     """Training images a second of a recipe, by a few steps on made-up images after two to warm up."""
-    from galaxylib.networks.registry import build
-
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     mode = arithmetic(recipe.precision)
-    network = build(recipe.network, **recipe.options()).to(device, memory_format=mode.memory_format)
+    network = build_for(recipe.network, size=recipe.size, options=recipe.options())
+    network = network.to(device, memory_format=mode.memory_format)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     preprocess, rows = Preprocess(size=recipe.size, crop=recipe.crop), np.arange(recipe.batch_size)
     stored = torch.randint(0, 256, (recipe.batch_size, 256, 256, 3), dtype=torch.uint8)
@@ -160,7 +159,7 @@ def contend(
 
     try:
         summary = train(data, split, recipe, out=out, progress=progress)
-        loaded = load(out)
+        loaded = load(out, own_network=recipe.network)
     finally:
         discard(Path(out))
     began = time.perf_counter()

@@ -86,6 +86,7 @@ def open_checkpoint(
     data: Galaxy10,
     split: Split,
     recipe: "Recipe | None" = None,
+    own_network: str = "",
 ) -> "Loaded":
     """The network that a chapter examines.
 
@@ -96,6 +97,7 @@ def open_checkpoint(
         data: the galaxies that a short training works on.
         split: of these galaxies.
         recipe: of the short training; by default three quick epochs of a small network.
+        own_network: a network of your own that may be imported; see `checkpoint.load`.
 
     Raises:
         CheckpointError: the checkpoint that was asked for is missing or damaged.
@@ -104,12 +106,14 @@ def open_checkpoint(
 
     folder = Path(outputs) / CHECKPOINT
     if str(checkpoint):
-        return load(checkpoint)
+        return load(checkpoint, own_network=own_network)
     if not (folder / "checkpoint.json").exists():
         from galaxylib.training.loop import train
         from galaxylib.training.recipes import QUICK
 
         folder = Path(outputs) / "short_training"
         print(f"{outputs} holds no trained network: a small one is trained.", flush=True)
-        train(data, split, recipe or QUICK.but(width=0.125, size=64, epochs=3), out=folder)
-    return load(folder)
+        recipe = recipe or QUICK.but(width=0.125, size=64, epochs=3)
+        train(data, split, recipe, out=folder)
+        own_network = recipe.network
+    return load(folder, own_network=own_network)

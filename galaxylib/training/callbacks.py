@@ -1,6 +1,7 @@
 """What a training run keeps and shows: best weights, state to resume from, history, progress."""
 
 import io
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -19,10 +20,35 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.files import atomic
 from galaxylib.networks.checkpoint import WEIGHTS, load, save
+from galaxylib.networks.schemas import RECIPE, TEXT, check, read_json, real, record, several, strict, whole
 from galaxylib.provenance import provenance
 from galaxylib.training.recipes import Recipe
 
 LAST, HISTORY = "last.ckpt", "history.csv"
+
+_MEASURED = {f"{part}_{what}" for part in ("train", "validation") for what in ("loss", "accuracy")}
+_EPOCH = strict(
+    round=whole(1, 2),
+    epoch=whole(1),
+    **dict.fromkeys(("learning_rate", "images_per_second", "core_seconds", "seconds"), real(0)),
+    **dict.fromkeys((*sorted(_MEASURED), "validation_macro_f1"), real(0)),
+)
+STATE = strict(
+    state_dict=record(),
+    optimizer_states=several(strict(state=record(), param_groups=several(record(), 1)), 1, 1),
+    lr_schedulers=several(record(), 1, 1),
+    loops=strict(fit_loop=record()),
+    epoch=whole(0),
+    global_step=whole(0),
+    callbacks=strict(
+        Keeper=strict(
+            round=whole(1, 2),
+            history=several(_EPOCH, 1),
+            facts=strict(recipe=RECIPE, data=TEXT, split=TEXT),
+        )
+    ),
+)
+"""`last.ckpt`: what this module and Lightning read of it."""
 
 
 def first_round(out: Path) -> Path:
@@ -58,10 +84,12 @@ def read_last(out: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         state = content["callbacks"]["Keeper"]
         begun = state["facts"]
+        plain = read_json(json.dumps(state))
     except Exception as fault:  # torch.load raises many kinds for a damaged file
         raise CheckpointError(
             f"{path} is damaged or no training state ({type(fault).__name__}): start again without resuming."
         ) from fault
+    check(content | {"callbacks": {"Keeper": plain}}, STATE, where=path, cure="start again without resuming")
     if begun != facts:
         recipes = begun["recipe"], facts["recipe"]
         odd = [key for key in recipes[1] if recipes[0].get(key) != recipes[1][key]]
@@ -137,7 +165,8 @@ class Keeper(L.Callback):
         """
         self.round = 2
         aside = first_round(self.out)
-        network.load_state_dict(load(aside if self.has_aside else self.out).network.state_dict())
+        best = load(aside if self.has_aside else self.out, own_network=self.recipe.network)
+        network.load_state_dict(best.network.state_dict())
         if not self.has_aside and rank == 0:
             self._save(network, self.best, aside)
 

@@ -23,7 +23,7 @@ from galaxylib.data.preprocessing import Augment, Preprocess
 from galaxylib.data.splits import Split
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.files import discard
-from galaxylib.networks.registry import build
+from galaxylib.networks.registry import build_for
 from galaxylib.training.callbacks import LAST, AtomicCheckpoints, Keeper, Progress, first_round, read_last
 from galaxylib.training.depthwise import quicken
 from galaxylib.training.faults import interruptible, memory_advice, quiet
@@ -294,7 +294,7 @@ def _network(recipe: Recipe) -> nn.Module:
     """The recipe's network with its first weights, which depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        return build(recipe.network, **recipe.options())
+        return build_for(recipe.network, size=recipe.size, options=recipe.options())
 
 
 def _trainer(

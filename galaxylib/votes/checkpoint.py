@@ -57,11 +57,12 @@ def save_votes_network(
     )
 
 
-def load_votes_network(path: str | Path) -> Loaded:
+def load_votes_network(path: str | Path, *, own_network: str = "") -> Loaded:
     """Read a network of votes.
 
     Args:
         path: its folder, or "pretrained" for the one that comes with the book.
+        own_network: a network of your own that may be imported; see `checkpoint.load`.
 
     Raises:
         CheckpointError: there is none, it is damaged, or it is no network of votes.
@@ -73,7 +74,7 @@ def load_votes_network(path: str | Path) -> Loaded:
                 "This copy of galaxylib carries no pretrained network of votes: train one in the chapter on "
                 "votes and give its folder as the checkpoint."
             )
-    loaded = checkpoint.load(path)
+    loaded = checkpoint.load(path, own_network=own_network)
     if loaded.class_names != ANSWERS or loaded.meta.get("rule") not in RULES:
         raise CheckpointError(
             f"{path} holds a network with {len(loaded.class_names)} outputs that is not of Galaxy Zoo's "
@@ -83,7 +84,12 @@ def load_votes_network(path: str | Path) -> Loaded:
 
 
 def evaluate_votes(
-    folder: str | Path, path: str | Path, out: str | Path, *, symmetries: bool = False
+    folder: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    symmetries: bool = False,
+    own_network: str = "",
 ) -> dict[str, Any]:
     """Score a network of votes on a folder in the challenge's layout.
 
@@ -94,6 +100,7 @@ def evaluate_votes(
         path: the checkpoint, or "pretrained".
         out: where the two files go.
         symmetries: average over the eight right-angle rotations and mirrorings.
+        own_network: a network of your own that may be imported; see `checkpoint.load`.
 
     Returns:
         What `evaluation.json` holds: `n`, `rmse`, `rmse_interval`, `rmse_mean_guess` (the folder's own column
@@ -106,7 +113,7 @@ def evaluate_votes(
         CheckpointError: the checkpoint is missing, damaged, or not of votes.
         GalaxyError: the disk is full.
     """
-    loaded = load_votes_network(path)
+    loaded = load_votes_network(path, own_network=own_network)
     votes = read_votes(folder)
     predicted = predict_votes(loaded.network, votes.images, loaded.meta["rule"], symmetries=symmetries)
     seen = np.isin(votes.ids, loaded.meta.get("trained_on", []))

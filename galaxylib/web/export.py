@@ -22,14 +22,14 @@ DESCRIPTION = "network.json"
 IMAGE = (1, 3, "height", "width")
 
 
-def export_web(checkpoint: str | Path, out: str | Path) -> Path:
+def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
     """Write what a page needs to dream on a network: no Python, no PyTorch.
 
     Kernels and matrices are stored in half precision, which loses nothing of a checkpoint that is shipped
     (`galaxylib.networks.checkpoint.halve`) and rounds another; the arithmetic is in single precision.
 
     Args:
-        checkpoint: a folder that `galaxylib train` wrote, or `"pretrained"` or `"small"`.
+        checkpoint: a folder that `galaxylib train` wrote, `"pretrained"` or `"small"`, or one already loaded.
         out: the folder to write; one that stands there is replaced whole.
 
     Returns:
@@ -41,7 +41,8 @@ def export_web(checkpoint: str | Path, out: str | Path) -> Path:
         GalaxyError: the network does something that no rule is there for, the folder holds other things than
             an export, or the disk is full.
     """
-    loaded, out = load(checkpoint), Path(out)
+    loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
+    out = Path(out)
     if out.exists() and not (out / DESCRIPTION).is_file() and (out.is_file() or any(out.iterdir())):
         raise GalaxyError(f"{out} holds something else than an exported network: give a new folder.")
     entry = NETWORKS.get(loaded.meta["network"])

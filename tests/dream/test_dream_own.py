@@ -91,14 +91,20 @@ def test_a_checkpoint_of_ones_own_class_dreams_on_the_command_line(own, tmp_path
     )
     asked = ["dream", "--quiet", "--checkpoint", str(tmp_path / "mine"), "--size", "64"]
     asked += ["--image", str(tmp_path / "in.png"), "--out", str(tmp_path / "out.png")]
-    assert main([*asked, "--layer", "parts.body + 0.5*logit:Barred Spiral"]) == 0
+    assert main([*asked, "--layer", "parts.body"]) == 1
+    assert "--own-network mynetworks:MyNet" in capsys.readouterr().err
+    yours = ["--own-network", "mynetworks:MyNet"]
+    assert main([*asked, *yours, "--layer", "parts.body + 0.5*logit:Barred Spiral"]) == 0
     record = read_png(tmp_path / "out.png").record
     assert record["network"]["class"] == "MyNet"
     assert record["values"][19] > record["values"][0]
     again = str(tmp_path / "again.png")
-    assert main(["dream", "--quiet", "--from", str(tmp_path / "out.png"), "--out", again]) == 0
+    repeat = ["dream", "--quiet", "--from", str(tmp_path / "out.png"), "--out", again]
+    assert main(repeat) == 1
+    assert "--own-network mynetworks:MyNet" in capsys.readouterr().err
+    assert main([*repeat, *yours]) == 0
     assert (tmp_path / "out.png").read_bytes() == (tmp_path / "again.png").read_bytes()
-    assert main([*asked, "--layer", "body"]) == 1
+    assert main([*asked, *yours, "--layer", "body"]) == 1
     assert "parts.body" in capsys.readouterr().err
 
 
