@@ -45,7 +45,6 @@ others: int = 180  # stars to draw, and as many artefacts; a third of them to te
 
 # %% tags=["hide-input"]
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -146,8 +145,7 @@ report.table("contenders", described)
 outcomes = {}
 for name, recipe in recipes.items():
     for turn in range(seeds):
-        out = Path(outputs) / "baselines" / f"{name.replace(':', '-')}-{turn}"
-        outcome = contend(galaxies, split, recipe.but(seed=seed + turn), out=out)
+        outcome = contend(galaxies, split, recipe.but(seed=seed + turn), folder=outputs)
         outcomes.setdefault(name, []).append(outcome)
         print(
             f"{outcome.title}: {recipe.epochs} epochs in {outcome.summary['seconds']:.0f} s, "
@@ -608,7 +606,7 @@ own = PAPER.but(
     more_epochs=max(1, round(own_epochs * PAPER.more_epochs / PAPER.epochs)),
     seed=seed,
 )
-whole = contend(galaxies, replace(split, train=chosen), own, out=Path(outputs) / "baselines" / "own")
+whole = contend(galaxies, replace(split, train=chosen), own, folder=outputs)
 stages = run_stages(
     five.but(epochs=stage_epochs, patience=5),
     small["train"],

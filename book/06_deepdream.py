@@ -24,7 +24,9 @@
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 checkpoint: str = "auto"  # a checkpoint folder, "pretrained", "" for this run's own network, or "auto": pretrained where the book has it, else the run's own
-own_network: str = ""  # a network of your own in that checkpoint, "module:Class", that may be imported; "" for none
+own_network: str = (
+    ""  # a network of your own in that checkpoint, "module:Class", that may be imported; "" for none
+)
 seed: int = 0  # of the shifts, the noise and the random network
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 5000  # galaxies to draw when data is "simulated"
@@ -64,9 +66,7 @@ catalogue = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 split = open_split(catalogue, outputs=outputs, seed=seed)
 if checkpoint == "auto":
     checkpoint = "pretrained" if PRETRAINED.exists() else ""
-loaded = open_checkpoint(
-    checkpoint, outputs=outputs, data=catalogue, split=split, own_network=own_network
-)
+loaded = open_checkpoint(checkpoint, outputs=outputs, data=catalogue, split=split, own_network=own_network)
 network, preprocess = loaded.network, loaded.preprocess
 kind = "simulated" if catalogue.simulated else "real"
 origin = {"pretrained": "the network that comes with the book", "": "the network of this run"}

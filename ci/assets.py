@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from galaxylib.errors import GalaxyError
-from galaxylib.files import atomic, saving
+from galaxylib.files import filling, scratch
 
 PACKAGES = Path(__file__).with_name("npm")
 # Package folder -> what the pages load of it, and its licence.
@@ -43,38 +43,34 @@ def fetch(folder: Path) -> None:
     """Fill a folder with the files that the pages load, each package in its own.
 
     Args:
-        folder: Replaced whole, and only once everything is there.
+        folder: Its former packages give way, and only once everything is there.
 
     Raises:
         GalaxyError: npm could not fetch the packages, or a hash differs, or the disk is full.
     """
-    workshop = folder.with_name(f"{folder.name}-npm")
-    with saving(workshop):
-        shutil.rmtree(workshop, ignore_errors=True)
-        shutil.copytree(PACKAGES, workshop)
-    npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm") or "npm"
-    done = subprocess.run(
-        [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        cwd=workshop,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise GalaxyError(
-            "npm could not fetch MathJax, the widget manager and the dream lab's runtime; with a network, "
-            f"run `make book` again. It said: {' '.join(done.stderr.split())[:400]}"
+    with filling(folder, mark="mathjax/LICENSE") as content, scratch(folder.parent) as place:
+        workshop = shutil.copytree(PACKAGES, place / "npm")
+        npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm") or "npm"
+        done = subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+            cwd=workshop,
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    with atomic(folder) as partial:
+        if done.returncode:
+            raise GalaxyError(
+                "npm could not fetch MathJax, the widget manager and the dream lab's runtime; with a "
+                f"network, run `make book` again. It said: {' '.join(done.stderr.split())[:400]}"
+            )
         for package, patterns in WANTED.items():
             origin = workshop / "node_modules" / package
             for pattern in patterns:
                 for file in origin.glob(pattern):
                     if file.is_file():
-                        copy = partial / Path(package).name / file.relative_to(origin)
+                        copy = content / Path(package).name / file.relative_to(origin)
                         copy.parent.mkdir(parents=True, exist_ok=True)
                         shutil.copyfile(file, copy)
-    shutil.rmtree(workshop)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import IO
 from ci.lock import hold_lock
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import DataError, GalaxyError
+from galaxylib.files import check_outputs
 
 BUILD = Path("_build")
 # Less than this and no run ends well; the default profile's own needs are the larger part of it.
@@ -123,12 +124,19 @@ def brief(reason: str) -> str:
     return "; ".join(parts)
 
 
+def check_link(link: Path) -> None:
+    """Refuse to begin where the link to the pages would take the place of something else.
+
+    Raises:
+        GalaxyError: one sentence.
+    """
+    if link.exists() and not link.is_symlink():
+        raise GalaxyError(f"{link} was not made by `make book`: move it elsewhere and run again.")
+
+
 def point_to(html: Path, link: Path) -> None:
     """Let `_build/html` show this run's pages."""
-    if link.is_symlink() or not link.exists():
-        link.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(link)
+    link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(html, link.parent), target_is_directory=True)
 
 
@@ -160,6 +168,8 @@ def build(settings: dict[str, str]) -> None:
     """
     started = time.monotonic()
     results = folder_of(settings)
+    check_outputs(BUILD / "lock")
+    check_link(BUILD / "html")
     with hold_lock(BUILD / "lock") as lock:
         again = changed_outside(results)
         steps = plan(settings, again)

@@ -17,7 +17,7 @@ from ci.lock import hold_lock
 from ci.parameters import check, declared, parse, profile_values, read_chapter, run_name
 from ci.rerun import RECORD, describe_run
 from galaxylib.errors import GalaxyError
-from galaxylib.files import atomic, discard, saving
+from galaxylib.files import atomic, check_outputs, saving
 
 
 def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    unfinished = out.with_name(f"{out.stem}.unfinished.ipynb")
+    unfinished = _unfinished(out)
     run = describe_run()  # before the chapter: an edit during an hour's training is not what was run
     # Figures reach the page through Jupyter's own backend, whatever the terminal is set to.
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
@@ -63,7 +63,28 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     executed.metadata[RECORD] = run
     with atomic(out) as partial:
         partial.write_text(nbformat.writes(executed), encoding="utf-8")
-    discard(unfinished)
+    unfinished.unlink()
+
+
+def check_paths(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
+    """Refuse to run a chapter whose notebook or results could not be written, or would overwrite its inputs.
+
+    Args:
+        chapter: Either half of the pair.
+        out: Where the executed notebook goes.
+        values: The parameters, already checked.
+
+    Raises:
+        GalaxyError: one sentence.
+    """
+    halves = (chapter.with_suffix(ending) for ending in (".py", ".ipynb"))
+    given = (values.get(name) or None for name in ("data", "real_sample"))
+    numbers = Path(values["outputs"], f"{chapter.stem}.json") if "outputs" in values else None
+    check_outputs(out, _unfinished(out), numbers, inputs=[*halves, *given])
+
+
+def _unfinished(out: Path) -> Path:
+    return out.parent / f"{out.stem}.unfinished.ipynb"
 
 
 def hide_injected(notebook: nbformat.NotebookNode) -> None:
@@ -120,9 +141,10 @@ def main(arguments: list[str] | None = None) -> int:
             run = run_name(options.profile, values.get("data", "simulated"))
             values.setdefault("outputs", f"_build/results/{run}")
         check(chapter, values, takes=takes)
-        print(_step(chapter), file=sys.stderr, flush=True)
         out = options.out or Path("_build/by-hand", f"{chapter.stem}.ipynb")
-        with hold_lock(out.with_name(f"{out.stem}.lock")):
+        check_paths(chapter, out, values)
+        print(_step(chapter), file=sys.stderr, flush=True)
+        with hold_lock(out.with_name(f".{out.name}.lock")):
             execute(chapter, out, values)
     except GalaxyError as fault:
         print(fault, file=sys.stderr)

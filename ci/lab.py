@@ -25,7 +25,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER, Dream, Settings, dream_batch, layer
 from galaxylib.dream.scores import probabilities
 from galaxylib.errors import GalaxyError
-from galaxylib.files import atomic
+from galaxylib.files import filling
 from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
 from galaxylib.paper.dream_panels import DREAMT
 from galaxylib.simulate import draw
@@ -187,7 +187,7 @@ def make_network(
 
 
 def make(results: Path, assets: Path, settings: LabSettings) -> None:
-    """Fill `<results>/lab`, replaced whole.
+    """Fill `<results>/lab`; what was there from an earlier run gives way.
 
     Args:
         results: the run's folder.
@@ -198,8 +198,7 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
         GalaxyError: a checkpoint is missing or damaged, or the disk is full.
     """
     images = galaxies(settings.seed)
-    with atomic(results / "lab") as folder:
-        folder.mkdir()
+    with filling(results / "lab", mark="page.html") as folder:
         for label, image in enumerate((images * 255).round().byte().permute(0, 2, 3, 1).numpy()):
             save(image, folder / "galaxies" / f"{label}.webp")
             save(image, folder / "galaxies" / f"{label}-small.webp", side=THUMBNAIL)

@@ -12,7 +12,7 @@ from ci.appendix import add_appendix
 from ci.finish import CARD, finish
 from ci.picture import draw_card
 from galaxylib.errors import GalaxyError
-from galaxylib.files import atomic, saving
+from galaxylib.files import LIST, filling, saving, scratch
 
 ROOT = Path(__file__).resolve().parents[1]
 # Not `_static`: beside such a folder, Jupyter Book loads every script of all static paths on each page.
@@ -28,21 +28,20 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") ->
     Args:
         results: The run's folder; its `notebooks/` holds the executed chapters.
         assets: What `ci.assets` fetched.
-        folder: The stage, made anew.
+        folder: The stage, an empty folder.
         repository: Address of the repository on the web, for launch buttons.
 
     Raises:
         GalaxyError: a notebook is missing, or the disk is full.
     """
     with saving(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "book").mkdir(parents=True)
+        (folder / "book").mkdir()
         for name in ("_config.yml", "_toc.yml"):
             shutil.copy(ROOT / name, folder)
         for file in [*(ROOT / "book").glob("*.md"), *(ROOT / "book").glob("*.bib")]:
             shutil.copy(file, folder / "book")
         shutil.copytree(ROOT / "book" / "images", folder / "book" / "images")
-        shutil.copytree(assets, folder / SERVED, ignore=shutil.ignore_patterns(RUNTIME, CHECKER))
+        shutil.copytree(assets, folder / SERVED, ignore=shutil.ignore_patterns(RUNTIME, CHECKER, LIST))
         shutil.copytree(ROOT / "book" / "style", folder / SERVED, dirs_exist_ok=True)
         draw_card(folder / SERVED / CARD)
         # The widget manager looks for its icons beside the page.
@@ -69,7 +68,7 @@ def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
         folder: The stage.
     """
     lab = folder / "extra" / "lab"
-    shutil.copytree(made, lab, ignore=shutil.ignore_patterns("*.html"))
+    shutil.copytree(made, lab, ignore=shutil.ignore_patterns("*.html", LIST))
     for piece in made.glob("*.html"):
         shutil.copy(piece, folder / "book" / f"lab_{piece.name}")
     for file in [*(ROOT / "web").glob("*.js"), *(ROOT / "web").glob("*.css")]:
@@ -100,9 +99,9 @@ def build(folder: Path, html: Path) -> None:
             raise GalaxyError(f"No space is left on the disk that holds {folder}; free some and run again.")
         said = [line for line in output.splitlines() if re.search(r"WARNING|ERROR|Error", line)]
         raise GalaxyError("The pages were not built:\n" + "\n".join(said or output.splitlines()[-30:]))
-    with atomic(html) as partial:
-        shutil.copytree(folder / "out" / "_build" / "html", partial)
-        finish(partial)
+    with filling(html, mark="book/intro.html") as content:
+        shutil.copytree(folder / "out" / "_build" / "html", content, dirs_exist_ok=True)
+        finish(content)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -115,10 +114,9 @@ def main(arguments: list[str] | None = None) -> int:
     steps = len(list((ROOT / "book").glob("[0-9][0-9]_*.py"))) + 1
     print(f"({steps}/{steps}) HTML", file=sys.stderr, flush=True)
     try:
-        folder = options.results / "stage"
-        stage(options.results, options.assets, folder, repository=options.repository)
-        build(folder, options.results / "html")
-        shutil.rmtree(folder)
+        with scratch(options.results) as folder:
+            stage(options.results, options.assets, folder, repository=options.repository)
+            build(folder, options.results / "html")
     except GalaxyError as fault:
         print(fault, file=sys.stderr)
         return 1

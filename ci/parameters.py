@@ -2,7 +2,9 @@
 
 import ast
 import difflib
+import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,8 +90,15 @@ def profile_values(profile: str, chapter: str, *, takes: Mapping[str, Any]) -> d
 
 
 def run_name(profile: str, data: str) -> str:
-    """Name the folder of a run's results, so that those of other data or profiles are left alone."""
-    return profile if data == "simulated" else f"{profile}-{Path(data).stem}"
+    """Name the folder of a run's results, so that those of other data or profiles are left alone.
+
+    Files of one name in different folders are told apart by a hash of the whole path.
+    """
+    if data == "simulated":
+        return profile
+    path = Path(data).resolve()
+    readable = re.sub(r"[^\w.-]+", "-", path.stem)
+    return f"{profile}-{readable}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
 def check(path: Path, values: Mapping[str, Any], *, takes: Mapping[str, Mapping[str, str]]) -> None:

@@ -18,7 +18,7 @@ from ci.lock import hold_lock
 from ci.manifest import MANIFEST, read
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import GalaxyError
-from galaxylib.files import saving
+from galaxylib.files import check_outputs, saving
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = BUILD / "verify"
@@ -151,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
         first = options.against or BUILD / "results" / run_name(options.profile, options.data)
         # Reading refuses a folder without a run, before an hour goes by.
         settings = {"profile": options.profile} | files_given(read(first), options.data)
+        check_outputs(PLACE.with_name("verify.lock"))
         with hold_lock(PLACE.with_name("verify.lock")):
             check_space(BUILD)
             say(f"Computing the {options.profile} run again in {PLACE}.")

@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import NoReturn
 
 from galaxylib.errors import DreamError, GalaxyError
@@ -215,6 +216,12 @@ def _add_evaluate(command: Parser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from galaxylib.evaluation.predictions import WRITTEN
+    from galaxylib.files import check_outputs
+    from galaxylib.networks.checkpoint import checkpoint_files
+
+    outputs = (Path(options.out, name) for name in WRITTEN)
+    check_outputs(*outputs, inputs=[options.data, *checkpoint_files(options.checkpoint)])
     if options.task == "zoo2":
         _evaluate_votes(options)
         return
@@ -310,6 +317,8 @@ def _add_export_web(command: Parser) -> None:
 
 
 def _export_web(options: argparse.Namespace) -> None:
+    from galaxylib.files import listed
+
     try:
         from galaxylib.web import export_web
     except ModuleNotFoundError as fault:
@@ -317,7 +326,7 @@ def _export_web(options: argparse.Namespace) -> None:
     from galaxylib.networks.checkpoint import load
 
     out = export_web(load(options.checkpoint, own_network=options.own_network), options.out)
-    size = sum(file.stat().st_size for file in out.iterdir())
+    size = sum((out / name).stat().st_size for name in listed(out))
     print(f"The network is in {out}, {size / 1e6:.1f} MB: open the folder in the dream lab.")
 
 

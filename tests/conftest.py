@@ -1,13 +1,16 @@
 """Fixtures that all tests share."""
 
+import errno
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import IO
 
 # Before torch is imported anywhere: tests may run beside other work, and two busy threads slow each other.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -129,6 +132,22 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         preprocess=Preprocess(),
         class_names=CLASS_NAMES,
     )
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets a folder refuse new files, as one of somebody else's does, even to root."""
+    make = tempfile.TemporaryFile
+
+    def close(folder: Path, code: int = errno.EACCES) -> None:
+        def refuse(dir: Path) -> IO[bytes]:
+            if Path(dir).is_relative_to(folder):
+                raise OSError(code, os.strerror(code))
+            return make(dir=dir)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+
+    return close
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from dataclasses import fields
 import pandas as pd
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 from galaxylib import cli
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -196,3 +199,107 @@ def test_simulate_writes_the_format(tmp_path):
 
     data = Galaxy10(tmp_path / "sim.h5")
     assert (len(data), data.simulated) == (6, True)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "galaxy.png")
+    return tmp_path / "galaxy.png"
+
+
+def writing(command, out, data, checkpoint, picture):
+    """A command line that writes to `out`, and the function in which its work begins."""
+    words, work = {
+        "simulate": (["--n", 2], "galaxylib.simulate.dataset._fill"),
+        "train": (["--data", data, "--recipe", "quick"], "galaxylib.training.loop.Plan"),
+        "evaluate": (
+            ["--data", data, "--checkpoint", checkpoint],
+            "galaxylib.evaluation.predictions.predict",
+        ),
+        "dream": (["--image", picture, "--checkpoint", checkpoint], "galaxylib.dream.dreaming.dream"),
+        "export-web": (["--checkpoint", checkpoint], "galaxylib.web.export.load"),
+        "fetch": (["--url", "http://127.0.0.1:9/x.h5", "--sha256", 0], "pooch.retrieve"),
+    }[command]
+    return [command, *words, "--out", out], work
+
+
+COMMANDS = ("simulate", "train", "evaluate", "dream", "export-web", "fetch")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unwritable_output_is_said_before_the_work(
+    command, tmp_path, blob_file, tiny_checkpoint, picture, closed, monkeypatch, capsys
+):
+    (tmp_path / "closed").mkdir()
+    closed(tmp_path / "closed")
+    (tmp_path / "file").touch()
+    for folder, sentence in (
+        ("closed", r"cannot be written \(Permission denied\)"),
+        ("file", "file is a file"),
+    ):
+        out = tmp_path / folder / "new.png"
+        words, work = writing(command, out, blob_file, tiny_checkpoint, picture)
+        monkeypatch.setattr(work, lambda *_, **__: pytest.fail("refused too late"))
+        status, said, err = run(capsys, *words)
+        assert (status, said) == (1, "")
+        assert re.search(sentence, err)
+        assert one_sentence(err), err
+    assert list((tmp_path / "closed").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_where_a_file_is_written_stays(
+    command, tmp_path, blob_file, tiny_checkpoint, picture, monkeypatch, capsys
+):
+    out = tmp_path / "taken.png"
+    names = {"train": "weights.safetensors", "evaluate": "evaluation.json", "fetch": "x.h5"}
+    (out / names.get(command, "")).mkdir(parents=True)
+    (out / names.get(command, "") / "thesis").touch()
+    words, work = writing(command, out, blob_file, tiny_checkpoint, picture)
+    monkeypatch.setattr(work, lambda *_, **__: pytest.fail("refused too late"))
+    before = sorted(tmp_path.rglob("*"))
+    status, said, err = run(capsys, *words)
+    assert (status, said) == (1, "")
+    assert "is a folder" in err or "holds something else" in err
+    assert one_sentence(err), err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--out {d}/a.png --json {d}/a.png", "cannot both be written"),
+        ("--out {d}/a.gif.png --film {d}/a.gif --json {d}/link/a.gif", "cannot both be written"),
+        ("--out {d}/galaxy.png", "is read"),
+        ("--out {d}/link/galaxy.png", "is read"),
+        ("--out {d}/a.png --mask {d}/mask.png --json {d}/mask.png", "is read"),
+        ("--out {d}/a.png --json {d}/checkpoint/checkpoint.json", "is read"),
+        ("--out {d}/a.png --json {d}/checkpoint", "is a folder"),
+        ("--out {d}/a.png --film {d}/clips.gif", "is a folder"),
+        ("--out .", "is a folder"),
+    ],
+)
+def test_one_output_of_a_dream_never_overwrites_another_or_an_input(
+    words, sentence, tmp_path, tiny_checkpoint, picture, monkeypatch, capsys
+):
+    shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint")
+    shutil.copy(picture, tmp_path / "mask.png")
+    (tmp_path / "clips.gif" / "thesis").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    monkeypatch.setattr("galaxylib.dream.dreaming.dream", lambda *_, **__: pytest.fail("refused too late"))
+    given = ["dream", "--image", picture, "--checkpoint", tmp_path / "checkpoint", "--quiet"]
+    status, said, err = run(capsys, *given, *words.format(d=tmp_path).split())
+    assert (status, said) == (1, "")
+    assert sentence in err
+    assert one_sentence(err), err
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_a_dream_is_not_made_again_over_itself(tmp_path, tiny_checkpoint, picture, capsys):
+    given = ["dream", "--checkpoint", tiny_checkpoint, "--quiet", "--out", tmp_path / "a.png"]
+    assert run(capsys, *given, "--image", picture, "--size", 64)[0] == 0
+    before = (tmp_path / "a.png").read_bytes()
+    status, _, err = run(capsys, *given, "--from", tmp_path / "a.png")
+    assert (status, "is read" in err, one_sentence(err)) == (1, True, True)
+    assert (tmp_path / "a.png").read_bytes() == before

@@ -15,7 +15,7 @@ import requests
 from tqdm import tqdm
 
 from galaxylib.errors import DataError, GalaxyError
-from galaxylib.files import saving
+from galaxylib.files import check_outputs, saving
 
 URL = "https://zenodo.org/records/10845026/files/Galaxy10_DECals.h5"
 SHA256 = "19aefc477c41bb7f77ff07599a6b82a038dc042f889a111b0d4d98bb755c1571"
@@ -48,18 +48,23 @@ def fetch(
 
     Raises:
         DataError: the content does not have the right SHA-256.
-        GalaxyError: there is no network, the server refuses or keeps breaking off, or the disk is too small.
+        GalaxyError: the folder cannot be written, there is no network, the server refuses or keeps breaking
+            off, or the disk is too small.
     """
     name = url.split("?")[0].rsplit("/", 1)[-1]
     target = Path(folder) / name
+    if name in ("", ".", ".."):
+        raise GalaxyError(f"{url} does not end in a file's name: give the address of the file itself.")
     transfer = Transfer(
         part=target.with_name(name + ".part"), stall=stall, attempts=attempts, pause=pause, progress=progress
     )
     # Pooch tells of each download in the log; the progress bar says it already.
     pooch.get_logger().setLevel("WARNING")
+    if target.is_file() and pooch.file_hash(str(target)) == sha256.lower():
+        return target
+    check_outputs(target, transfer.part)
     try:
         with saving(target):
-            Path(folder).mkdir(parents=True, exist_ok=True)
             pooch.retrieve(url, f"sha256:{sha256}", fname=name, path=folder, downloader=transfer)
     except ValueError as fault:
         if "hash" not in str(fault):
@@ -68,8 +73,6 @@ def fetch(
             f"What {url} sent does not have the expected SHA-256 and was thrown away: run again to start "
             "afresh; if it happens twice, the file there has changed."
         ) from fault
-    except PermissionError as fault:
-        raise GalaxyError(f"{folder} may not be written by you: choose another folder.") from fault
     return target
 
 

@@ -85,9 +85,9 @@ def run(options: argparse.Namespace) -> int:
         raise DreamError(
             f"A dream is saved as PNG, which keeps its record: call it {out.stem.strip('.') or 'dream'}.png."
         )
-    if options.film:
+    if options.film is not None:
         check_film(options.film)
-    if options.former:
+    if options.former is not None:
         return _again(options)
     from galaxylib.data.images import read_image
     from galaxylib.dream.objectives import parse
@@ -166,8 +166,11 @@ def _make(
     from galaxylib.dream.ascent import Step
     from galaxylib.dream.dreaming import dream
     from galaxylib.dream.film import save_film
-    from galaxylib.files import write_json
+    from galaxylib.files import check_outputs, write_json
+    from galaxylib.networks.checkpoint import checkpoint_files
 
+    read = (options.image, options.former, options.mask, *checkpoint_files(checkpoint))
+    check_outputs(options.out, options.film, options.json, inputs=read)
     objective = asked["objective"]
     total = asked["settings"].total_steps
     with tqdm(total=total, unit="step", desc=str(objective), disable=options.quiet) as bar:

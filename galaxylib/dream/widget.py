@@ -67,6 +67,8 @@ class DreamLab(Controls):
         settings: Settings = PAPER,
     ) -> None:
         self.folder, self.settings = Path(folder), settings
+        numbers = (file.stem.removeprefix("dream-") for file in self.folder.glob("dream-*"))
+        self.saved_before = max((int(number) for number in numbers if number.isdecimal()), default=0)
         self.networks: dict[str, Any] = dict(networks or {})
         for shipped in (PRETRAINED, SMALL):
             if shipped.is_dir():
@@ -315,12 +317,13 @@ class DreamLab(Controls):
 
     def _save_png(self) -> None:
         made = self.current
-        path = self.folder / f"dream-{self.history.index + 1}.png"
-        self._say(f"Saved as {made.save(path, checkpoint=self.network.value)}.")
+        self._say(f"Saved as {made.save(self._file('.png'), checkpoint=self.network.value)}.")
 
     def _save_film(self, ending: str) -> None:
-        path = self.folder / f"dream-{self.history.index + 1}{ending}"
-        self._say(f"Saved as {save_film(self.current.frames, path)}.")
+        self._say(f"Saved as {save_film(self.current.frames, self._file(ending))}.")
+
+    def _file(self, ending: str) -> Path:
+        return self.folder / f"dream-{self.saved_before + self.history.index + 1}{ending}"
 
 
 def _first_of_each_class(data: str | Path) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from galaxylib.networks.checkpoint import Loaded
 __all__ = ["class_columns", "confusion", "predict", "scores", "wilson", "write_evaluation"]
 
 ROW, TRUE = "row", "true"
+WRITTEN = EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 
 
 def predict(
@@ -215,11 +216,11 @@ def write_evaluation(predictions: pd.DataFrame, out: str | Path, **about: Any) -
 
     Raises:
         DataError: the table is empty or no table of predictions.
-        GalaxyError: the disk is full.
+        GalaxyError: the folder cannot be written, or the disk is full.
     """
     out = Path(out)
     content = {**scores(predictions), **about}
-    with atomic(out / "predictions.csv") as partial:
+    with atomic(out / PREDICTIONS) as partial:
         predictions.to_csv(partial, index=False)
-    write_json(out / "evaluation.json", content)
+    write_json(out / EVALUATION, content)
     return content

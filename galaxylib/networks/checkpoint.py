@@ -23,12 +23,13 @@ from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import CheckpointError, GalaxyError
-from galaxylib.files import atomic, sha256
+from galaxylib.files import atomic, check_outputs, sha256
 from galaxylib.networks.schemas import CURE, check, check_options, read_json
 from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 
 CLASSES = "class_names"
 WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
+SPLIT = "split.json"
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained"
 SMALL = PRETRAINED.with_name("small")
 NEEDED = ("network", "options", "preprocess", "class_names", "parameters", "sha256")
@@ -104,8 +105,9 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
 
     Raises:
         CheckpointError: there is no whole checkpoint to copy.
-        GalaxyError: the disk is full.
+        GalaxyError: `folder` is that of the checkpoint or cannot be written, or the disk is full.
     """
+    check_outputs(Path(folder) / WEIGHTS, inputs=[_folder(checkpoint) / WEIGHTS])
     loaded = load(checkpoint)
     told = {name: value for name, value in loaded.meta.items() if name not in NEEDED}
     return save(
@@ -167,6 +169,11 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
         class_names=tuple(meta["class_names"]),
         meta=meta,
     )
+
+
+def checkpoint_files(checkpoint: str | Path) -> list[Path]:
+    """The files of a checkpoint folder that no output may overwrite, whether or not they are there."""
+    return [Path(checkpoint, name) for name in (WEIGHTS, DESCRIPTION, SPLIT)]
 
 
 def describe(folder: str | Path) -> dict[str, Any]:

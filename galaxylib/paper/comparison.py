@@ -18,7 +18,7 @@ from galaxylib.data.preprocessing import Augment, Preprocess
 from galaxylib.data.splits import Split
 from galaxylib.errors import GalaxyError
 from galaxylib.evaluation.predictions import class_columns, predict, predicted, scores
-from galaxylib.files import discard
+from galaxylib.files import scratch
 from galaxylib.networks.baselines import flops
 from galaxylib.networks.registry import NETWORKS, build_for, entry
 from galaxylib.training.hardware import arithmetic
@@ -138,7 +138,7 @@ class Outcome:
 
 
 def contend(
-    data: Galaxy10, split: Split, recipe: Recipe, *, out: str | Path, progress: bool = False
+    data: Galaxy10, split: Split, recipe: Recipe, *, folder: str | Path, progress: bool = False
 ) -> Outcome:
     """Train a network and let it judge the test rows.
 
@@ -146,8 +146,8 @@ def contend(
         data: the galaxies.
         split: of them.
         recipe: of the training.
-        out: a folder for the checkpoint while it is needed; it is gone afterwards (AlexNet's, with what
-            resuming needs, takes a gigabyte).
+        folder: where the checkpoint stands, in a folder of its own, while it is needed; it is gone afterwards
+            (AlexNet's, with what resuming needs, takes a gigabyte).
         progress: show training progress.
 
     Raises:
@@ -157,11 +157,9 @@ def contend(
     from galaxylib.networks.checkpoint import load
     from galaxylib.training.loop import train
 
-    try:
+    with scratch(folder) as out:
         summary = train(data, split, recipe, out=out, progress=progress)
         loaded = load(out, own_network=recipe.network)
-    finally:
-        discard(Path(out))
     began = time.perf_counter()
     predictions = predict(loaded, data, split.test)
     speed = len(split.test) / (time.perf_counter() - began)

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from galaxylib.files import write_json
+from galaxylib.files import check_outputs, write_json
 
 Scalar = int | float | str | bool | None
 
@@ -39,10 +39,14 @@ class Report:
     Args:
         outputs: the folder in which the chapters of one run meet.
         chapter: the chapter's name, such as "03_training"; its file is `<outputs>/<chapter>.json`.
+
+    Raises:
+        GalaxyError: the file cannot be written there.
     """
 
     def __init__(self, outputs: str | Path, chapter: str) -> None:
         self.path = Path(outputs) / f"{chapter}.json"
+        check_outputs(self.path)
         self.content: dict[str, Any] = {}
 
     def number(self, name: str, value: Scalar) -> None:

@@ -45,7 +45,7 @@ def open_data(data: str | Path, *, outputs: str | Path, simulated: int, seed: in
     if not path.exists():
         from galaxylib.simulate import simulate
 
-        for outdated in folder.glob(f"{kind}-*.h5"):
+        for outdated in folder.glob(f"{kind}-{'[0-9a-f]' * 8}.h5"):
             outdated.unlink()
         print(f"Drawing {simulated:,} galaxies into {path}.", flush=True)
         simulate(path, n=simulated, seed=seed)

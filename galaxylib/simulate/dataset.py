@@ -17,11 +17,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from h5py import is_hdf5
 from tqdm import tqdm
 
 from galaxylib.data.galaxy10 import CLASS_COUNTS, SHAPE
 from galaxylib.errors import GalaxyError
-from galaxylib.files import saving
+from galaxylib.files import atomic, check_outputs, saving
 from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
 from galaxylib.simulate.light import PIXEL_SCALE
 
@@ -82,23 +83,26 @@ def simulate(
         The path of the file.
 
     Raises:
-        GalaxyError: a number makes no sense, `out` holds something else, another process is drawing it, or
-            the disk is full.
+        GalaxyError: a number makes no sense, `out` holds something else or cannot be written, another process
+            is drawing it, or the disk is full.
     """
     if processes is not None and processes < 1:
         raise GalaxyError(f"Cannot draw with {processes} processes: ask for at least one.")
     out = Path(out)
+    partial = Path(f"{out}.partial")
     labels = labels_of(n, seed=seed, balance=balance)
     identity = {"simulated": True, "seed": seed, "version": VERSION, "balance": balance}
+    if out.is_file() and _holds(out, n, identity):
+        return out
+    check_outputs(out, partial)
     if out.exists():
-        if _holds(out, n, identity):
-            return out
         raise GalaxyError(f"{out} holds something else: remove it, or write to another file.")
-    partial = out.with_name(out.name + ".partial")
     with saving(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
         if not _holds(partial, n, identity):
-            _lay_out(partial, labels, identity)
+            if partial.exists() and not is_hdf5(partial):
+                raise GalaxyError(f"{partial} holds something else: move it away, or write to another file.")
+            with atomic(partial) as fresh:
+                _lay_out(fresh, labels, identity)
         _fill(partial, labels, seed, processes, progress)
         partial.replace(out)
     return out

@@ -22,9 +22,18 @@ from galaxylib.data.loader import batches
 from galaxylib.data.preprocessing import Augment, Preprocess
 from galaxylib.data.splits import Split
 from galaxylib.errors import DataError, GalaxyError
-from galaxylib.files import discard
+from galaxylib.files import check_outputs, discard
+from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS
 from galaxylib.networks.registry import build_for
-from galaxylib.training.callbacks import LAST, AtomicCheckpoints, Keeper, Progress, first_round, read_last
+from galaxylib.training.callbacks import (
+    HISTORY,
+    LAST,
+    AtomicCheckpoints,
+    Keeper,
+    Progress,
+    first_round,
+    read_last,
+)
 from galaxylib.training.depthwise import quicken
 from galaxylib.training.faults import interruptible, memory_advice, quiet
 from galaxylib.training.hardware import Arithmetic, Devices, arithmetic
@@ -64,6 +73,8 @@ def train(
         GalaxyError: the loss stopped being a number, the memory or the disk is full, or a setting is unknown.
     """
     out, devices = Path(out), Devices.announced()
+    if devices.rank == 0:
+        check_outputs(*(out / name for name in (LAST, HISTORY, WEIGHTS, DESCRIPTION)), inputs=[data.path])
     plan = Plan(data, split, recipe, devices)
     keeper_facts = {"recipe": recipe.to_dict(), "data": data.fingerprint, "split": plan.split_fingerprint}
     former = read_last(out, keeper_facts) if resume else None

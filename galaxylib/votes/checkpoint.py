@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from galaxylib.errors import CheckpointError
+from galaxylib.evaluation.predictions import EVALUATION, PREDICTIONS
 from galaxylib.files import write_json
 from galaxylib.networks import checkpoint
 from galaxylib.networks.checkpoint import Loaded
@@ -128,8 +129,8 @@ def evaluate_votes(
     }
     if seen.any() and not seen.all():
         content["unseen"] = figures(predicted[~seen], votes.fractions[~seen])
-    write_predictions(Path(out) / "predictions.csv", votes.ids, predicted)
-    write_json(Path(out) / "evaluation.json", content)
+    write_predictions(Path(out) / PREDICTIONS, votes.ids, predicted)
+    write_json(Path(out) / EVALUATION, content)
     return content
 
 

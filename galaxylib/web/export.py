@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.errors import GalaxyError
-from galaxylib.files import atomic, sha256, write_json
+from galaxylib.files import filling, sha256, write_json
 from galaxylib.networks.checkpoint import Loaded, load
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.web.store import WEIGHTS
@@ -30,7 +29,7 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
 
     Args:
         checkpoint: a folder that `galaxylib train` wrote, `"pretrained"` or `"small"`, or one already loaded.
-        out: the folder to write; one that stands there is replaced whole.
+        out: the folder to write: a new one, or that of an earlier export, where the reader's own files stay.
 
     Returns:
         `out`, with `network.json`, `weights.bin` and the graphs: one for each stage of the network, one for
@@ -39,25 +38,22 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
     Raises:
         CheckpointError: there is no whole checkpoint.
         GalaxyError: the network does something that no rule is there for, the folder holds other things than
-            an export, or the disk is full.
+            an export or cannot be written, or the disk is full.
     """
-    loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
     out = Path(out)
-    if out.exists() and not (out / DESCRIPTION).is_file() and (out.is_file() or any(out.iterdir())):
-        raise GalaxyError(f"{out} holds something else than an exported network: give a new folder.")
-    entry = NETWORKS.get(loaded.meta["network"])
-    network = Network(loaded.network, _dreamable(loaded.network, entry.stages if entry else ()))
-    with atomic(out) as partial:
-        partial.mkdir(parents=True)
+    with filling(out) as folder:
+        loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
+        entry = NETWORKS.get(loaded.meta["network"])
+        network = Network(loaded.network, _dreamable(loaded.network, entry.stages if entry else ()))
         graphs = {}
         for stage in network.ends:
             model, channels = gradient_graph(network, loaded.preprocess, stage)
             graphs[stage] = {"file": f"{stage}.onnx", "channels": channels}
-            (partial / f"{stage}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+            (folder / f"{stage}.onnx").write_bytes(model.SerializeToString(deterministic=True))
         model = forward_graph(network, loaded.preprocess)
-        (partial / "forward.onnx").write_bytes(model.SerializeToString(deterministic=True))
-        (partial / WEIGHTS).write_bytes(network.store.content)
-        write_json(partial / DESCRIPTION, _describe(loaded, graphs, partial))
+        (folder / "forward.onnx").write_bytes(model.SerializeToString(deterministic=True))
+        (folder / WEIGHTS).write_bytes(network.store.content)
+        write_json(folder / DESCRIPTION, _describe(loaded, graphs, folder))
     return out
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.book import brief, check_files, check_space, planned, point_to
+from ci.book import brief, check_files, check_link, check_space, planned, point_to
 from ci.lock import hold_lock
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.files import sha256
@@ -253,4 +253,8 @@ def test_html_points_to_the_run(tmp_path: Path) -> None:
         (tmp_path / "results" / run_name / "html").mkdir(parents=True)
         (tmp_path / "results" / run_name / "html" / "index.html").write_text(run_name)
         point_to(tmp_path / "results" / run_name / "html", tmp_path / "html")
+        check_link(tmp_path / "html")
         assert (tmp_path / "html" / "index.html").read_text() == run_name
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(GalaxyError, match="was not made by `make book`"):
+        check_link(tmp_path / "folder")

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import nbformat
 import pytest
 import yaml
 
-from ci.execute import execute, hide_injected, main
+from ci.execute import check_paths, execute, hide_injected, main
 from ci.imports import used_files
 from ci.lab import LabSettings
 from ci.parameters import PROFILES, check, declared, parse, profile_values, run_name
@@ -156,6 +157,50 @@ def test_fault_of_the_code_shows_where(chapter: Path, tmp_path: Path) -> None:
         execute(chapter, tmp_path / "out.ipynb", {"fail": "bug"})
 
 
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [
+        ("folder.ipynb", "is a folder"),
+        (".", "is a folder"),
+        ("01_x.ipynb", "is read"),
+        ("data.h5", "is read"),
+        ("new/closed/a.ipynb", "cannot be written (Permission denied)"),
+        ("results/01_x.json", "cannot both be written"),
+        ("data.h5/a.ipynb", "is a file"),
+        ("half.ipynb", "half.unfinished.ipynb is a folder"),
+    ],
+)
+def test_chapter_that_would_destroy_something_is_refused(
+    chapter: Path, tmp_path: Path, closed: Callable, out: str, sentence: str
+) -> None:
+    for name in ("folder.ipynb/thesis", "half.unfinished.ipynb/thesis", "new/closed"):
+        (tmp_path / name).mkdir(parents=True)
+    other_half = chapter.with_suffix(".ipynb")
+    other_half.touch()
+    (tmp_path / "data.h5").touch()
+    closed(tmp_path / "new" / "closed")
+    before = sorted(tmp_path.rglob("*"))
+    values = {"data": str(tmp_path / "data.h5"), "outputs": str(tmp_path / "results")}
+    with pytest.raises(GalaxyError) as fault:
+        check_paths(chapter, other_half if out == other_half.name else tmp_path / out, values)
+    assert sentence in str(fault.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_notebook_in_the_place_of_a_folder_is_refused_and_no_lock_overwritten(
+    chapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "folder.ipynb" / "thesis").mkdir(parents=True)
+    assert main([str(chapter), "--values", "{}", "--out", str(tmp_path / "folder.ipynb")]) == 1
+    said = capsys.readouterr().err
+    assert "folder.ipynb is a folder" in said
+    assert said.count("\n") == 1
+    (tmp_path / "requirements.lock").write_text("numpy==2.0\n")
+    assert main([str(chapter), "--values", "{}", "--out", str(tmp_path / "requirements.ipynb")]) == 0
+    assert (tmp_path / "requirements.lock").read_text() == "numpy==2.0\n"
+    assert (tmp_path / "folder.ipynb" / "thesis").is_dir()
+
+
 def test_profiles_name_only_what_the_chapters_take() -> None:
     profiles = yaml.safe_load(PROFILES.read_text())
     assert list(profiles) == ["smoke", "default", "paper"]
@@ -174,7 +219,11 @@ def test_profiles_name_only_what_the_chapters_take() -> None:
 
 def test_runs_have_folders_of_their_own() -> None:
     assert run_name("smoke", "simulated") == "smoke"
-    assert run_name("smoke", "data/Galaxy10_DECals.h5") == "smoke-Galaxy10_DECals"
+    first, second = (run_name("smoke", f"{folder}/Galaxy10_DECals.h5") for folder in ("data", "elsewhere"))
+    assert first != second
+    assert first.startswith("smoke-Galaxy10_DECals-")
+    assert run_name("smoke", "elsewhere/../data/Galaxy10_DECals.h5") == first
+    assert re.fullmatch(r"default-a-b-\w{8}", run_name("default", "a 'b.h5"))
 
 
 PACKAGE = {

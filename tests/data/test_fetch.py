@@ -91,10 +91,11 @@ def test_the_published_file_is_the_default():
     assert len(SHA256) == 64
 
 
-def test_whole_and_then_not_again(server, tmp_path):
+def test_whole_and_then_not_again(server, tmp_path, closed):
     path = get(server, tmp_path / "new")
     assert path.read_bytes() == CONTENT
     assert left(tmp_path / "new") == ["galaxies.h5"]
+    closed(tmp_path / "new")  # others may read a shared folder
     assert get(server, tmp_path / "new") == path
     assert len(server.ranges) == 1
 
@@ -180,6 +181,9 @@ def test_no_network(tmp_path):
 def test_what_is_no_address(tmp_path):
     with pytest.raises(GalaxyError, match="not an address"):
         fetch(tmp_path, "galaxies.h5", DIGEST, progress=False)
+    for end in ("/", "/..", "/?download=1"):
+        with pytest.raises(GalaxyError, match="does not end in a file's name"):
+            fetch(tmp_path, f"http://127.0.0.1:9{end}", DIGEST, progress=False)
 
 
 def test_too_small_a_disk_is_said_before_the_transfer(server, tmp_path, monkeypatch):

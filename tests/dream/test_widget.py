@@ -78,6 +78,12 @@ def test_a_dream_from_start_to_file(lab, tmp_path):
     assert record["objective"]["text"] == "dma2"
     with Image.open(tmp_path / "dream-1.gif") as film:
         assert film.n_frames == 4
+    # Tomorrow's dreams do not take the place of today's.
+    again = DreamLab(networks={"tiny": lab.loaded}, folder=tmp_path, settings=QUICK)
+    again.dreams, again.history.options, again.history.index = [made], ["1"], 0
+    again.save_png.disabled = False
+    again.save_png.click()
+    assert (tmp_path / "dream-2.png").exists()
     after = lab.picture.value
     lab.slider.value = 0
     before = lab.picture.value
@@ -175,10 +181,10 @@ def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tiny_checkpoin
     lab = DreamLab(networks={"tiny": loaded}, folder=tmp_path, settings=QUICK)
     lab.run.click()
     assert "upload one" in lab.status.value
-    Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(tmp_path / "mine.png")
-    content = (tmp_path / "mine.png").read_bytes()
+    Image.fromarray(np.full((40, 50, 3), 90, np.uint8)).save(tmp_path / "upload.png")
+    content = (tmp_path / "upload.png").read_bytes()
     about = {
-        "name": "mine.png",
+        "name": "upload.png",
         "type": "image/png",
         "size": len(content),
         "last_modified": datetime.now(UTC),
@@ -188,7 +194,8 @@ def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tiny_checkpoin
     lab.upload.value = ({**about, "content": content},)
     assert lab.galaxy.value == UPLOAD
     assert lab.image().shape == (3, 40, 50)
-    assert [file.name for file in tmp_path.iterdir()] == ["mine.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["upload.png"]
+    assert (tmp_path / "upload.png").read_bytes() == content
 
     lab.path.value = str(tmp_path / "none")
     assert 'role="alert"' in lab.status.value

@@ -65,6 +65,14 @@ def test_half_precision_takes_half_the_room(tmp_path):
     assert torch.allclose(found(x), network(x), atol=1e-3)
 
 
+def test_a_checkpoint_is_not_halved_in_its_own_folder(tmp_path):
+    keep(tmp_path / "whole")
+    before = (tmp_path / "whole" / WEIGHTS).read_bytes()
+    with pytest.raises(GalaxyError, match="is read"):
+        halve(tmp_path / "whole", tmp_path / "whole" / ".." / "whole")
+    assert (tmp_path / "whole" / WEIGHTS).read_bytes() == before
+
+
 def spoil_cut(folder: Path) -> None:
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[: len(content) // 2])

@@ -32,6 +32,12 @@ def test_data_is_drawn_once(tmp_path, monkeypatch):
     assert data.path.parent == tmp_path / "_build" / "data"
     open_data("simulated", outputs=outputs, simulated=10, seed=5)
     assert drawn == [(10, 4), (10, 5)]
+    # A file of an older simulator goes, one of the reader's with a like name stays.
+    data.path.rename(data.path.with_name("simulated-10-4-0123abcd.h5"))
+    data.path.with_name("simulated-10-4-mine.h5").touch()
+    open_data("simulated", outputs=outputs, simulated=10, seed=4)
+    kept = {path.name for path in data.path.parent.glob("simulated-10-4-*")}
+    assert kept == {data.path.name, "simulated-10-4-mine.h5"}
     with pytest.raises(DataError, match="no file"):
         open_data(tmp_path / "none.h5", outputs=outputs, simulated=10)
 

@@ -108,10 +108,21 @@ def test_a_partial_file_of_other_galaxies_is_not_gone_on_with(tmp_path):
     assert contents(out)["attrs"]["seed"] == 2
 
 
-def test_a_finished_file_is_left_alone_and_a_foreign_one_is_not_overwritten(drawn):
+@pytest.mark.parametrize("name", ["few.h5", "few.h5.partial"])
+def test_what_is_no_file_of_galaxies_stays(tmp_path, name):
+    (tmp_path / name).write_text("years of work")
+    with pytest.raises(GalaxyError, match=f"{name} holds something else"):
+        simulate(tmp_path / "few.h5", n=3, processes=1, progress=False)
+    assert (tmp_path / name).read_text() == "years of work"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_finished_file_is_left_alone_and_a_foreign_one_is_not_overwritten(drawn, closed, monkeypatch):
     before = drawn.stat().st_mtime_ns
+    closed(drawn.parent)  # others may read a shared folder
     simulate(drawn, n=40, seed=5, balance="uniform", processes=1, progress=False)
     assert drawn.stat().st_mtime_ns == before
+    monkeypatch.undo()
     with pytest.raises(GalaxyError, match="holds something else"):
         simulate(drawn, n=40, seed=6, balance="uniform", progress=False)
 

@@ -18,6 +18,7 @@ from conftest import ROOT, write_galaxy10
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.splits import make_split
 from galaxylib.errors import CheckpointError, DataError, GalaxyError
+from galaxylib.files import OURS
 from galaxylib.networks.checkpoint import load
 from galaxylib.training import hardware
 from galaxylib.training import loop as training
@@ -245,7 +246,7 @@ def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
     write = Path.write_bytes
 
     def full(self, content):
-        if self.name == f".{LAST}.partial" and (tmp_path / "cut" / LAST).exists():
+        if self.name == LAST and (tmp_path / "cut" / LAST).exists():
             write(self, bytes(content)[:100])
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(self, content)
@@ -254,7 +255,7 @@ def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
     with pytest.raises(GalaxyError, match="No space is left"):
         train(data, split, recipe, out=tmp_path / "cut", progress=False)
     monkeypatch.undo()
-    assert not list((tmp_path / "cut").glob(".*partial"))
+    assert not list((tmp_path / "cut").glob(f"{OURS}*"))
     assert load(tmp_path / "cut").class_names == CLASS_NAMES
     train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))

@@ -16,7 +16,7 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Objective, channel, layer, logit
 from galaxylib.dream.forward import Tap
 from galaxylib.errors import GalaxyError
-from galaxylib.files import sha256
+from galaxylib.files import LIST, sha256
 from galaxylib.networks.checkpoint import PRETRAINED, SMALL, load, save
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.networks.registry import build
@@ -162,7 +162,7 @@ def test_folder_is_what_its_description_says(checkpoint, exported, tmp_path):
     assert (about["size"], about["mean"]) == (64, list(PREPROCESS.mean))
     assert about["parameters"] == sum(p.numel() for p in load(checkpoint).network.parameters())
     files = [about["weights"], about["forward"], *about["graphs"].values()]
-    assert {file["file"] for file in files} | {"network.json"} == {p.name for p in exported.iterdir()}
+    assert {file["file"] for file in files} | {"network.json", LIST} == {p.name for p in exported.iterdir()}
     for file in files:
         assert (exported / file["file"]).stat().st_size == file["bytes"]
         assert sha256(exported / file["file"]) == file["sha256"]
@@ -277,11 +277,19 @@ def test_command(tmp_path, capsys, checkpoint):
     assert (status, err) == (0, "")
     assert f"The network is in {out}" in said
     # An export may be replaced, somebody's other files may not.
-    assert run(capsys, "export-web", "--checkpoint", checkpoint, "--out", out)[0] == 0
+    (out / "notes.txt").write_text("years of work")
+    (tmp_path / "link").symlink_to(out)
+    for place in (out, tmp_path / "link"):
+        again = run(capsys, "export-web", "--checkpoint", checkpoint, "--out", place)
+        assert again == (0, said.replace(str(out), str(place)), "")
+    assert (out / "notes.txt").read_text() == "years of work"
+    assert (tmp_path / "link").is_symlink()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     for words, part in (
         (["--checkpoint", checkpoint, "--out", tmp_path / "mine"], "something else"),
+        (["--checkpoint", checkpoint, "--out", checkpoint], "something else"),
+        (["--checkpoint", checkpoint, "--out", out / "notes.txt"], "is a file"),
         (["--checkpoint", tmp_path / "mine", "--out", tmp_path / "new"], "checkpoint.json"),
         (["--checkpoint", checkpoint], "--out"),
     ):
