@@ -19,6 +19,7 @@ from galaxylib.errors import DataError, GalaxyError
 from galaxylib.evaluation.intervals import bootstrap, calibration, f1_scores, ratio, wilson
 from galaxylib.files import atomic, write_json
 from galaxylib.networks.checkpoint import Loaded
+from galaxylib.networks.own_network import told
 
 __all__ = ["class_columns", "confusion", "predict", "scores", "wilson", "write_evaluation"]
 
@@ -50,7 +51,8 @@ def predict(
 
     Raises:
         DataError: a row is not in the file.
-        GalaxyError: the memory does not suffice; the sentence says what to try.
+        GalaxyError: the memory does not suffice, or the network cannot read images of that size; the sentence
+            says what to try.
     """
     from tqdm import tqdm
 
@@ -81,7 +83,9 @@ def predict(
 
 
 def _probabilities(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return network(x).double().softmax(1).cpu()
+    what = f"The network cannot read images of {x.shape[2]} x {x.shape[3]} pixels, as its checkpoint says"
+    with told(what, "train it again at a size that it can read"):
+        return network(x).double().softmax(1).cpu()
 
 
 def eight_views(images: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -135,7 +135,7 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
         CheckpointError: the folder is missing or incomplete, its files do not belong together, were altered
             or cut short, hold another network than they say, or one of your own that you did not name.
     """
-    from galaxylib.networks.registry import check_reads
+    from galaxylib.networks.registry import NETWORKS, check_reads
 
     folder = _folder(checkpoint)
     meta = describe(folder)
@@ -160,8 +160,9 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
         preprocess = Preprocess.from_dict(meta["preprocess"])
         built = _built(meta, preprocess.size)
     _check_weights(built, tensors, meta, folder)
-    with _building(name, folder):
-        check_reads(built, name, size=preprocess.size, classes=len(meta["class_names"]))
+    if name not in NETWORKS:
+        with _building(name, folder):
+            check_reads(built, name, size=preprocess.size, classes=len(meta["class_names"]))
     built.load_state_dict(tensors)
     return Loaded(
         network=built.float().eval(),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -21,12 +22,14 @@ from galaxylib.networks.baselines import pass_one
 def told(what: str, cure: str) -> Iterator[None]:
     """Turn whatever a network's code raises into the sentence "`what` (cause): `cure`.".
 
+    A GPU's lack of memory passes: what helps against it, the caller knows.
+
     Raises:
         GalaxyError: the code failed, or ended Python.
     """
     try:
         yield
-    except (GalaxyError, KeyboardInterrupt):
+    except (GalaxyError, KeyboardInterrupt, torch.OutOfMemoryError):
         raise
     except BaseException as fault:
         raise GalaxyError(f"{what} ({cause(fault)}): {cure}.") from fault

@@ -268,7 +268,7 @@ def entry(name: str) -> Entry:
     raise GalaxyError(f"No network is called {name!r}: {meant}")
 
 
-def build(name: str, *, classes: int = 10, **options: Any) -> nn.Module:
+def build(name: str, /, *, classes: int = 10, **options: Any) -> nn.Module:
     """Make a network, untrained.
 
     Args:

@@ -14,10 +14,11 @@ from conftest import ROOT
 from PIL import Image
 
 from galaxylib.cli import main
-from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Settings, dream, layer
 from galaxylib.errors import CheckpointError, GalaxyError
+from galaxylib.evaluation.predictions import predict
 from galaxylib.files import sha256
 from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, load, save
 from galaxylib.networks.registry import build, build_for
@@ -232,6 +233,17 @@ def test_timms_transformers_are_made_for_the_size_that_is_asked(name, tmp_path) 
     if name.startswith("vit"):
         with pytest.raises(GalaxyError, match="cannot read images of 64 x 64 pixels"):
             dream(found, torch.rand(3, 64, 64), layer("blocks.2"), settings=small)
+
+
+def test_a_size_that_a_network_cannot_read_is_told_when_it_judges(blob_file, tmp_path) -> None:
+    """Such a checkpoint may still be exported and dreamed on, at sizes that the network reads."""
+    about = {"preprocess": Preprocess(size=64), "class_names": CLASS_NAMES}
+    save(tmp_path / "run", build("convnet"), name="convnet", options={}, **about)
+    with (
+        Galaxy10(blob_file) as data,
+        pytest.raises(GalaxyError, match=r"cannot read images of 64 x 64 pixels, as .* \(RuntimeError: "),
+    ):
+        predict(load(tmp_path / "run"), data, [0, 1])
 
 
 # ---- a stranger's checkpoint

@@ -134,7 +134,7 @@ def test_the_options_of_every_network_are_those_of_its_builder() -> None:
         "five_block": {"unpooled": 2},
         "gz_cnn": {"widths": [8, 16]},
         "convnext_atto": {"drop_path_rate": 0.1},
-        "mine:Net": {"depth": 3, "bias": True, "sides": [1, 2.5]},
+        "mine:Net": {"depth": 3, "bias": True, "sides": [1, 2.5], "name": 4},
     }.items():
         check_options(name, options, where=DESCRIPTION)
     for name, option in (
