@@ -24,6 +24,7 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def site(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("site")
+    shutil.copytree(exported, folder / "network")
     for script in (ROOT / "web").glob("*.js"):
         shutil.copy(script, folder)
     (folder / "index.html").write_text("<!doctype html><title>Files</title><link rel=icon href=data:,>")
@@ -33,14 +34,15 @@ def site(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 @pytest.fixture(scope="module")
 def page(browser, site: str) -> Iterator:
-    """An empty page beside the lab's scripts, which may ask for nothing but each other."""
+    """An empty page beside the lab's scripts, which may ask for nothing but each other and the network."""
     context = browser.new_context()
     opened, asked = context.new_page(), []
     opened.goto(f"{site}/index.html")
     opened.on("request", lambda sent: asked.append(sent.url))
     yield opened
     context.close()
-    assert [url for url in asked if not url.startswith(("data:", "blob:")) and not url.endswith(".js")] == []
+    own = ("data:", "blob:", f"{site}/network/")
+    assert [url for url in asked if not url.startswith(own) and not url.endswith(".js")] == []
 
 
 def picture() -> bytes:
@@ -125,7 +127,21 @@ def wrong_field(page, description: object) -> str | None:
 
 
 def test_what_export_web_writes_is_taken(page, exported: Path) -> None:
-    assert wrong_field(page, json.loads((exported / "network.json").read_text())) is None
+    about = json.loads((exported / "network.json").read_text())
+    assert wrong_field(page, about) is None
+    found = page.evaluate(
+        """async () => {
+            const { describeNetwork } = await import("./own_network.js");
+            const { openNetwork } = await import("./network.js");
+            const address = new URL("network/", location.href).href;
+            const { stages, bytes } = await describeNetwork(address, address);
+            const { content } = await openNetwork(address, () => {});
+            return { stages, bytes, read: [...content.values()].reduce((sum, one) => sum + one.length, 0) };
+        }"""
+    )
+    size = sum(file.stat().st_size for file in exported.iterdir() if file.name != "network.json")
+    stages = [stage for stage in about["graphs"] if stage != "logits"]
+    assert found == {"stages": stages, "bytes": size, "read": size}
 
 
 @pytest.mark.parametrize(
