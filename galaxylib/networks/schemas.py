@@ -142,11 +142,11 @@ def check(content: Any, schema: Schema, *, where: str | Path, cure: str = CURE) 
     try:
         fastjsonschema.compile(schema, formats=FORMATS, use_default=False)(content)
     except fastjsonschema.JsonSchemaValueException as fault:
-        what = fault.message.removeprefix("data.")
+        what = f"{fault.message.removeprefix('data.')}, and is {reprlib.repr(fault.value)}"
         if fault.rule == "additionalProperties":
             unknown = min(fault.value.keys() - fault.definition["properties"].keys())
             what = f"{'.'.join(fault.path[1:])} must not hold {reprlib.repr(unknown)}"
-        raise CheckpointError(f"In {where}, {what}, and is {reprlib.repr(fault.value)}: {cure}.") from fault
+        raise CheckpointError(f"In {where}, {what}: {cure}.") from fault
 
 
 def check_options(name: str, options: Mapping[str, Any], *, where: str | Path) -> None:
