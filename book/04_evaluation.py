@@ -25,9 +25,7 @@ data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 split: str = "sky"  # division where the data chapter made none: "sky", "paper" or "published_code"
 real_sample: str = ""  # path of a Galaxy10 file with real images to judge as well; "" for none
 checkpoint: str = ""  # a checkpoint folder or "pretrained"; "" for the network of the training chapter
-own_network: str = (
-    ""  # a network of your own in that checkpoint, "module:Class", that may be imported; "" for none
-)
+own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 seed: int = 0  # of the simulated galaxies and of the bootstrap
 outputs: str = "_build/results/default"  # folder for results

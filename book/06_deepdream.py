@@ -24,9 +24,7 @@
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 checkpoint: str = "auto"  # a checkpoint folder, "pretrained", "" for this run's own network, or "auto": pretrained where the book has it, else the run's own
-own_network: str = (
-    ""  # a network of your own in that checkpoint, "module:Class", that may be imported; "" for none
-)
+own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
 seed: int = 0  # of the shifts, the noise and the random network
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 5000  # galaxies to draw when data is "simulated"

@@ -34,9 +34,7 @@ cnn_batch: int = 32  # images a step of the CNN; the paper's 256 suits its sixty
 resnet_epochs: int = 2  # passes, ResNet-18 as it comes
 tailored_epochs: int = 5  # passes, tailored ResNet-18
 classifier: str = "auto"  # network of the ten classes to set beside the votes: a checkpoint folder, "pretrained", "" for this run's own, or "auto": pretrained where the book has it, else the run's own
-own_network: str = (
-    ""  # a network of your own in one of those checkpoints, "module:Class", that may be imported; "" for none
-)
+own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
 bridged: int = 1500  # real galaxies at most that it judges
 schedule: str = "cosine"  # of the tailored network's learning rate: "cosine", or the paper's "plateau", which needs tens of epochs
 
