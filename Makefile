@@ -52,8 +52,9 @@ lint: setup ## check style
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 
-sync: setup ## bring the two halves of each chapter (.py and .ipynb) together; the newer one wins
+sync: setup ## bring the two halves of each chapter (.py and .ipynb) together, the newer one wins; list the modules
 	@$(VENV)/bin/jupytext --sync book/[0-9][0-9]_*.py
+	@$(VENV)/bin/python -m ci.layout
 
 clean: ## remove everything that was built; .venv stays
 	@rm -rf _build .snakemake .pytest_cache .ruff_cache

@@ -216,15 +216,15 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def figure(threads: int) -> dict[str, Any]:
-    """The paper's whole figure for one galaxy: five stages through `PAPER`."""
-    from galaxylib.dream import PAPER, dream, layer
+    """The paper's whole figure for one galaxy: five stages through `PAPER_DREAM`."""
+    from galaxylib.dream import PAPER_DREAM, dream, layer
 
     torch.set_num_threads(threads)
     model, image, seconds = network(), galaxy(256), {}
     started = time.process_time()
     for stage in STAGES:
         start = time.perf_counter()
-        dream(model, image, layer(stage), settings=PAPER)
+        dream(model, image, layer(stage), settings=PAPER_DREAM)
         seconds[stage] = time.perf_counter() - start
     return {
         "threads": threads,
@@ -236,10 +236,10 @@ def figure(threads: int) -> dict[str, Any]:
 
 def tiling(threads: int) -> dict[str, Any]:
     """How far a tiled dream at 512 pixels is from the untiled one."""
-    from galaxylib.dream import PAPER, dream, layer
+    from galaxylib.dream import PAPER_DREAM, dream, layer
 
     torch.set_num_threads(threads)
-    settings = PAPER.but(sizes=(512,), steps=(10,), rates=(0.03,), jitter=(5,))
+    settings = PAPER_DREAM.but(sizes=(512,), steps=(10,), rates=(0.03,), jitter=(5,))
     model, image, found = network(), galaxy(512), {}
     for stage in STAGES:
         made = [
@@ -256,10 +256,10 @@ def tiling(threads: int) -> dict[str, Any]:
 
 def large(threads: int) -> dict[str, Any]:
     """Peak memory of a tiled dream at 2048 pixels on the deepest stage, one step on each level."""
-    from galaxylib.dream import PAPER, dream, layer
+    from galaxylib.dream import PAPER_DREAM, dream, layer
 
     torch.set_num_threads(threads)
-    settings = PAPER.but(sizes=(2048,), steps=(1,), rates=(0.01,), jitter=(5,), tile=512)
+    settings = PAPER_DREAM.but(sizes=(2048,), steps=(1,), rates=(0.01,), jitter=(5,), tile=512)
     start = time.perf_counter()
     dream(network(), galaxy(2048), layer("lam"), settings=settings)
     return {

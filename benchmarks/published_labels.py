@@ -15,7 +15,7 @@ import numpy as np
 from galaxylib.data.galaxy10 import CLASS_NAMES, Catalogue
 from galaxylib.files import sha256, write_json
 from galaxylib.provenance import provenance
-from galaxylib.votes.training import least_rmse_per_question
+from galaxylib.votes.outputs import least_rmse_per_question
 from galaxylib.votes.zoo2 import CHALLENGE_IDS, SOLUTIONS, read_solutions, rmse
 
 RESULTS = Path(__file__).parent / "results" / "published_labels.json"

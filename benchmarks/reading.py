@@ -46,7 +46,7 @@ from galaxylib.simulate import draw
 from galaxylib.training.recipes import QUICK
 
 RESULTS = Path(__file__).parent / "results" / "reading.json"
-FULL, DISTINCT, BATCH = 17_736, 256, 64
+PUBLISHED, DISTINCT, BATCH = 17_736, 256, 64
 BLOCK = (555, 16, 16, 1)  # h5py's own choice for a compressed dataset of the published shape
 
 
@@ -209,7 +209,7 @@ def measure(folder: Path, *, count: int, read: int, rounds: int) -> dict[str, An
 def main() -> None:
     """Parse the arguments and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=FULL, help=f"images in the file [{FULL}]")
+    parser.add_argument("--count", type=int, default=PUBLISHED, help=f"images in the file [{PUBLISHED}]")
     parser.add_argument("--read", type=int, default=3200, help="images read a round [3200]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds [3]")
     parser.add_argument("--folder", type=Path, help="where the temporary folder goes [the system's]")

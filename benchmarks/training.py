@@ -44,7 +44,7 @@ from galaxylib.provenance import provenance
 from galaxylib.simulate import simulate
 from galaxylib.training.hardware import arithmetic
 from galaxylib.training.loop import train
-from galaxylib.training.recipes import PAPER, Recipe
+from galaxylib.training.recipes import PAPER_RECIPE, Recipe
 
 RESULTS = Path(__file__).parent / "results" / "training.json"
 
@@ -172,12 +172,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--images", type=int, default=192, help="training images a pass")
     options.add_argument("--rounds", type=int, default=3, help="alternating rounds")
-    options.add_argument("--batch-size", type=int, default=PAPER.batch_size)
-    options.add_argument("--width", type=float, default=PAPER.width)
-    options.add_argument("--size", type=int, default=PAPER.size, help="pixels")
+    options.add_argument("--batch-size", type=int, default=PAPER_RECIPE.batch_size)
+    options.add_argument("--width", type=float, default=PAPER_RECIPE.width)
+    options.add_argument("--size", type=int, default=PAPER_RECIPE.size, help="pixels")
     options.add_argument("--out", type=Path, default=RESULTS)
     given = options.parse_args()
-    recipe = PAPER.but(
+    recipe = PAPER_RECIPE.but(
         epochs=2, more_epochs=0, batch_size=given.batch_size, width=given.width, size=given.size
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

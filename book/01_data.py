@@ -49,9 +49,10 @@ from galaxylib.data.splits import make_split, survey
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
 from galaxylib.paper.report import Report
+from galaxylib.paper.transfer import accuracy_table
 from galaxylib.paper.workspace import open_data
 from galaxylib.simulate.camera import blurred, stretch
-from galaxylib.simulate.classes import RECIPES
+from galaxylib.simulate.classes import CLASS_RECIPES
 from galaxylib.simulate.drawing import CAMERA, FIELD, draw
 from galaxylib.simulate.light import PIXEL_SCALE
 from galaxylib.simulate.realism import portrait, rows_alike, tell_apart
@@ -351,10 +352,10 @@ report.figure("augmented", image_grid(panels, titles=titles, columns=6))
 # %% tags=["remove-output", "hide-input"]
 steps, titles = [], []
 for label in (5, 7):
-    chance = np.random.default_rng(seed + 1)
-    scene, parameters = galaxy(RECIPES[label], chance)
+    rng = np.random.default_rng(seed + 1)
+    scene, parameters = galaxy(CLASS_RECIPES[label], rng)
     steps.append(stretch(frame(scene)))
-    paint_field(scene, FIELD, parameters["half_light_radius"], chance)
+    paint_field(scene, FIELD, parameters["half_light_radius"], rng)
     steps += [stretch(frame(scene)), stretch(frame(blurred(scene, fwhm=CAMERA.seeing.median, camera=CAMERA)))]
     steps.append(draw(label, seed=seed + 1)[0])
     titles += [
@@ -553,34 +554,11 @@ report.number(
 
 # %% tags=["remove-output", "hide-input"]
 benchmark = Path("benchmarks/results/sim_to_real.json")
-judged_rows = {
-    "real": "real images",
-    "real_by_the_seeds_together": "real images, the networks' mean",
-    "real_with_batchnorm_adapted": "real images, BatchNorm adapted to them without labels",
-    "in_domain": "simulated images, held out",
-}
 result = json.loads(benchmark.read_text(encoding="utf-8")) if benchmark.exists() else None
-lines, fig, axis = [], *plt.subplots(figsize=(7.2, 3.6))
-for name, words in judged_rows.items():
-    line = {
-        "judged on": words,
-        "images": "-",
-        "accuracy": "not measured",
-        "95 % interval": "-",
-        "weakest class": "-",
-    }
-    if result and name in result:
-        scores = result[name]
-        low, high = scores["wilson_95"]
-        weakest = min(scores["recall"], key=scores["recall"].get)
-        line |= {
-            "images": str(scores["n"]),
-            "accuracy": f"{scores['accuracy']:.1%}",
-            "95 % interval": f"{low:.1%} to {high:.1%}",
-            "weakest class": f"{weakest}, recall {scores['recall'][weakest]:.0%}",
-        }
-    lines.append(line)
-report.table("sim_to_real", pd.DataFrame(lines).set_index("judged on"))
+report.table("sim_to_real", accuracy_table(result))
+
+# %% tags=["remove-output", "hide-input"]
+fig, axis = plt.subplots(figsize=(7.2, 3.6))
 if result:
     trained, seeds = result["simulated"]["training"], len(result["real"]["accuracy_per_seed"])
     report.number(

@@ -26,26 +26,39 @@ profile: str = "default"  # name of the profile that set these parameters: smoke
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 5000  # galaxies to draw when data is "simulated"
 network: str = "dmagnet"  # which network; `galaxylib.networks.registry.NETWORKS` lists them
+options: dict = {}  # the network's own options by name
 width: float = 0.25  # factor on DMAGNet's channels; 1 is the paper
+dropout: float = 0.3  # dropout in DMAGNet's head
 size: int = 96  # side of the image that the network sees, pixels
 crop: int = 192  # side of the centre that is cut out before resizing, pixels
+growth: str = (
+    ""  # smaller centres first, as 'pixels x epochs' of the network's image: '128x6, 192x5'; '' for none
+)
 epochs: int = 16  # passes over the training images
-more_epochs: int = 0  # passes of the second round, from the best weights; 0 for none
+more_epochs: int = 0  # passes of the second round, from the weights kept; 0 for none
 batch_size: int = 32  # images a step, over all devices together
 accumulate: int = 1  # parts in which a device works through its share of a batch
-learning_rate: float = 2e-3  # highest learning rate of the one-cycle schedule
-warm_up: float = 0.3  # share of the steps in which the learning rate climbs
-cycle_momentum: bool = True  # swing AdamW's first beta between 0.95 and 0.85
+optimizer: str = "adamw"  # what follows the gradient: adamw, adam, rmsprop
+schedule: str = "one_cycle"  # how the learning rate goes: one_cycle, plateau, constant
+learning_rate: float = 2e-3  # highest learning rate
+more_learning_rate: float = 0.0  # highest learning rate of the second round; 0: that of the first
+warm_up: float = 0.3  # one cycle: share of the steps in which the learning rate climbs
+cycle_momentum: bool = True  # one cycle: swing the first beta between 0.95 and 0.85
+plateau: int = 4  # plateau: epochs without a lower loss before the rate is divided by 10
 weight_decay: float = 1e-2  # AdamW's weight decay
+averaging: float = 0.0  # decay a step of the moving average of the weights, which is then kept; 0: none
 label_smoothing: float = 0.1  # share of the target spread over all classes
 gradient_norm: float = 1.0  # longest gradient, clipped above; 0 for no limit
-dropout: float = 0.3  # dropout in DMAGNet's head
 rotate: float = 180.0  # augmentation: largest rotation either way, degrees
+quarter_turns: bool = False  # augmentation: rotate by multiples of 90 degrees only
 flip: float = 0.5  # augmentation: probability of each flip
 brightness: float = 0.1  # augmentation: largest change of brightness, share
 contrast: float = 0.1  # augmentation: largest change of contrast, share
-patience: int = 0  # stop after so many epochs without a better validation loss; 0: never
-precision: str = "auto"  # arithmetic: auto, float32, bfloat16, float16; auto asks the hardware
+jitter: float = 0.0  # augmentation: strength of zoom, colour, blur and noise; 1 as for the shipped networks
+monitor: str = "loss"  # which validation figure tells the best epoch: loss, accuracy
+patience: int = 0  # stop after so many epochs without a better one; 0: never
+keep: str = "best"  # which epoch's weights stay: best, last
+precision: str = "auto"  # arithmetic; auto asks the hardware: auto, float32, bfloat16, float16
 seed: int = 0  # of the first weights, the order, the augmentation and dropout
 
 # %% tags=["hide-input"]
@@ -60,9 +73,10 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.networks.checkpoint import describe
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.report import Report
-from galaxylib.paper.workspace import CHECKPOINT, open_data, open_split
+from galaxylib.paper.trained import CHECKPOINT
+from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.training.loop import train
-from galaxylib.training.recipes import PAPER, Recipe
+from galaxylib.training.recipes import PAPER_RECIPE, Recipe
 
 style()
 report = Report(outputs, "03_training")
@@ -88,8 +102,8 @@ for part in ("train", "validation", "test"):
 # {cite}`chessa_dmagnet`.
 
 # %% tags=["remove-output", "hide-input"]
-report.number("paper_epochs", PAPER.epochs)
-report.number("paper_more_epochs", PAPER.more_epochs)
+report.number("paper_epochs", PAPER_RECIPE.epochs)
+report.number("paper_more_epochs", PAPER_RECIPE.more_epochs)
 report.number("smoothed", 1 - label_smoothing + label_smoothing / len(CLASS_NAMES))
 recipe = Recipe(**{setting.name: globals()[setting.name] for setting in fields(Recipe)})
 report.data("recipe", recipe.to_dict())
@@ -99,13 +113,14 @@ settings = pd.DataFrame(
             f"{value:g}" if isinstance(value, float) else str(value) for value in recipe.to_dict().values()
         ],
         "paper": [
-            f"{value:g}" if isinstance(value, float) else str(value) for value in PAPER.to_dict().values()
+            f"{value:g}" if isinstance(value, float) else str(value)
+            for value in PAPER_RECIPE.to_dict().values()
         ],
         "meaning": [setting.metadata["help"] for setting in fields(Recipe)],
     },
     index=pd.Index([setting.name for setting in fields(Recipe)], name="setting"),
 )
-changed = [name for name, value in recipe.to_dict().items() if value != PAPER.to_dict()[name]]
+changed = [name for name, value in recipe.to_dict().items() if value != PAPER_RECIPE.to_dict()[name]]
 report.number("n_changed", len(changed))
 report.number("changed", ", ".join(f"`{name}`" for name in changed) or "nothing")
 report.table("recipe_table", settings)
@@ -144,7 +159,7 @@ report.table("recipe_table", settings)
 # same network, and a run that was cut can go on as if nothing had happened.
 
 # %% tags=["hide-output"]
-done = train(galaxies, division, recipe, out=Path(outputs) / CHECKPOINT)
+done = train(galaxies, division, recipe, out=Path(outputs) / CHECKPOINT, replace=True)
 
 # %% tags=["hide-input"]
 history = pd.DataFrame(done["history"])
@@ -224,12 +239,14 @@ report.figure("learning_rate", fig)
 #
 # The folder {glue:text}`checkpoint` holds the best weights as plain arrays (safetensors: loading them executes
 # nothing), a description with the recipe, the fingerprint of the data, the commit, the package versions, the
-# hardware and the time, the figures of every pass as a table, and the state from which the run can go on.
+# hardware and the time, the split, the figures of every pass as a table, and the state from which the run can
+# go on.
 #
 # ## Weights that come with the book
 #
 # Training at full width wants a GPU. So the book brings two networks that it trained on simulated galaxies
-# alone, by `benchmarks/pretrained.py` and not in this chapter; neither has ever seen a real image or label.
+# alone and not in this chapter; neither has ever seen a real image or label. Their recipes are `pretrained` and
+# `small` of `galaxylib train`; the files themselves were made by an earlier loop, whose commit each description names.
 
 # %% tags=["remove-output", "hide-input"]
 brought = {}

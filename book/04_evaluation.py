@@ -42,7 +42,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import Galaxy10
-from galaxylib.evaluation.intervals import apply_temperature, calibration, fit_temperature
+from galaxylib.evaluation.calibration import apply_temperature, calibration, fit_temperature
 from galaxylib.evaluation.predictions import class_columns, confusion, predict, scores, write_evaluation
 from galaxylib.paper.error_analysis import (
     accuracy_against,
@@ -52,7 +52,8 @@ from galaxylib.paper.error_analysis import (
 )
 from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
 from galaxylib.paper.report import Report
-from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
+from galaxylib.paper.trained import open_checkpoint
+from galaxylib.paper.workspace import open_data, open_split
 
 style()
 report = Report(outputs, "04_evaluation")

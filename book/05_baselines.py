@@ -29,9 +29,7 @@ outputs: str = "_build/results/default"  # folder for results
 simulated: int = 5000  # galaxies to draw when data is "simulated"
 networks: str = "dmagnet, convnet, negm, kim_brunner, five_block, resnet18, alexnet"  # registered names, timm's names or "module:Class", by comma; DMAGNet first
 train_images: int = 1800  # training galaxies, the same for all networks; 0 for all that there are
-budget: str = "time"  # what all networks get alike: "time" or "epochs"
-seconds: float = 8.0  # of training for each network, when the budget is time
-epochs: int = 5  # passes over the training images, when the budget is epochs
+epochs: int = 4  # passes over the training images, the same for all networks
 seeds: int = 1  # trainings of each network
 width: float = 0.25  # factor on DMAGNet's channels; 1.0 is the paper
 largest: int = 64  # pixels a side at most that DMAGNet, the five blocks, ResNet-18 and AlexNet read
@@ -52,28 +50,36 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.evaluation.intervals import wilson
 from galaxylib.evaluation.predictions import confusion, scores
-from galaxylib.networks.registry import NETWORKS, entry
-from galaxylib.paper.comparison import (
-    RATES,
-    contend,
-    epochs_for,
-    mcnemar,
-    recipe_for,
-    results_table,
-    right,
-    three_ways,
-)
+from galaxylib.networks.registry import entry
+from galaxylib.paper.comparison import contend, mcnemar, recipe_for, results_table, right, three_ways
 from galaxylib.paper.error_analysis import confused_pairs
+from galaxylib.paper.experiments import (
+    BASES,
+    OTHER_SEEDS,
+    STAGED,
+    Views,
+    beside_printed,
+    changes,
+    emphasised,
+    own_rows,
+    planned,
+    recalls,
+    run_planned,
+    shown_changes,
+    stage_rows,
+    weakest,
+)
 from galaxylib.paper.figures import ACCENT, CONTRAST, image_grid, style
-from galaxylib.paper.hierarchy import FEATURED, SMOOTH, hierarchy_probabilities, run_hierarchy
+from galaxylib.paper.hierarchy import hierarchy_probabilities, run_hierarchy
 from galaxylib.paper.report import Report
-from galaxylib.paper.trials import Images, Trial, probabilities, run_stages, run_trial
+from galaxylib.paper.trials import probabilities, run_trial
+from galaxylib.paper.two_answers import OTHERS, OtherObjects, answered, merged, questions
 from galaxylib.paper.workspace import open_data, open_split
-from galaxylib.simulate.artefacts import ARTEFACTS, STAR, draw_others
-from galaxylib.training.recipes import PAPER, QUICK
+from galaxylib.simulate.artefacts import ARTEFACTS, STAR
+from galaxylib.training.recipes import PAPER_RECIPE, QUICK
 
+# %% tags=["hide-input"]
 style()
 report = Report(outputs, "05_baselines")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
@@ -85,12 +91,9 @@ if train_images:
 report.number("kind", kind)
 report.number("n_train", len(split.train))
 report.number("n_test", len(split.test))
-report.number("budget", budget)
 report.number("width", width)
 report.number("seeds", seeds)
-report.number(
-    "budget_text", f"{seconds:g} s of training" if budget == "time" else f"{epochs} epoch{'s' * (epochs > 1)}"
-)
+report.number("budget_text", f"{epochs} epoch{'s' * (epochs > 1)}")
 
 # %% [markdown]
 # ## What is compared
@@ -104,14 +107,8 @@ report.number(
 
 # %% tags=["hide-input"]
 names = [name.strip() for name in networks.split(",")]
-base = QUICK.but(width=width, batch_size=batch_size, seed=seed)
+base = QUICK.but(width=width, batch_size=batch_size, epochs=epochs, seed=seed)
 recipes = {name: recipe_for(name, base, largest=largest) for name in names}
-recipes = {
-    name: recipe.but(
-        epochs=epochs_for(recipe, budget=budget, images=len(split.train), seconds=seconds, epochs=epochs)
-    )
-    for name, recipe in recipes.items()
-}
 described = pd.DataFrame(
     {
         "network": entry(name).title,
@@ -156,12 +153,12 @@ for name, recipe in recipes.items():
 # %% tags=["hide-input"]
 table = results_table(outcomes)
 report.data("results", table.reset_index(names="name").to_dict(orient="records"))
-recalls, pairs = {}, {}
+recall, pairs = {}, {}
 for name, runs in outcomes.items():
     judged = scores(runs[0].predictions, resamples=1)
-    recalls[name] = {row["name"]: row["recall"] for row in judged["per_class"]}
+    recall[name] = {row["name"]: row["recall"] for row in judged["per_class"]}
     pairs[name] = confused_pairs(confusion(runs[0].predictions))[0]["pair"]
-report.data("recall", recalls)
+report.data("recall", recall)
 report.data("most_confused", pairs)
 best = table["accuracy"].idxmax()
 report.number("best", table.loc[best, "network"])
@@ -329,42 +326,11 @@ report.table("three_ways", ways.map("{:.1%}".format))
 chosen = np.random.default_rng(seed).permutation(split.train)[:trial_images]
 report.number("trial_images", len(chosen))
 report.number("trial_epochs", trial_epochs)
-# ConvNet's batch is not printed: a small one takes more steps in as many epochs.
-convnet = Trial(epochs=trial_epochs, batch_size=max(2, batch_size // 2), seed=seed)
-five = convnet.but(
-    network="five_block", size=five_size, turns="any angle", weighted=True, batch_size=2 * batch_size
-)
-plans = {
-    "ConvNet as printed": convnet,
-    "ConvNet with another seed": convnet.but(seed=seed + 1),
-    "the central 64 pixels": convnet.but(crop=64),
-    "the whole 256 pixels": convnet.but(crop=256),
-    "RMSprop": convnet.but(optimizer="rmsprop"),
-    "no rotations": convnet.but(turns="none"),
-    "no dropout": convnet.but(options={"dropout": (0.0, 0.0)}),
-    "three convolutions": convnet.but(options={"blocks": 3}),
-    "five convolutions": convnet.but(options={"blocks": 5}),
-    "four times the hidden neurons": convnet.but(options={"hidden": 1024}),
-    "denoised by a Gaussian of 1 px": convnet.but(blur=1.0),
-    "Five-block CNN, weighted loss": five,
-    "five blocks with another seed": five.but(seed=seed + 1),
-    "plain loss": five.but(weighted=False),
-    "a quarter of the batch": five.but(batch_size=max(2, batch_size // 2)),
-    "no pooling in two blocks": five.but(options={"unpooled": 2}),
-}
-parts = {"train": chosen, "validation": split.validation, "test": split.test}
-views = {(plan.crop, plan.size, plan.blur): plan for plan in plans.values()}
-views = {
-    view: {name: Images.read(galaxies, rows, plan) for name, rows in parts.items()}
-    for view, plan in views.items()
-}
-results, judged = {}, {}
-for title, plan in plans.items():
-    sets = views[plan.crop, plan.size, plan.blur]
-    results[title] = run_trial(plan, sets["train"])
-    judged[title] = probabilities(results[title].network, sets["test"])
-ten = views[convnet.crop, convnet.size, convnet.blur]
-small = views[five.crop, five.size, five.blur]
+plans = planned(epochs=trial_epochs, batch_size=batch_size, five_size=five_size, seed=seed)
+views = Views(galaxies, {"train": chosen, "validation": split.validation, "test": split.test})
+results, judged = run_planned(plans, views)
+convnet, five = (plans[title] for title in BASES.values())
+ten, small = views.of(convnet), views.of(five)
 judged["nine networks of two answers"] = hierarchy_probabilities(
     run_hierarchy(convnet, ten["train"]), ten["test"]
 )
@@ -376,58 +342,30 @@ print(f"{sum(result.seconds for result in results.values()):.0f} s of training",
 # in any second training: two as before, and one in which the errors of these classes count double.
 
 # %% tags=["hide-input"]
-labels = galaxies.labels[split.test]
-found = probabilities(results["Five-block CNN, weighted loss"].network, small["validation"]).argmax(axis=1)
-known = small["validation"].labels.numpy()
-weak = sorted(np.unique(known), key=lambda label: (found == known)[known == label].mean())[:3]
-again = five.but(epochs=2 * trial_epochs, seed=seed + 1)
-of_weak = np.isin(labels, weak)
-plain, once_more, emphasised = (
-    probabilities(run_trial(plan, small["train"]).network, small["test"]).argmax(axis=1)[of_weak]
-    == labels[of_weak]
-    for plan in (
-        again,
-        again.but(seed=seed + 2),
-        again.but(emphasis=dict.fromkeys(map(int, weak), 2.0)),
-    )
-)
-weak_change = float(emphasised.mean() - plain.mean())
-weak_scatter = abs(float(once_more.mean() - plain.mean()))
+labels, known = ten["test"].labels, small["validation"].labels
+weak = weakest(probabilities(results[BASES["five_block"]].network, small["validation"]), known)
+hits_of_weak = emphasised(five.but(epochs=2 * trial_epochs), small, weak, seed=seed + 1)
+plain = hits_of_weak["plain"]
+weak_change = float(hits_of_weak["emphasised"].mean() - plain.mean())
+weak_scatter = abs(float(hits_of_weak["once_more"].mean() - plain.mean()))
 report.number("weak_classes", ", ".join(CLASS_NAMES[label] for label in weak))
 report.number("weak_points", 100 * weak_change)
-report.number("n_weak", int(of_weak.sum()))
+report.number("n_weak", len(plain))
 report.number("weak_scatter", 100 * weak_scatter)
-report.data("weak", {"change": weak_change, "scatter": weak_scatter} | mcnemar(emphasised, plain))
+report.data(
+    "weak",
+    {"change": weak_change, "scatter": weak_scatter} | mcnemar(hits_of_weak["emphasised"], plain),
+)
 
 # %% tags=["hide-input"]
-bases = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighted loss"}
-seconds_of = {"convnet": "ConvNet with another seed", "five_block": "five blocks with another seed"}
 hits_by = {title: found.argmax(axis=1) == labels for title, found in judged.items()}
-rows = []
-for network in bases:
-    base = hits_by[bases[network]]
-    scatter = abs(float(hits_by[seconds_of[network]].mean() - base.mean()))
-    for title, hits in hits_by.items():
-        if plans.get(title, convnet).network == network:
-            low, high = wilson(int(hits.sum()), len(hits))
-            rows.append(
-                {
-                    "experiment": title,
-                    "accuracy": hits.mean(),
-                    "low": low,
-                    "high": high,
-                    "change": hits.mean() - base.mean(),
-                    "p": mcnemar(hits, base)["p"],
-                    "scatter": scatter,
-                }
-            )
-experiments = pd.DataFrame(rows).set_index("experiment")
-tried = experiments.drop(index=[*bases.values(), *seconds_of.values()])
+experiments = changes(plans, hits_by)
+tried = experiments.drop(index=[*BASES.values(), *OTHER_SEEDS.values()])
 report.data("experiments", experiments.reset_index().to_dict(orient="records"))
 report.number("clear_changes", int(((tried["p"] < 0.05) & (tried["change"].abs() > tried["scatter"])).sum()))
 report.number("changes", len(tried))
 for short, network in (("convnet", "convnet"), ("five", "five_block")):
-    report.number(f"scatter_{short}", 100 * experiments.loc[bases[network], "scatter"])
+    report.number(f"scatter_{short}", 100 * experiments.loc[BASES[network], "scatter"])
 for short, title in (
     ("crop64", "the central 64 pixels"),
     ("crop256", "the whole 256 pixels"),
@@ -436,23 +374,8 @@ for short, title in (
     ("denoised", "denoised by a Gaussian of 1 px"),
 ):
     report.number(f"change_{short}", 100 * experiments.loc[title, "change"])
-shown = pd.DataFrame(
-    {
-        "accuracy, %": [
-            f"{100 * r.accuracy:.1f} [{100 * r.low:.1f}, {100 * r.high:.1f}]"
-            for r in experiments.itertuples()
-        ],
-        "change, points": [
-            "" if title in bases.values() else f"{100 * change:+.1f}"
-            for title, change in experiments["change"].items()
-        ],
-        "p": ["" if title in bases.values() else f"{p:.2g}" for title, p in experiments["p"].items()],
-    },
-    index=experiments.index,
-)
-
 # %% tags=["remove-output", "hide-input"]
-report.table("experiments_shown", shown)
+report.table("experiments_shown", shown_changes(experiments))
 
 # %% [markdown]
 # ```{glue:figure} experiments_shown
@@ -506,60 +429,18 @@ report.figure("filters", figure)
 # the same camera as simulated galaxies, and are set against as many simulated galaxies.
 
 # %% tags=["hide-input"]
-n_learn = max(2, 2 * others // 3)
 drawn = galaxies
-learn_rows, exam_rows = (np.random.default_rng(seed).permutation(part) for part in (split.train, split.test))
+rows = {"learn": split.train, "exam": split.test}
 if not galaxies.simulated:  # a drawn artefact among real galaxies would be told by its noise
     drawn = open_data("simulated", outputs=outputs, simulated=simulated, seed=seed)
-    learn_rows, exam_rows = np.array_split(np.random.default_rng(seed).permutation(len(drawn)), 2)
-counts = {"learn": (learn_rows, n_learn), "exam": (exam_rows, others - n_learn)}
-counts = {name: (rows, min(count, len(rows))) for name, (rows, count) in counts.items()}
-sky = {
-    "star": draw_others((STAR,), others, seed=seed),
-    "artefact": draw_others(ARTEFACTS, others, seed=seed + 1),
-}
-
-
-def against(kind: str, part: str, plan: Trial) -> Images:
-    """Galaxies (0) and as many stars or artefacts (1), as the network reads them."""
-    rows, count = counts[part]
-    start = 0 if part == "learn" else n_learn
-    return Images.joined(
-        [
-            Images.made(drawn.read(np.sort(rows[:count])), [0] * count, plan),
-            Images.made(sky[kind][start : start + count], [1] * count, plan),
-        ]
-    )
-
-
-questions = {
-    "negm": convnet.but(network="negm", size=69, crop=138),
-    "kim_brunner": convnet.but(network="kim_brunner", size=44, crop=132, learning_rate=RATES["kim_brunner"]),
-    "shi": convnet.but(network="shi", size=32),
-    "convnet": convnet,
-}
-of = {"negm": "artefact", "kim_brunner": "star"}
-right_answers = {}
-for name, plan in questions.items():
-    if name in of:  # few images, so more passes
-        plan = plan.but(epochs=2 * trial_epochs)
-        learn, exam = (against(of[name], part, plan) for part in ("learn", "exam"))
-    else:
-        view = (
-            ten
-            if name == "convnet"
-            else {part: Images.read(galaxies, parts[part], plan) for part in ("train", "test")}
-        )
-        learn, exam = (view[part].relabelled([SMOOTH, FEATURED]) for part in ("train", "test"))
-    network = run_trial(plan, learn, classes=2).network
-    right_answers[name] = probabilities(network, exam).argmax(axis=1) == exam.labels.numpy()
-two = np.isin(labels, (*SMOOTH, *FEATURED))
-merged = judged["ConvNet as printed"][two]
-merged = merged[:, FEATURED].sum(axis=1) > merged[:, SMOOTH].sum(axis=1)
-merged_hits = merged == np.isin(labels[two], FEATURED)
+    rows = dict(zip(rows, np.array_split(np.arange(len(drawn)), 2), strict=True))
+rows = {part: np.random.default_rng(seed).permutation(numbers) for part, numbers in rows.items()}
+objects = OtherObjects.draw(drawn, rows, count=others, seed=seed)
+right_answers = answered(questions(convnet), objects, views)
+merged_hits = merged(judged[BASES["convnet"]], labels)
 binary = {
     "accuracy": right_answers["convnet"].mean(),
-    "ten": (judged["ConvNet as printed"].argmax(axis=1) == labels).mean(),
+    "ten": hits_by[BASES["convnet"]].mean(),
     "merged": merged_hits.mean(),
     **mcnemar(right_answers["convnet"], merged_hits),
 }
@@ -569,7 +450,7 @@ for name in ("accuracy", "ten", "merged", "p"):
 report.number("n_drawn", others)
 
 # %% tags=["remove-output", "hide-input"]
-shown = [sky["star"][row] for row in range(2)] + [sky["artefact"][row] for row in range(8)]
+shown = [objects.sky["star"][row] for row in range(2)] + [objects.sky["artefact"][row] for row in range(8)]
 report.figure(
     "others_drawn",
     image_grid(shown, titles=[STAR] * 2 + list(ARTEFACTS) * 2, columns=5, width=7.2),
@@ -599,95 +480,37 @@ report.figure(
 # source: they are trained with Adam like ConvNet.
 
 # %% tags=["hide-input"]
-own = PAPER.but(
+own = PAPER_RECIPE.but(
     width=width,
-    size=recipe_for("dmagnet", PAPER, largest=largest).size,
+    size=recipe_for("dmagnet", PAPER_RECIPE, largest=largest).size,
     epochs=own_epochs,
-    more_epochs=max(1, round(own_epochs * PAPER.more_epochs / PAPER.epochs)),
+    more_epochs=max(1, round(own_epochs * PAPER_RECIPE.more_epochs / PAPER_RECIPE.epochs)),
     seed=seed,
 )
 whole = contend(galaxies, replace(split, train=chosen), own, folder=outputs)
-stages = run_stages(
-    five.but(epochs=stage_epochs, patience=5),
-    small["train"],
-    rates=(1e-3, 5e-4),
-    watch=small,
-    decides="test",
-)
+in_stages = five.but(epochs=stage_epochs, more_epochs=stage_epochs, **STAGED)
+staged = run_trial(in_stages, small["train"], validation=small["test"], watch=small)
+stages = stage_rows(staged, small["test"])
+untouched = probabilities(staged.network, small["validation"])
 report.number("stage_epochs", stage_epochs)
-ends = [probabilities(stage.network, small["test"]).argmax(axis=1) == labels for stage in stages]
-untouched = probabilities(stages[-1].network, small["validation"]).argmax(axis=1)
-report.data(
-    "own_recall",
-    {
-        "five_block": {
-            name: float((untouched == label)[known == label].mean()) if (known == label).any() else None
-            for label, name in enumerate(CLASS_NAMES)
-        }
-    },
-)
-report.data(
-    "stages",
-    [
-        {
-            "stage": name,
-            "epochs": len(stage.history),
-            "first_training": stage.history["train"].iloc[0],
-            "first_test": stage.history["test"].iloc[0],
-            "training": stage.history["train"].iloc[-1],
-            "test": stage.history["test"].iloc[-1],
-            "change": end.mean() - before.mean(),
-            "p": mcnemar(end, before)["p"],
-        }
-        for name, stage, end, before in zip(
-            ("first", "second"), stages, ends, (ends[0], ends[0]), strict=True
-        )
-    ],
-)
+report.data("own_recall", {"five_block": recalls(untouched, known, CLASS_NAMES)})
+report.data("stages", stages)
+
+# %% tags=["hide-input"]
 hits_of = {
     "dmagnet": right(whole.predictions),
-    "convnet": judged["ConvNet as printed"].argmax(axis=1) == labels,
-    "negm": right_answers["negm"],
-    "kim_brunner": right_answers["kim_brunner"],
-    "shi": right_answers["shi"],
-    "five_block": ends[-1],
+    "convnet": hits_by[BASES["convnet"]],
+    **{name: right_answers[name] for name in ("negm", "kim_brunner", "shi")},
+    "five_block": probabilities(staged.network, small["test"]).argmax(axis=1) == labels,
 }
-passes = {
+passes = dict.fromkeys(hits_of, str(trial_epochs)) | {
     "dmagnet": f"{own.epochs} + {own.more_epochs}",
-    "five_block": " + ".join(str(len(stage.history)) for stage in stages),
-    "negm": str(2 * trial_epochs),
-    "kim_brunner": str(2 * trial_epochs),
+    "five_block": " + ".join(str(stage["epochs"]) for stage in stages),
+    **dict.fromkeys(OTHERS, str(2 * trial_epochs)),
 }
-rows = []
-for name, hits in hits_of.items():
-    low, high = wilson(int(hits.sum()), len(hits))
-    rows.append(
-        {
-            "name": name,
-            "kind": "simulated" if name in of else kind,
-            "n": len(hits),
-            "accuracy": hits.mean(),
-            "low": low,
-            "high": high,
-        }
-    )
+rows = own_rows(hits_of, kinds={name: "simulated" if name in OTHERS else kind for name in hits_of})
 report.data("own", rows)
-QUESTIONS = {"negm": "object or artefact", "kim_brunner": "star or galaxy", "shi": "smooth or featured"}
-beside = pd.DataFrame(
-    {
-        "network": NETWORKS[row["name"]].title,
-        "question": QUESTIONS.get(row["name"], "ten classes"),
-        "epochs here": passes.get(row["name"], str(trial_epochs)),
-        "printed epochs": str(NETWORKS[row["name"]].recipe.epochs or "not printed"),
-        "right here, %": f"{100 * row['accuracy']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]",
-        "images here": row["kind"],
-        "printed": ", ".join(
-            f"{score.replace('_', ' ')} {value:g}" for score, value in NETWORKS[row["name"]].printed.items()
-        )
-        or "nothing",
-    }
-    for row in rows
-).set_index("network")
+beside = beside_printed(rows, passes=passes)
 
 # %% tags=["remove-output", "hide-input"]
 report.table("beside", beside)
@@ -703,8 +526,7 @@ report.table("beside", beside)
 # ```
 
 # %% tags=["remove-output", "hide-input"]
-curve = pd.concat([stage.history for stage in stages], ignore_index=True)
-change_over = len(stages[0].history)
+curve, change_over = staged.history, stages[0]["epochs"]
 figure, axis = plt.subplots(figsize=(6.8, 3.8))
 for name, colour, line in (("train", "#999999", ":"), ("test", ACCENT, "-"), ("validation", CONTRAST, "--")):
     axis.plot(curve.index + 1, curve[name], line, marker="o", markersize=3, color=colour, label=name)
@@ -717,7 +539,7 @@ report.figure("stages_curve", figure)
 for row, short in zip(report.content["stages"], ("first", "second"), strict=True):
     report.number(f"{short}_epochs", row["epochs"])
     report.number(f"{short}_end", row["test"])
-report.number("untouched", float((untouched == known).mean()))
+report.number("untouched", float((untouched.argmax(axis=1) == known).mean()))
 
 # %% [markdown]
 # ```{glue:figure} stages_curve

@@ -47,17 +47,26 @@ from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.dream import PAPER, Prior, channel, dream, dream_batch, logit, save_film
+from galaxylib.dream import PAPER_DREAM, Prior, channel, dream, dream_batch, logit, save_film
 from galaxylib.dream.images import KERNEL
-from galaxylib.dream.scores import probabilities, random_twin, references
+from galaxylib.dream.measures import probabilities, random_twin, references
 from galaxylib.errors import DreamError
 from galaxylib.files import discard
 from galaxylib.networks.checkpoint import PRETRAINED
-from galaxylib.paper.dream_panels import DREAMT, dreams, scores, stage_objectives, telling_channels, verdicts
+from galaxylib.paper.dream_panels import (
+    DREAMT,
+    dreams,
+    measured,
+    stage_objectives,
+    telling_channels,
+    verdicts,
+)
 from galaxylib.paper.figures import image_grid, style
 from galaxylib.paper.report import Report
-from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
+from galaxylib.paper.trained import open_checkpoint
+from galaxylib.paper.workspace import open_data, open_split
 
+# %% tags=["hide-input"]
 style()
 report = Report(outputs, "06_deepdream")
 catalogue = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
@@ -78,7 +87,7 @@ report.number("magnification", size / 256 / (preprocess.size / preprocess.crop))
 report.number("largest", largest)
 report.number("seed", seed)
 report.number("kernel_reach", KERNEL // 2)
-report.number("lower_level", 1 / PAPER.ratio)
+report.number("lower_level", 1 / PAPER_DREAM.ratio)
 
 # %% [markdown]
 # What dreams here is {glue:text}`network`, a DMAGNet of {glue:text}`parameters:,d` parameters that was trained
@@ -111,7 +120,7 @@ report.number("lower_level", 1 / PAPER.ratio)
 # one that a pixel can have. The blur grows from step to step: first detail, then form. Each width is walked
 # twice, first at {glue:text}`lower_level:.0%` of the width and then in full, and then the image is enlarged
 # (Lanczos) and dreamed anew at the next width. Nothing but
-# the image is handed on. At the end an unsharp mask sharpens it. The next table is the setting `PAPER` of
+# the image is handed on. At the end an unsharp mask sharpens it. The next table is the setting `PAPER_DREAM` of
 # `galaxylib.dream`.
 
 # %% tags=["remove-output", "hide-input"]
@@ -119,10 +128,10 @@ report.table(
     "protocol",
     pd.DataFrame(
         {
-            "width (pixels)": PAPER.sizes,
-            "steps on each level": PAPER.steps,
-            "step length": PAPER.rates,
-            "largest shift (pixels)": PAPER.jitter,
+            "width (pixels)": PAPER_DREAM.sizes,
+            "steps on each level": PAPER_DREAM.steps,
+            "step length": PAPER_DREAM.rates,
+            "largest shift (pixels)": PAPER_DREAM.jitter,
         }
     ).set_index("width (pixels)"),
 )
@@ -163,13 +172,13 @@ def shown(image, pixels=256):
 
 
 images = read(rows)
-chance = np.random.default_rng(seed)
-sample = np.sort(chance.choice(len(catalogue), min(look, len(catalogue)), replace=False))
+generator = np.random.default_rng(seed)
+sample = np.sort(generator.choice(len(catalogue), min(look, len(catalogue)), replace=False))
 names = [CLASS_NAMES[labels[row]] for row in rows]
 report.number("n_galaxies", len(rows))
 
 # %%
-settings = PAPER.to(size)
+settings = PAPER_DREAM.to(size)
 objectives = stage_objectives()
 trained = dreams(network, images, objectives, settings=settings, preprocess=preprocess, seed=seed)
 
@@ -206,7 +215,7 @@ for index in range(min(large_galaxies, len(rows))):
             network,
             images[index],
             objective,
-            settings=PAPER.to(largest),
+            settings=PAPER_DREAM.to(largest),
             preprocess=preprocess,
             seed=seed,
             keep_frames=index == 0 and stage == "lam",
@@ -318,7 +327,7 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 telling = telling_channels(network, read(sample), labels[sample], preprocess=preprocess, count=channels)
 # At the scale at which the network saw its training images.
 own_size = max(64, round(256 * preprocess.size / preprocess.crop))
-from_noise = PAPER.but(
+from_noise = PAPER_DREAM.but(
     start="galaxies", parametrisation="fourier", steps=(40, 10, 5), rates=(0.15, 0.09, 0.03)
 )
 from_noise = from_noise.to(own_size)
@@ -357,8 +366,8 @@ report.figure(
 # resampling and sharpening do not count.
 
 # %%
-table = scores(trained, still, network=network, preprocess=preprocess, measure=morphology)
-table_control = scores(control, still, network=twin, preprocess=preprocess, measure=morphology)
+table = measured(trained, still, network=network, preprocess=preprocess, measure=morphology)
+table_control = measured(control, still, network=twin, preprocess=preprocess, measure=morphology)
 report.data("scores", table.to_dict(orient="records"))
 report.data("scores_control", table_control.to_dict(orient="records"))
 
@@ -535,10 +544,10 @@ report.number("n_claims", len(judged))
 #
 # ```python
 # import timm
-# from galaxylib.dream import PAPER, dream, layer, read_image
+# from galaxylib.dream import PAPER_DREAM, dream, layer, read_image
 #
 # network = timm.create_model("resnet10t", num_classes=10)
-# made = dream(network, read_image("galaxy.png"), layer("layer3"), settings=PAPER.to(256))
+# made = dream(network, read_image("galaxy.png"), layer("layer3"), settings=PAPER_DREAM.to(256))
 # made.save("dream.png")
 # ```
 #

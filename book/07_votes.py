@@ -36,7 +36,7 @@ tailored_epochs: int = 5  # passes, tailored ResNet-18
 classifier: str = "auto"  # network of the ten classes to set beside the votes: a checkpoint folder, "pretrained", "" for this run's own, or "auto": pretrained where the book has it, else the run's own
 own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
 bridged: int = 1500  # real galaxies at most that it judges
-schedule: str = "cosine"  # of the tailored network's learning rate: "cosine", or the paper's "plateau", which needs tens of epochs
+schedule: str = "one_cycle"  # of the tailored network's learning rate: "one_cycle", or the paper's "plateau", which needs tens of epochs
 
 # %% tags=["hide-input"]
 import json
@@ -50,37 +50,22 @@ from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.dream import Settings, dream, logit
-from galaxylib.errors import DataError
 from galaxylib.networks.checkpoint import PRETRAINED
 from galaxylib.paper.claims import load_claims
 from galaxylib.paper.figures import ACCENT, image_grid, style
 from galaxylib.paper.report import Report
-from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
+from galaxylib.paper.trained import open_checkpoint
+from galaxylib.paper.vote_networks import class_images, planned, run_votes
+from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.votes import zoo2
 from galaxylib.votes.checkpoint import load_votes_network
-from galaxylib.votes.classes import (
-    DISTURBED,
-    MERGER,
-    STORED,
-    in_their_own_light,
-    like_galaxy10,
-    set_beside,
-    side_for,
-    to_classes,
-)
+from galaxylib.votes.classes import DISTURBED, MERGER, STORED, set_beside, side_for, to_classes
+from galaxylib.votes.outputs import least_rmse_per_question, predict_votes, top_in_top
 from galaxylib.votes.simulated import VOLUNTEERS, simulated_votes
-from galaxylib.votes.split import held_out, near_duplicates
-from galaxylib.votes.training import (
-    CNN,
-    RESNET,
-    TAILORED,
-    least_rmse_per_question,
-    predict_votes,
-    top_in_top,
-    train_votes,
-)
+from galaxylib.votes.split import near_duplicates, split_votes
 from galaxylib.votes.zoo2 import ANSWERS, NAMES, PLACES, TREE, rmse, rmse_interval
 
+# %% tags=["hide-input"]
 style()
 report = Report(outputs, "07_votes")
 # A real Galaxy10 file has no true parameters to draw votes from; then galaxies are drawn.
@@ -92,13 +77,9 @@ else:
     everyone = zoo2.read_votes(votes)
 kind = "simulated" if everyone.simulated else "real"
 center = everyone.images[:, 20:100, 20:100]  # what the networks read
+parts = split_votes(everyone, watch=True, seed=seed)
+train, validation, test = (everyone.rows(rows) for rows in (parts.train, parts.validation, parts.test))
 groups = near_duplicates(everyone.images)
-held = held_out(everyone.ids, groups)
-if not 0 < held.sum() < len(held):
-    raise DataError(f"{len(everyone)} galaxies are too few to hold a fifth of them out: give at least 20.")
-rest, test = everyone.rows(~held), everyone.rows(held)
-watched = np.random.default_rng(seed).permutation(len(rest)) < max(1, len(rest) // 8)
-train, validation = rest.rows(~watched), rest.rows(watched)
 report.number("kind", kind)
 report.number("n", len(everyone))
 report.number("n_train", len(train))
@@ -224,39 +205,23 @@ report.figure("correlation", figure)
 # All read what the paper's read: of 424 pixels a side the central 224, reduced to 80, on a scale from 0 to 1.
 # (A simulated image is scaled alike, to the galaxy's own size.) The first is a CNN of three layers, whose
 # flattened 2,592 values fix the width of the last; then comes ResNet-18 as it is; then the tailored ResNet-18,
-# with rotations and flips, a learning rate that falls (along a cosine here; the paper waits for a plateau, for
+# with rotations and flips, a learning rate that climbs and falls in one cycle (the paper waits for a plateau, for
 # which a short run has no time), and outputs rescaled along the tree.
 # {glue:text}`n_test:,` galaxies, a fifth by a hash of their number, are held out; {glue:text}`n_validation:,`
-# of the others watch the training and {glue:text}`n_train:,` train. Pairs of images of one galaxy
-# ({glue:text}`twins` here) are kept together.
+# of the others watch the training and {glue:text}`n_train:,` train. No pair of images of one galaxy
+# ({glue:text}`twins` here) is parted between the held-out fifth and the others.
 
 # %% tags=["hide-input"]
-plans = {
-    "three-layer CNN": CNN.but(epochs=cnn_epochs, batch_size=cnn_batch, seed=seed),
-    "ResNet-18": RESNET.but(epochs=resnet_epochs, seed=seed),
-    "tailored ResNet-18": TAILORED.but(epochs=tailored_epochs, schedule=schedule, seed=seed),
-}
+plans = planned(
+    epochs=(cnn_epochs, resnet_epochs, tailored_epochs), cnn_batch=cnn_batch, schedule=schedule, seed=seed
+)
 gap_epochs = min(resnet_epochs, tailored_epochs)
-at_gap = {}
-
-
-def keeper(title: str, rule: str):
-    """Keeps a network's predictions at the epoch at which gaps are compared."""
-
-    def keep(epoch: int, network: torch.nn.Module) -> None:
-        if epoch == gap_epochs:
-            at_gap[title] = predict_votes(network, validation.images, rule)
-
-    return keep
-
-
-trained, history, predicted = {}, {}, {}
+results, predicted = {}, {}
 for title, plan in plans.items():
-    trained[title], history[title] = train_votes(
-        train, plan, validation=validation, progress=False, each_epoch=keeper(title, plan.rule)
-    )
-    predicted[title] = predict_votes(trained[title], test.images, plan.rule)
-    print(f"{title}: {history[title]['seconds'].iloc[-1]:.0f} s", flush=True)
+    results[title] = run_votes(everyone, parts, plan, epoch=gap_epochs)
+    predicted[title] = predict_votes(results[title].network, test.images, plan.rule)
+    print(f"{title}: {results[title].history['seconds'].sum():.0f} s", flush=True)
+trained = {title: result.network for title, result in results.items()}
 
 # %% tags=["hide-input"]
 guess = np.repeat(train.fractions.mean(axis=0, keepdims=True), len(test), axis=0)
@@ -312,9 +277,10 @@ report.table("comparison", shown)
 
 # %% tags=["remove-output", "hide-input"]
 figure, axis = plt.subplots()
-for (title, curve), colour in zip(history.items(), (ACCENT, "#EE7733", "#AA3377"), strict=True):
+for (title, result), colour in zip(results.items(), (ACCENT, "#EE7733", "#AA3377"), strict=True):
+    curve = result.history
     axis.plot(curve["epoch"], curve["validation_rmse"], marker="o", markersize=4, color=colour, label=title)
-    axis.plot(curve["epoch"], curve["train_rmse"], linestyle=":", color=colour)
+    axis.plot(curve["epoch"], curve["train_loss"], linestyle=":", color=colour)
 axis.axhline(
     table.loc["every answer's mean", "rmse"],
     color="black",
@@ -328,9 +294,9 @@ axis.legend(fontsize=8)
 report.figure("losses", figure)
 gaps = []
 for title in ("ResNet-18", "tailored ResNet-18"):
-    in_training = history[title].set_index("epoch")["train_rmse"][gap_epochs]
-    low, high = rmse_interval(at_gap[title], validation.fractions)
-    gap = rmse(at_gap[title], validation.fractions) - in_training
+    in_training = results[title].history.set_index("epoch")["train_loss"][gap_epochs]
+    low, high = rmse_interval(results[title].at_epoch, validation.fractions)
+    gap = rmse(results[title].at_epoch, validation.fractions) - in_training
     gaps.append({"model": title, "gap": gap, "low": low - in_training, "high": high - in_training})
 report.data("gaps", gaps)
 report.number("gap_epochs", gap_epochs)
@@ -654,13 +620,14 @@ radius = np.nanmedian(far_source.truth["half_light_radius"]) / np.nanmedian(far_
 side = side_for(float(radius))
 if everyone.simulated:
     # Not those that it was trained on, where these galaxies are its own.
-    shown = np.flatnonzero(np.isin(everyone.ids, its_split.test)) if source == data else np.flatnonzero(held)
-    pictures = drawn.read(everyone.ids[shown])
-    own_light = ten_classes.preprocess
+    own = np.isin(everyone.ids, its_split.test)
+    shown = np.flatnonzero(own) if source == data else parts.test
+    pictures, own_light = drawn.read(everyone.ids[shown]), ten_classes.preprocess
 else:
     shown = np.sort(np.random.default_rng(seed).permutation(len(everyone))[:bridged])
-    pictures = like_galaxy10(votes, everyone.ids[shown], side=side)
-    own_light = in_their_own_light(ten_classes.preprocess, pictures)
+    pictures, own_light = class_images(
+        everyone, shown, folder=votes, side=side, preprocess=ten_classes.preprocess
+    )
 beside = set_beside(ten_classes, own_light, pictures, everyone.fractions[shown])
 report.data("dmagnet", beside | {"kind": kind})
 for score in ("n", "share", "low", "high", "chance", "kappa"):
@@ -668,27 +635,27 @@ for score in ("n", "share", "low", "high", "chance", "kappa"):
 report.number("clear_n", beside["clear"]["n"])
 report.number("clear_share", beside["clear"]["share"])
 report.number("classifier", origin.get(name, "The network is that of the checkpoint given"))
-if everyone.simulated:
-    report.number(
-        "classifier_images",
-        "Without a folder of real images these are simulated galaxies, stored as it knows them, that it was not "
-        "trained on, and the volunteers are simulated too.",
-    )
-    report.number("dmagnet_as_they_are", "")
-else:
-    report.number(
-        "classifier_images",
+
+# %% tags=["hide-input"]
+images, otherwise = (
+    "Without a folder of real images these are simulated galaxies, stored as it knows them, that it was not "
+    "trained on, and the volunteers are simulated too.",
+    "",
+)
+if not everyone.simulated:
+    images = (
         f"These are real images of another survey than it was trained for. Of their {zoo2.FULL} pixels the "
         f"central {side} are brought to {STORED}, for then the typical galaxy is as large as among those that "
-        "it knows, and they are normalised with their own mean and deviation. Both was settled without a look "
-        "at any label.",
+        "it knows, and they are normalised with their own mean and deviation. Both choices were made without "
+        "any label."
     )
     as_they_are = set_beside(ten_classes, ten_classes.preprocess, pictures, everyone.fractions[shown])
-    report.number(
-        "dmagnet_as_they_are",
-        f"Normalised with the mean and deviation of its own survey instead, it agrees for "
-        f"{as_they_are['share']:.1%}.",
+    otherwise = (
+        "Normalised with the mean and deviation of its own survey instead, it agrees for "
+        f"{as_they_are['share']:.1%}."
     )
+report.number("classifier_images", images)
+report.number("dmagnet_as_they_are", otherwise)
 off = np.array(beside["confusion"]) * (1 - np.eye(len(CLASS_NAMES), dtype=int))
 voted, said = np.unravel_index(off.argmax(), off.shape)
 report.number("apart_voted", CLASS_NAMES[voted])
@@ -817,7 +784,7 @@ dreams = {
     for answer in wishes
 }
 seen = np.stack([test.images[smooth, 20:100, 20:100], *(made.pixels for made in dreams.values())])
-asked = predict_votes(kept.network, seen, kept.meta["rule"])
+asked = predict_votes(kept.network, seen, kept.meta["task"]["rule"])
 before = [float(asked[0, PLACES[answer]]) for answer in wishes]
 after = [float(asked[row, PLACES[answer]]) for row, answer in enumerate(wishes, start=1)]
 report.data("dreams", dict(zip(wishes, zip(before, after, strict=True), strict=True)))

@@ -52,9 +52,9 @@ def add_appendix(results: Path, folder: Path, *, repository: str) -> None:
     """Write the generated pages, and the chapters' boxes, into a stage.
 
     Args:
-        results: The run's folder, with its manifest.
-        folder: The stage, with `_config.yml` and the executed chapters in `book/`.
-        repository: Address of the repository on the web, or nothing; then `_config.yml` decides.
+        results: the run's folder, with its manifest.
+        folder: the stage, with `_config.yml` and the executed chapters in `book/`.
+        repository: address of the repository on the web, or nothing; then `_config.yml` decides.
 
     Raises:
         GalaxyError: the run has no manifest, or the address is none that buttons can lead to.
@@ -78,11 +78,11 @@ def point_to_repository(config: Path, repository: str) -> tuple[str, str]:
     """Let launch buttons for Binder and Colab lead to a repository; without one there are none.
 
     Args:
-        config: The stage's `_config.yml`; changed.
-        repository: Address of the repository on the web; where empty, the configuration's own counts.
+        config: the stage's `_config.yml`; changed.
+        repository: address of the repository on the web; where empty, the configuration's own counts.
 
     Returns:
-        The branch and the address that count.
+        the branch and the address that count.
 
     Raises:
         GalaxyError: the address is not that of a repository.

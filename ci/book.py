@@ -14,10 +14,9 @@ import time
 from pathlib import Path
 from typing import IO
 
-from ci.lock import hold_lock
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import DataError, GalaxyError
-from galaxylib.files import check_outputs
+from galaxylib.files import check_outputs, hold_lock
 
 BUILD = Path("_build")
 # Less than this and no run ends well; the default profile's own needs are the larger part of it.
@@ -61,11 +60,11 @@ def snakemake(
     """Start Snakemake on the paper's graph.
 
     Args:
-        settings: The Snakefile's configuration: profile, data, real_sample, repository.
-        options: Further options of Snakemake.
-        folder: Where the Snakefile is.
-        lock: Handed down, so that it lasts until Snakemake has ended even if this process is killed.
-        hear: Return what it prints instead of showing it.
+        settings: the Snakefile's configuration: profile, data, real_sample, repository.
+        options: further options of Snakemake.
+        folder: where the Snakefile is.
+        lock: handed down, so that it lasts until Snakemake has ended even if this process is killed.
+        hear: return what it prints instead of showing it.
 
     Raises:
         GalaxyError: a step failed, or the graph itself is wrong.
@@ -82,7 +81,7 @@ def snakemake(
             cwd=folder,
             stdout=subprocess.PIPE if hear else None,
             stderr=subprocess.STDOUT if hear else None,
-            pass_fds=[lock.fileno()] if lock else [],
+            pass_fds=[lock.fileno()] if lock and os.name == "posix" else [],
             text=True,
             check=False,
         )
@@ -149,8 +148,8 @@ def plan(settings: dict[str, str], again: list[str]) -> dict[str, str]:
     """Say which steps would run and why, and return them.
 
     Args:
-        settings: The Snakefile's configuration.
-        again: Chapters to run whatever Snakemake thinks of them.
+        settings: the Snakefile's configuration.
+        again: chapters to run whatever Snakemake thinks of them.
     """
     forced = ["--forcerun", *again] if again else []
     steps = planned(snakemake(settings, "--dry-run", *forced, hear=True))

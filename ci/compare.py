@@ -26,13 +26,13 @@ class Rule:
     """How far two runs may differ in some of their numbers.
 
     Attributes:
-        match: Patterns of the paths that it is for, "03_training/history/*".
-        because: The reason, printed with a difference.
-        relative: Largest difference as a share of the larger number.
-        absolute: Largest difference as it stands; with one, whole numbers may differ too.
-        errors: Largest difference in standard errors of a share of the run's test galaxies, 0.5 / sqrt(n).
-        ignore: Say nothing of these numbers.
-        free_text: Text may differ beside its numbers: it names what came first or last.
+        match: patterns of the paths that it is for, "03_training/history/*".
+        because: the reason, printed with a difference.
+        relative: largest difference as a share of the larger number.
+        absolute: largest difference as it stands; with one, whole numbers may differ too.
+        errors: largest difference in standard errors of a share of the run's test galaxies, 0.5 / sqrt(n).
+        ignore: say nothing of these numbers.
+        free_text: text may differ beside its numbers: it names what came first or last.
     """
 
     match: tuple[str, ...]
@@ -47,9 +47,9 @@ class Rule:
         """The largest difference that the rule allows.
 
         Args:
-            first: A number of the first run.
-            second: Its counterpart.
-            n_test: Test galaxies of the run.
+            first: a number of the first run.
+            second: its counterpart.
+            n_test: test galaxies of the run.
         """
         if isinstance(first, int) and isinstance(second, int) and not (self.absolute or self.errors):
             return 0.0  # a count is right or wrong
@@ -65,10 +65,10 @@ class Difference:
     """Where two runs differ by more than they may.
 
     Attributes:
-        path: Of the number, "04_evaluation/accuracy".
-        first: What the first run has.
-        second: What the second run has.
-        why: What was allowed, and the rule's reason.
+        path: of the number, "04_evaluation/accuracy".
+        first: what the first run has.
+        second: what the second run has.
+        why: what was allowed, and the rule's reason.
     """
 
     path: str
@@ -85,10 +85,10 @@ class Outcome:
     """What a comparison found.
 
     Attributes:
-        same: Values that are equal to the last bit.
-        within: Values that differ by no more than they may.
-        ignored: Values that no rule holds to anything.
-        differences: All others.
+        same: values that are equal to the last bit.
+        within: values that differ by no more than they may.
+        ignored: values that no rule holds to anything.
+        differences: all others.
     """
 
     same: int
@@ -116,9 +116,9 @@ def compare(first: Path, second: Path, *, rules: list[Rule]) -> Outcome:
     """Compare the chapters' JSON files of two runs.
 
     Args:
-        first: A run's folder.
-        second: Another's.
-        rules: The tolerances; a path that none fits must be equal.
+        first: folder of one run's results.
+        second: the other run's folder.
+        rules: the tolerances; a path that none fits must be equal.
 
     Raises:
         GalaxyError: a folder holds no results.

@@ -13,11 +13,10 @@ from typing import Any
 
 import nbformat
 
-from ci.lock import hold_lock
 from ci.parameters import check, declared, parse, profile_values, read_chapter, run_name
 from ci.rerun import RECORD, describe_run
 from galaxylib.errors import GalaxyError
-from galaxylib.files import atomic, check_outputs, saving
+from galaxylib.files import atomic, check_outputs, hold_lock, saving
 
 
 def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
@@ -26,9 +25,9 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     While it runs, and if it stops, the cells executed so far are in `<out's stem>.unfinished.ipynb`.
 
     Args:
-        chapter: Either half of the pair.
-        out: Where the executed notebook goes; it appears there only when all cells have run.
-        values: Parameters that differ from the chapter's own, already checked.
+        chapter: either half of the pair.
+        out: where the executed notebook goes; it appears there only when all cells have run.
+        values: parameters that differ from the chapter's own, already checked.
 
     Raises:
         GalaxyError: the chapter stopped; the sentence is its own where it said one.

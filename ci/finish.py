@@ -22,7 +22,7 @@ def finish(html: Path) -> None:
     """Finish every page of a built book, in place.
 
     Args:
-        html: The folder that Sphinx wrote; the images that the pages show are in its `_images/`.
+        html: the folder that Sphinx wrote; the images that the pages show are in its `_images/`.
     """
     for page in sorted(html.rglob("*.html")):
         soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
@@ -41,8 +41,8 @@ def lighten_images(soup: BeautifulSoup, folder: Path) -> None:
     Every image states its size, so that text does not jump, and waits until it is scrolled to.
 
     Args:
-        soup: The page, changed in place.
-        folder: Where the page lies; the addresses of its images are relative to it.
+        soup: the page, changed in place.
+        folder: where the page lies; the addresses of its images are relative to it.
     """
     for tag in soup.select("article img"):
         tag["loading"] = "lazy"
@@ -143,8 +143,8 @@ def add_card(soup: BeautifulSoup, *, root: str) -> None:
     link), and relative to the page elsewhere.
 
     Args:
-        soup: The page, changed in place.
-        root: The way from the page to the book's root, such as "../".
+        soup: the page, changed in place.
+        root: the way from the page to the book's root, such as "../".
     """
     named = soup.select_one('link[rel="canonical"]')
     address = str(named["href"]) if named else ""

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from ci.lab_pages import fill
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.dream import PAPER, Dream, Settings, dream_batch, layer
-from galaxylib.dream.scores import probabilities
+from galaxylib.dream import PAPER_DREAM, Dream, Settings, dream_batch, layer
+from galaxylib.dream.measures import probabilities
 from galaxylib.errors import GalaxyError
 from galaxylib.files import filling
 from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
@@ -57,8 +57,10 @@ class LabSettings:
 
     def protocol(self, size: int) -> Settings:
         """The paper's first width at another size: what the lab in the browser does at once."""
-        steps = self.steps or PAPER.steps[0]
-        return PAPER.but(sizes=(size,), steps=(steps,), rates=PAPER.rates[:1], jitter=PAPER.jitter[:1])
+        steps = self.steps or PAPER_DREAM.steps[0]
+        return PAPER_DREAM.but(
+            sizes=(size,), steps=(steps,), rates=PAPER_DREAM.rates[:1], jitter=PAPER_DREAM.jitter[:1]
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Network:
     Attributes:
         name: its folder in `networks/` and its word in addresses.
         label: its name on the page.
-        checkpoint: folder.
+        checkpoint: path of its folder.
         sizes: of its dreams made beforehand.
     """
 

@@ -25,10 +25,10 @@ def describe(results: Path) -> dict[str, Any]:
     """Describe a finished run.
 
     Args:
-        results: The run's folder, with the chapters' JSON files and, in `notebooks/`, the executed chapters.
+        results: the run's folder, with the chapters' JSON files and, in `notebooks/`, the executed chapters.
 
     Returns:
-        As JSON has it: time, commit, versions and machine of now; SHA-256 of locks, data and weights; for
+        as JSON has it: time, commit, versions and machine of now; SHA-256 of locks, data and weights; for
         each chapter its source, its result, its parameters, when and how long it ran, its commit and machine.
 
     Raises:
@@ -143,7 +143,7 @@ def page(manifest: dict[str, Any]) -> str:
     """Write the manifest as a page of the book, in MyST Markdown.
 
     Args:
-        manifest: As `describe` gives it.
+        manifest: what `describe` returned.
     """
     chapters, data = manifest["chapters"], manifest["data"]
     machines = {json.dumps(entry["machine"]): entry["machine"] for entry in chapters.values()}

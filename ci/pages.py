@@ -26,10 +26,10 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") ->
     """Lay out what Sphinx reads: configuration, text, executed notebooks, and the files served with them.
 
     Args:
-        results: The run's folder; its `notebooks/` holds the executed chapters.
-        assets: What `ci.assets` fetched.
-        folder: The stage, an empty folder.
-        repository: Address of the repository on the web, for launch buttons.
+        results: the run's folder; its `notebooks/` holds the executed chapters.
+        assets: what `ci.assets` fetched.
+        folder: the stage, an empty folder.
+        repository: address of the repository on the web, for launch buttons.
 
     Raises:
         GalaxyError: a notebook is missing, or the disk is full.
@@ -63,9 +63,9 @@ def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
     """Lay out the dream lab: all that it loads into `extra/lab`, the HTML that pages include beside them.
 
     Args:
-        made: What `ci.lab` left.
-        runtime: The package onnxruntime-web, as `ci.assets` fetched it.
-        folder: The stage.
+        made: what `ci.lab` left.
+        runtime: the package onnxruntime-web, as `ci.assets` fetched it.
+        folder: the stage.
     """
     lab = folder / "extra" / "lab"
     shutil.copytree(made, lab, ignore=shutil.ignore_patterns("*.html", LIST))

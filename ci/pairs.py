@@ -20,7 +20,7 @@ def check_pair(chapter: Path) -> None:
     """Compare a chapter's halves.
 
     Args:
-        chapter: The `.py`.
+        chapter: path of the chapter's `.py`.
 
     Raises:
         GalaxyError: one half is missing, they differ, or the notebook carries outputs.

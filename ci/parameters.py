@@ -74,9 +74,9 @@ def profile_values(profile: str, chapter: str, *, takes: Mapping[str, Any]) -> d
     """Collect what a profile says about one chapter.
 
     Args:
-        profile: A name in `profiles.yml`.
-        chapter: The chapter's stem, "03_training".
-        takes: The chapter's parameters; of the profile's entries for all chapters only these are given.
+        profile: a name in `profiles.yml`.
+        chapter: the chapter's stem, "03_training".
+        takes: the chapter's parameters; of the profile's entries for all chapters only these are given.
 
     Raises:
         GalaxyError: there is no such profile.

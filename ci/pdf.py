@@ -35,7 +35,7 @@ def bind(html: Path) -> str:
     """All pages of a book as one, for printing; links between them lead within it.
 
     Args:
-        html: The folder of the built pages.
+        html: the folder of the built pages.
 
     Returns:
         HTML that stands in the folder of the pages, with their styles and no script but the formulas'.

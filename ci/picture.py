@@ -30,7 +30,7 @@ def draw_card(path: Path) -> None:
     """Draw the picture of a shared link: one simulated galaxy of each class, and the title.
 
     Args:
-        path: The JPEG to write, 1200 x 630 pixels.
+        path: the JPEG to write, 1200 x 630 pixels.
 
     Raises:
         GalaxyError: GalSim is not installed.

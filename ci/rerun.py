@@ -33,8 +33,8 @@ def command(chapter: str, values: Mapping[str, Any]) -> str:
     Text goes by `-r`, which takes it as it stands; `-p` would read "3" as a number.
 
     Args:
-        chapter: The chapter's stem, "03_training".
-        values: The parameters that the run was given.
+        chapter: the chapter's stem, "03_training".
+        values: the parameters that the run was given.
     """
     lines = [f"papermill book/{chapter}.ipynb out.ipynb"]
     for name, value in values.items():
@@ -68,9 +68,9 @@ def add_rerun(notebook: nbformat.NotebookNode, *, repository: str = "", branch: 
     A line goes below the parameters cell, which shows the chapter's own values, and a folded box to the end.
 
     Args:
-        notebook: An executed chapter; changed.
-        repository: Address of the repository on the web, where the book has one.
-        branch: Of this repository.
+        notebook: an executed chapter; changed.
+        repository: address of the repository on the web, where the book has one.
+        branch: the repository's branch that the buttons open.
     """
     chapter = Path(notebook.metadata["papermill"]["input_path"]).stem
     (place,) = [

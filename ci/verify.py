@@ -14,11 +14,10 @@ from typing import Any
 
 from ci.book import BUILD, check_files, check_space, say, snakemake
 from ci.compare import compare, load_rules
-from ci.lock import hold_lock
 from ci.manifest import MANIFEST, read
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import GalaxyError
-from galaxylib.files import check_outputs, saving
+from galaxylib.files import check_outputs, hold_lock, saving
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = BUILD / "verify"
@@ -43,11 +42,11 @@ def compute(settings: dict[str, str], place: Path) -> Path:
     """Compute a run from nothing in a copy of the project: its galaxies, trainings and dreams, but no pages.
 
     Args:
-        settings: The Snakefile's configuration; paths in it are absolute.
-        place: Folder of the copy, made anew.
+        settings: the Snakefile's configuration; paths in it are absolute.
+        place: folder of the copy, made anew.
 
     Returns:
-        The folder of the run's results.
+        the folder of the run's results.
 
     Raises:
         GalaxyError: the disk is full, or a chapter stopped.
@@ -63,11 +62,11 @@ def files_given(manifest: dict[str, Any], data: str) -> dict[str, str]:
     """Find the files that a run is about: galaxies as given now, real ones as the first run scored them.
 
     Args:
-        manifest: Of the first run.
+        manifest: that of the first run.
         data: "simulated", or the path of a Galaxy10 HDF5 file.
 
     Returns:
-        The Snakefile's data and real_sample, absolute, each only where there is a file.
+        the Snakefile's data and real_sample, absolute, each only where there is a file.
 
     Raises:
         DataError: a file is not there.
@@ -83,11 +82,11 @@ def report(first: Path, second: Path) -> bool:
     """Print how two runs compare.
 
     Args:
-        first: A run's folder.
-        second: Another's.
+        first: folder of one run's results.
+        second: the other run's folder.
 
     Returns:
-        Whether all is within the tolerances.
+        whether all is within the tolerances.
 
     Raises:
         GalaxyError: a folder holds no results.
@@ -113,8 +112,8 @@ def circumstances(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
     """Say in what two runs differ before any number does: sources, locks, data, versions, machine.
 
     Args:
-        first: A manifest, or nothing where a run has none.
-        second: Another.
+        first: a manifest, or nothing where a run has none.
+        second: that of the other run.
     """
     lines = []
     for name in ("commit", "locks", "packages", "data", "machine"):

@@ -5,11 +5,12 @@ runs, so that `--help` answers at once.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from galaxylib.errors import DreamError, GalaxyError
 from galaxylib.training.recipes import RECIPES, Recipe
@@ -128,7 +129,12 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _add_train(command: Parser) -> None:
-    command.add_argument("--data", required=True, metavar="FILE", help="a Galaxy10 HDF5 file")
+    command.add_argument(
+        "--data",
+        required=True,
+        metavar="PATH",
+        help="a Galaxy10 HDF5 file; for a network of votes a folder in the Galaxy Zoo challenge's layout",
+    )
     command.add_argument("--out", required=True, metavar="FOLDER", help="the checkpoint folder to write")
     command.add_argument(
         "--recipe",
@@ -149,6 +155,8 @@ def _add_train(command: Parser) -> None:
         flag, meaning = f"--{setting.name.replace('_', '-')}", setting.metadata["help"].replace("%", "%%")
         if setting.type is bool:
             settings.add_argument(flag, action=argparse.BooleanOptionalAction, help=meaning)
+        elif setting.type is dict:
+            settings.add_argument(flag, type=_json, metavar="JSON", help=meaning)
         else:
             settings.add_argument(
                 flag, type=setting.type, metavar=setting.type.__name__.upper(), help=meaning
@@ -162,21 +170,57 @@ def _train(options: argparse.Namespace) -> None:
         **{name: value for name, value in given.items() if value is not None}
     )
 
-    from galaxylib.data.galaxy10 import Galaxy10
-    from galaxylib.data.splits import make_split
-    from galaxylib.paper.workspace import SPLIT
+    from galaxylib.networks.registry import NETWORKS
     from galaxylib.training.hardware import Devices
     from galaxylib.training.loop import train
 
-    data = Galaxy10(options.data)
-    split = make_split(data, method=options.split, seed=options.split_seed)
-    done = train(data, split, recipe, out=options.out, resume=options.resume, progress=not options.quiet)
+    of_votes = recipe.network in NETWORKS and NETWORKS[recipe.network].task == "zoo2"
+    data, split, task = (_votes_to_train if of_votes else _classes_to_train)(options, recipe)
+    done = train(
+        data,
+        split,
+        recipe,
+        out=options.out,
+        task=task,
+        resume=options.resume,
+        progress=not options.quiet,
+    )
     if Devices.announced().rank == 0:
-        split.save(f"{options.out}/{SPLIT}")
-        print(
-            f"Best after epoch {done['best_epoch']}: validation accuracy {done['validation_accuracy']:.1%}. "
-            f"The checkpoint is in {options.out}."
+        figures = ", ".join(
+            f"{name.replace('_', ' ')} {value:.4f}"
+            for name, value in done.items()
+            if name.startswith("validation_")
         )
+        print(
+            f"The weights of epoch {done['best_epoch']} are in {options.out}"
+            f"{': ' if figures else ''}{figures}."
+        )
+
+
+def _classes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, None]:
+    from galaxylib.data.galaxy10 import Galaxy10
+    from galaxylib.data.splits import make_split
+
+    data = Galaxy10(options.data)
+    return data, make_split(data, method=options.split, seed=options.split_seed), None
+
+
+def _votes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, Any]:
+    from galaxylib.votes.outputs import VoteFractions
+    from galaxylib.votes.split import split_votes
+    from galaxylib.votes.zoo2 import read_votes
+
+    votes = read_votes(options.data)
+    split = split_votes(votes, watch=recipe.needs_validation, seed=options.split_seed)
+    seen = votes.ids[[*split.train, *split.validation]].tolist()
+    return votes, split, VoteFractions(trained_on=tuple(seen))
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        return json.loads(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON, such as '{{\"blocks\": 5}}'") from fault
 
 
 def _add_evaluate(command: Parser) -> None:
@@ -228,10 +272,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     import numpy as np
 
     from galaxylib.data.galaxy10 import Galaxy10
-    from galaxylib.data.splits import load_split
-    from galaxylib.evaluation.predictions import predict, write_evaluation
+    from galaxylib.data.splits import SPLIT, load_split
+    from galaxylib.evaluation.predictions import check_unseen, predict, write_evaluation
     from galaxylib.networks.checkpoint import load
-    from galaxylib.paper.workspace import SPLIT
 
     data = Galaxy10(options.data)
     loaded = load(options.checkpoint, own_network=options.own_network)
@@ -244,7 +287,9 @@ def _evaluate(options: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
     else:
-        rows = getattr(load_split(f"{options.checkpoint}/{SPLIT}", data), options.part)
+        split = load_split(f"{options.checkpoint}/{SPLIT}", data)
+        check_unseen(split, loaded.meta, checkpoint=options.checkpoint)
+        rows = getattr(split, options.part)
     table = predict(
         loaded,
         data,
@@ -279,6 +324,8 @@ def _evaluate_votes(options: argparse.Namespace) -> None:
         options.checkpoint,
         options.out,
         symmetries=options.symmetries,
+        batch_size=options.batch_size,
+        progress=not options.quiet,
         own_network=options.own_network,
     )
     low, high = found["rmse_interval"]

@@ -7,20 +7,25 @@ import os
 import platform
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from filelock import lock_descriptor
 
 from galaxylib.errors import GalaxyError
 
 # What a system says when a disk, or a user's share of it, is full.
-FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 # How the name of everything begins that is put beside a reader's own files.
 OURS = ".galaxylib-"
 # In a folder that `filling` wrote: its files, one a line.
 LIST = f"{OURS}files"
+# What a file system without locks says, as NFS without its lock service and some parallel ones do.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
@@ -33,7 +38,7 @@ def saving(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        if fault.errno not in FULL:
+        if fault.errno not in DISK_FULL:
             raise
         raise GalaxyError(
             f"No space is left on the disk that holds {path}: free some and run again; "
@@ -81,7 +86,7 @@ def _check_output(target: Path, path: str | Path) -> None:
                     raise PermissionError(errno.EACCES, "it is write-protected")
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as fault:
-            if fault.errno in FULL:
+            if fault.errno in DISK_FULL:
                 raise
             raise GalaxyError(
                 f"{path} cannot be written ({fault.strerror}): choose another place for it."
@@ -258,3 +263,53 @@ def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hold_lock(path: Path, *, wait: bool = True) -> IO[str]:
+    """Make sure that one process at a time works in the folder of `path`.
+
+    The system gives the lock up when its holder and all that inherited the open file have ended, however they
+    ended: none is ever stale. Where the file system has no locks, everyone gets one.
+
+    Args:
+        path: the lock's file; it stays, and names the process that held it last.
+        wait: say who is at work and wait for its end, instead of refusing.
+
+    Returns:
+        The open file; the lock lasts as long as it is open in this process or in one that inherited it.
+
+    Raises:
+        GalaxyError: another process holds the lock and `wait` is False, or the folder cannot be written to.
+    """
+    try:
+        with saving(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = path.open("a+")
+    except OSError as fault:
+        raise GalaxyError(
+            f"{path.parent} is no folder to write in ({fault.strerror}): choose another."
+        ) from fault
+    try:
+        if not lock_descriptor(stream.fileno(), blocking=False):
+            busy = f"{_holder(stream)} is at work in {path.parent}"
+            if not wait:
+                raise GalaxyError(f"{busy}: wait until it has ended, or choose another folder.")
+            print(f"{busy}; waiting for it to end.", file=sys.stderr, flush=True)
+            lock_descriptor(stream.fileno())
+    except OSError as fault:
+        if fault.errno not in NO_LOCKS:
+            raise
+    except GalaxyError:
+        stream.close()
+        raise
+    stream.truncate(0)
+    stream.write(f"{os.getpid()}\n")
+    stream.flush()
+    return stream
+
+
+def _holder(stream: IO[str]) -> str:
+    with suppress(OSError):  # Windows lets nobody else read what is locked
+        stream.seek(0)
+        return f"Process {stream.read().strip()}"
+    return "Another process"

@@ -104,7 +104,7 @@ def _git(folder: Path, *words: str) -> str:
 
 def processor() -> str:
     """The processor's name."""
-    # platform.processor() is empty on most Linux systems.
+    # platform.processor() is empty on most Linux systems, and psutil counts processors without naming them.
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 from ci.book import BUILD, changed_outside, snakemake
-from ci.lock import hold_lock
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.files import hold_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = [

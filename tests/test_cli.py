@@ -11,11 +11,12 @@ from dataclasses import fields
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, write_galaxy10
 from PIL import Image
 
 from galaxylib import cli
-from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.splits import make_split
 from galaxylib.training.recipes import RECIPES, Recipe
 
 
@@ -70,20 +71,11 @@ def test_every_setting_of_a_recipe_is_an_option():
     assert untouched["recipe"] in RECIPES
 
 
+TINY = ["--recipe", "quick", "--width", 0.05, "--size", 32, "--epochs", 1, "--batch-size", 8, "--quiet"]
+
+
 def test_train_and_evaluate(tmp_path, blob_file, capsys):
-    settings = [
-        "--recipe",
-        "quick",
-        "--width",
-        0.05,
-        "--size",
-        32,
-        "--epochs",
-        2,
-        "--batch-size",
-        8,
-        "--quiet",
-    ]
+    settings = [*TINY, "--epochs", 2]
     status, out, err = run(capsys, "train", "--data", blob_file, "--out", tmp_path / "run", *settings)
     assert (status, err) == (0, "")
     assert "Best after epoch" in out
@@ -104,11 +96,70 @@ def test_train_and_evaluate(tmp_path, blob_file, capsys):
     assert (status, err) == (0, "")
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert pd.read_csv(tmp_path / "test" / "predictions.csv")["row"].tolist() == split["test"]
-    # Resuming with another recipe is refused.
+    # Repeating is refused, and so is resuming with another recipe.
+    again = ["train", "--data", blob_file, "--out", tmp_path / "run", *settings]
+    status, out, err = run(capsys, *again)
+    assert status == 1
+    assert one_sentence(err)
+    assert "holds a run already: go on with it (`--resume`" in err
     again = ["train", "--data", blob_file, "--out", tmp_path / "run", *settings, "--resume", "--seed", 4]
     status, out, err = run(capsys, *again)
     assert status == 1
     assert "seed was 0 and is 4 now" in err
+
+
+def test_a_part_is_scored_only_where_it_was_kept_from_training(tmp_path, blob_file, capsys):
+    run(capsys, "train", "--data", blob_file, "--out", tmp_path / "run", *TINY)
+    split, about = tmp_path / "run" / "split.json", tmp_path / "run" / "checkpoint.json"
+    kept, described = split.read_text(), json.loads(about.read_text())
+    other = write_galaxy10(tmp_path / "other.h5", labels=list(range(10)) * 3, seed=8)
+
+    def refused(data=blob_file, checkpoint=tmp_path / "run") -> str:
+        words = ["--data", data, "--checkpoint", checkpoint, "--out", tmp_path / "scores", "--part", "test"]
+        status, _, err = run(capsys, "evaluate", *words, "--quiet")
+        assert status == 1
+        assert one_sentence(err), err
+        assert "chapter" not in err
+        assert not (tmp_path / "scores").exists()
+        return err
+
+    data = Galaxy10(blob_file)
+    make_split(data, seed=1).save(split)
+    assert "trained with another split of this file" in refused()
+    content = json.loads(kept)
+    content["test"].append(content["train"].pop())
+    split.write_text(json.dumps(content))
+    assert "trained with another split of this file" in refused()
+    for spoilt in (
+        {"test": content["train"]},
+        {"test": [0.5]},
+        {"test": [10**30]},
+        {"test": 3},
+        {"method": None, "x": 1},
+    ):
+        split.write_text(json.dumps(content | spoilt))
+        assert "is not a split" in refused()
+    split.unlink()
+    assert "only a whole file can be scored" in refused()
+    assert "only a whole file can be scored" in refused(checkpoint="small")
+    split.write_text(kept)
+    assert "belongs to another file" in refused(data=other)
+    about.write_text(
+        json.dumps({name: value for name, value in described.items() if name != "split_fingerprint"})
+    )
+    assert "does not name its split" in refused()
+    about.write_text(json.dumps(described))
+    words = [
+        "--data",
+        blob_file,
+        "--checkpoint",
+        tmp_path / "run",
+        "--out",
+        tmp_path / "scores",
+        "--part",
+        "test",
+    ]
+    assert run(capsys, "evaluate", *words, "--quiet")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -121,6 +172,8 @@ def test_train_and_evaluate(tmp_path, blob_file, capsys):
         (["train", "--data", "x", "--out", "y", "--epochs", "many"], "invalid int value"),
         (["train", "--data", "x", "--out", "y", "--epochs", "0"], "at least 1"),
         (["train", "--data", "x", "--out", "y", "--precision", "float8"], "float8"),
+        (["train", "--data", "x", "--out", "y", "--learning-rate", "inf"], "choose a value that is finite"),
+        (["train", "--data", "x", "--out", "y", "--learning-rate", "nan"], "choose a value at least 0"),
         (["train", "--data", "x", "--out", "y", "--split", "half"], "invalid choice: 'half'"),
         (["evaluate", "--data", "nowhere.h5", "--checkpoint", "x", "--out", "y"], "nowhere.h5"),
         (["fetch", "--out", "x", "--url", "http://localhost/x"], "--sha256"),
@@ -195,8 +248,6 @@ def test_simulate_writes_the_format(tmp_path):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    from galaxylib.data.galaxy10 import Galaxy10
-
     data = Galaxy10(tmp_path / "sim.h5")
     assert (len(data), data.simulated) == (6, True)
 

@@ -10,23 +10,25 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ci.layout import written
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 LAYOUT = TEXT[TEXT.index("## The layout") : TEXT.index("## The way of the data")]
 
 
 def layout_paths() -> list[str]:
-    """Paths that the picture names: the names that begin a line, below their folder where indented."""
+    """Paths that the pictures name: the names that begin a line, below their folder where indented."""
     named = re.compile(r"\w[\w-]*(\.\w+|/)|LICENSE[\w-]*|\w+file").fullmatch
-    paths, folder = [], ""
-    for line in LAYOUT.split("```")[1].strip().splitlines():
+    paths, folders = [], [""]
+    for line in "".join(LAYOUT.split("```")[1::2]).splitlines():
+        names = [*takewhile(named, line.split())] if not line.startswith("README") else []
         if line.startswith("README"):  # names and their remarks
             paths += filter(named, line.split())
-            continue
-        names = list(takewhile(named, line.split()))
-        if not line.startswith("  "):
-            folder = names[0] if names[0].endswith("/") else ""
-        paths += [folder + name if line.startswith("  ") else name for name in names]
+        level = (len(line) - len(line.lstrip())) // 2
+        paths += [folders[level] + name for name in names]
+        if names and names[0].endswith("/"):
+            folders[level + 1 :] = [folders[level] + names[0]]
     return paths
 
 
@@ -34,6 +36,14 @@ def test_layout_names_what_is_there() -> None:
     paths = layout_paths()
     assert len(paths) > 40
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_layout_is_what_the_docstrings_say() -> None:
+    assert written(TEXT) == TEXT, "CONTRIBUTING.md is behind the modules' docstrings: run `make sync`"
+    code = {
+        path.relative_to(ROOT) for room in ("galaxylib", "ci") for path in (ROOT / room).rglob("[a-z]*.py")
+    }
+    assert {*map(str, code)} <= {*layout_paths()}
 
 
 def test_layout_leaves_nothing_out() -> None:

@@ -19,9 +19,9 @@ export class Engine {
    *   {type: "done" | "stopped", steps, image, values, probabilities, settings, objective, backend, seconds},
    *   {type: "backend", backend, message} when the graphics card was lost, and
    *   {type: "error", message, kind}; images are {width, height, data: RGBA bytes}.
-   * @param {string} backend "wasm", "webgpu", or "auto": the graphics card for large networks, where there is one.
+   * @param {string} backend "wasm", or "webgpu": the graphics card, where there is one.
    */
-  constructor({ base = new URL(".", import.meta.url).href, onEvent = () => {}, backend = "auto" } = {}) {
+  constructor({ base = new URL(".", import.meta.url).href, onEvent = () => {}, backend = "wasm" } = {}) {
     this.base = new URL(base.replace(/\/?$/, "/"), globalThis.document?.baseURI ?? import.meta.url).href;
     this.onEvent = onEvent;
     this.wanted = backend;

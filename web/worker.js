@@ -7,7 +7,6 @@ import { Fault, openNetwork } from "./network.js";
 import { asSeen, toRGBA } from "./pixels.js";
 
 // Below this, starting hundreds of small kernels on a graphics card takes longer than computing them here.
-const WORTH_A_CARD = 2e6; // parameters
 
 const runtimes = {
   wasm: "ort.wasm.min.mjs",
@@ -26,7 +25,7 @@ const commands = {
     await forget();
     const progress = (bytes, total) => postMessage({ event: { type: "progress", id, bytes, total } });
     const opened = await openNetwork(source, progress);
-    await start(base, await choose(wanted, opened.about));
+    await start(base, await choose(wanted));
     network = opened;
     return { about: network.about, backend };
   },
@@ -77,13 +76,10 @@ onmessage = async ({ data }) => {
 
 // The runtime.
 
-async function choose(wanted, about) {
-  const worth = wanted === "webgpu" || (wanted === "auto" && about.parameters > WORTH_A_CARD);
-  if (!worth) return "wasm";
+async function choose(wanted) {
+  if (wanted !== "webgpu") return "wasm";
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  // Without a card a browser may imitate one, which is many times slower than WebAssembly.
-  const real = adapter && !(wanted === "auto" && adapter.info?.isFallbackAdapter);
-  return real ? "webgpu" : "wasm";
+  return adapter ? "webgpu" : "wasm";
 }
 
 async function start(base, kind) {

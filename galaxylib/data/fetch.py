@@ -41,10 +41,10 @@ def fetch(
         stall: seconds without a byte after which the connection counts as lost.
         attempts: lost connections in a row, none of which brought anything, before giving up.
         pause: seconds before trying again.
-        progress: show a progress bar.
+        progress: whether to show a progress bar.
 
     Returns:
-        The file's path.
+        the file's path.
 
     Raises:
         DataError: the content does not have the right SHA-256.
@@ -85,11 +85,11 @@ class Transfer:
     """Downloads for pooch, with resuming.
 
     Attributes:
-        part: where the bytes gather.
+        part: path of the file in which the bytes gather.
         stall: seconds without a byte after which the connection counts as lost.
         attempts: fruitless attempts in a row before giving up.
-        pause: seconds between attempts.
-        progress: show a progress bar.
+        pause: seconds to wait between two attempts.
+        progress: whether to show a progress bar.
     """
 
     part: Path

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import h5py
 import numpy as np
 
-from galaxylib.data.storage import PixelStore, pixel_store
+from galaxylib.data.storage import PixelStore, open_hdf5, pixel_store
 from galaxylib.errors import DataError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Galaxy10:
     handed to worker processes: each opens the file for itself.
 
     Attributes:
-        path: the file.
+        path: path of the HDF5 file.
         labels: (N,) int64 class numbers, 0 to 9.
         ra, dec: (N,) float64 sky position in degrees (ICRS); NaN where unknown.
         redshift: (N,) float64; NaN where unknown.
@@ -173,9 +173,9 @@ class Catalogue:
     """The labels and positions of a Galaxy10 set without its pixels: enough to split it.
 
     Attributes:
-        labels: (N,) int64 class numbers.
+        labels: (N,) int64 class numbers, 0 to 9.
         ra, dec: (N,) float64 degrees; NaN where unknown.
-        fingerprint: a hash of the three.
+        fingerprint: a hash of the three columns.
     """
 
     labels: np.ndarray
@@ -226,12 +226,12 @@ def opened(path: Path) -> h5py.File:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is an empty file: fetch or simulate it again.")
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path)
+    except BlockingIOError as fault:
+        raise DataError(f"{path} is being written by another process: wait until it is done.") from fault
     except PermissionError as fault:
         raise DataError(f"{path} may not be read by you: change its permissions.") from fault
     except OSError as fault:
-        if "lock file" in str(fault):
-            raise DataError(f"{path} is being written by another process: wait until it is done.") from fault
         if "truncated" in str(fault):
             raise DataError(f"{path} is cut short (its end is missing): fetch or copy it again.") from fault
         raise DataError(

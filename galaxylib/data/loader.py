@@ -3,18 +3,39 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.errors import GalaxyError
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
+class Images(Protocol):
+    """Galaxies with labels, in a `Galaxy10` file or in memory: what can be trained on and judged.
+
+    Attributes:
+        labels: (N,) int64 class numbers, or (N, 37) float32 vote fractions.
+        simulated: whether the galaxies are drawn.
+    """
+
+    labels: np.ndarray
+    simulated: bool
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the content."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The images of the rows, (len(rows), H, W, 3) uint8."""
+
+
 def batches(
-    data: Galaxy10,
+    data: Images,
     rows: Sequence[int] | np.ndarray,
     *,
     batch_size: int,
@@ -28,16 +49,16 @@ def batches(
     At most `ahead` + 1 batches are in memory, whatever the size of the file: 12.6 MB each at 64 images.
 
     Args:
-        data: the file.
+        data: a file, or images in memory.
         rows: which galaxies, in which order.
         batch_size: images a batch; the last one may be smaller.
         shuffle_seed: draws another order; give (seed, epoch) to have one for each epoch. None keeps it.
         drop_last: leave out a last batch that is smaller.
-        ahead: batches read in advance.
-        threads: that read side by side.
+        ahead: how many batches are read in advance.
+        threads: how many threads read side by side.
 
     Yields:
-        Images (B, 256, 256, 3) uint8, labels (B,) int64 and rows (B,) int64.
+        Images (B, H, W, 3) uint8, labels (B, ...) as the data has them, and rows (B,) int64.
 
     Raises:
         DataError: a row is not in the file, or its pixels cannot be read.
@@ -69,5 +90,5 @@ def batches(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(data: Galaxy10, rows: np.ndarray) -> Batch:
+def _read(data: Images, rows: np.ndarray) -> Batch:
     return torch.from_numpy(data.read(rows)), torch.from_numpy(data.labels[rows]), torch.from_numpy(rows)

@@ -5,6 +5,7 @@ ten. A random split puts one half of such a pair in training and the other in th
 divides the sky into groups first and never parts a group.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,9 @@ PUBLISHED_TEST = 3_194
 PAPER_TRAIN, PAPER_VALIDATION = 11_487, 1_276
 CODE_VALIDATION = 1_454
 """Sizes as printed: the paper's (section 4.1) leave 1,779 images unused, the published code's leave none."""
+
+SPLIT = "split.json"
+"""Name of the file that holds a split, in a run's folder and beside a checkpoint."""
 
 METHODS = ("sky", "paper", "published_code")
 PARTS = ("train", "validation", "test")
@@ -49,7 +53,7 @@ class Split:
 
     Attributes:
         train, validation, test: sorted row numbers, int64; no row is in two of them.
-        method: one of `METHODS`.
+        method: how the rows were divided, one of `METHODS`.
         seed: what the draw started from.
         fingerprint: of the file that was split.
     """
@@ -60,6 +64,12 @@ class Split:
     method: str
     seed: int
     fingerprint: str
+
+    @property
+    def rows_fingerprint(self) -> str:
+        """A hash of the rows of all three parts: 16 hexadecimal digits."""
+        rows = np.concatenate([part for name in PARTS for part in ([-1], getattr(self, name))])
+        return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16]
 
     def save(self, path: str | Path) -> Path:
         """Write the split as JSON.
@@ -80,18 +90,35 @@ def load_split(path: str | Path, data: Positioned | None = None) -> Split:
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        rows = {part: np.asarray(content.pop(part), dtype=np.int64) for part in PARTS}
-        split = Split(**rows, **content)
+        rows = [row for part in PARTS for row in content[part]]
+        if not all(type(row) is int and 0 <= row < 2**31 for row in rows) or len(set(rows)) < len(rows):
+            raise ValueError("the parts are no lists of row numbers without repeats")
+        split = Split(**content | {part: np.asarray(content[part], np.int64) for part in PARTS})
     except FileNotFoundError as fault:
-        raise DataError(f"There is no split {path}: run the data chapter, which writes it.") from fault
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise DataError(f"{path} is not a split: delete it and run the data chapter again.") from fault
-    if data is not None and split.fingerprint != data.fingerprint:
         raise DataError(
-            f"The split {path} belongs to another file (fingerprint {split.fingerprint}, this file's is "
-            f"{data.fingerprint}): run the data chapter on this file to make its own."
-        )
+            f"There is no split {path}: training leaves one beside its weights, and without it only a whole "
+            "file can be scored."
+        ) from fault
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+        raise DataError(
+            f"{path} is not a split: put back the one that was written there, or train again."
+        ) from fault
+    if data is not None:
+        check_file(split, data, name=f"The split {path}")
     return split
+
+
+def check_file(split: Split, data: Positioned, *, name: str = "The split") -> None:
+    """Make sure that `split` was made for the file `data`.
+
+    Raises:
+        DataError: it was made for another one; the sentence calls the split `name`.
+    """
+    if split.fingerprint != data.fingerprint:
+        raise DataError(
+            f"{name} belongs to another file (fingerprint {split.fingerprint}, this file's is "
+            f"{data.fingerprint}): give the file that was split, or use a split of this one."
+        )
 
 
 def make_split(
@@ -104,7 +131,7 @@ def make_split(
     """Divide the rows of a file.
 
     Args:
-        data: what to divide.
+        data: the file or catalogue whose rows are divided.
         method: `"sky"` keeps galaxies within 10 arcsec together and every class at its share: no leak.
             `"paper"` has the sizes printed in the paper, drawn at random within each class; the paper does
             not say which 1,779 images it left out, nor how it drew. `"published_code"` follows the published
@@ -141,7 +168,7 @@ def sky_groups(ra: np.ndarray, dec: np.ndarray, radius_arcsec: float = 10.0) -> 
     Args:
         ra: (N,) right ascension in degrees; a row without a position (NaN) is a group of its own.
         dec: (N,) declination in degrees.
-        radius_arcsec: the longest step.
+        radius_arcsec: the longest step between two linked galaxies, in arcsec.
 
     Returns:
         (N,) int64 group numbers, counted from 0 in the order of their first rows.
@@ -182,7 +209,7 @@ class Leak:
     Attributes:
         groups: sky groups with rows in more than one part.
         test_rows: test rows with a neighbour of their group in training or validation.
-        unused: rows in no part.
+        unused: rows that are in no part.
     """
 
     groups: int

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from galaxylib.errors import DataError
+from galaxylib.files import NO_LOCKS
 
 
 class PixelStore(Protocol):
@@ -26,6 +27,21 @@ class PixelStore(Protocol):
 
     def close(self) -> None:
         """Let go of the file."""
+
+
+def open_hdf5(path: Path, mode: str = "r") -> h5py.File:
+    """Open an HDF5 file as h5py does; without HDF5's lock where the file system has none.
+
+    Raises:
+        BlockingIOError: another process writes the file, or, for writing, has it open.
+        OSError: it cannot be opened.
+    """
+    try:
+        return h5py.File(path, mode)
+    except OSError as fault:
+        if fault.errno not in NO_LOCKS:
+            raise
+        return h5py.File(path, mode, locking=False)
 
 
 def pixel_store(path: Path, images: h5py.Dataset) -> PixelStore:
@@ -133,7 +149,7 @@ class HDF5Store:
     def _dataset(self) -> h5py.Dataset:
         # An HDF5 file opened before a fork must not be used after it.
         if self._file is None or self._process != os.getpid():
-            self._file, self._process = h5py.File(self._path, "r"), os.getpid()
+            self._file, self._process = open_hdf5(self._path), os.getpid()
         return self._file["images"]
 
     def close(self) -> None:

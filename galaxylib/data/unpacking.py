@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from galaxylib.data.galaxy10 import Galaxy10, opened
+from galaxylib.data.storage import open_hdf5
 from galaxylib.errors import DataError
 from galaxylib.files import atomic
 
@@ -22,12 +23,12 @@ def unpack(data: Galaxy10, destination: str | Path, *, progress: bool = True) ->
     when it is already there.
 
     Args:
-        data: the file to copy.
-        destination: the copy's path.
-        progress: show a progress bar.
+        data: the opened file that is copied.
+        destination: path of the copy.
+        progress: whether to show a progress bar.
 
     Returns:
-        The copy, opened; its labels, positions and fingerprint are those of `data`.
+        the copy, opened; its labels, positions and fingerprint are those of `data`.
 
     Raises:
         DataError: the source's pixels cannot be read.
@@ -38,7 +39,7 @@ def unpack(data: Galaxy10, destination: str | Path, *, progress: bool = True) ->
         copy = Galaxy10(destination)
         if copy.fingerprint == data.fingerprint:
             return copy
-    with atomic(destination) as partial, h5py.File(partial, "w") as target, opened(data.path) as source:
+    with atomic(destination) as partial, open_hdf5(partial, "w") as target, opened(data.path) as source:
         for name in source:
             if name != "images":
                 source.copy(name, target)
@@ -57,7 +58,7 @@ def open_quick(path: str | Path, *, folder: str | Path) -> Galaxy10:
     """Open a file for reading at random; one that is packed in blocks of images is unpacked once, and said.
 
     Args:
-        path: the file.
+        path: path of a Galaxy10 file.
         folder: where an unpacked copy goes.
 
     Raises:

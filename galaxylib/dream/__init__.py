@@ -4,9 +4,9 @@ In come a network, an image and an objective.
 Out goes the image with the record of how it was made, and measures of what it changed.
 
 >>> import galaxylib
->>> from galaxylib.dream import PAPER, dream, layer, read_image
+>>> from galaxylib.dream import PAPER_DREAM, dream, layer, read_image
 >>> loaded = galaxylib.load("pretrained")
->>> made = dream(loaded.network, read_image("galaxy.png"), layer("lam"), settings=PAPER.to(256),
+>>> made = dream(loaded.network, read_image("galaxy.png"), layer("lam"), settings=PAPER_DREAM.to(256),
 ...              preprocess=loaded.preprocess)
 >>> made.save("dream.png")
 """
@@ -25,10 +25,10 @@ from galaxylib.dream.objectives import (
     neuron,
     parse,
 )
-from galaxylib.dream.settings import PAPER, Settings
+from galaxylib.dream.settings import PAPER_DREAM, Settings
 
 __all__ = [
-    "PAPER",
+    "PAPER_DREAM",
     "Dream",
     "Objective",
     "Prior",

@@ -1,9 +1,9 @@
 """The ascent: an image changed step by step until a network's activations are as large as they get.
 
-The protocol is that of the DMAGNet paper (`PAPER`): three widths, each dreamed anew from the enlarged result
-of the one before; at each width a pyramid of two levels; at each step a random circular shift, the gradient
-of the objective, blurred by three Gaussians and brought to mean 0 and deviation 1, a step, and a clamp to
-what pixels can be.
+The protocol is that of the DMAGNet paper (`PAPER_DREAM`): three widths, each dreamed anew from the enlarged
+result of the one before; at each width a pyramid of two levels; at each step a random circular shift, the
+gradient of the objective, blurred by three Gaussians and brought to mean 0 and deviation 1, a step, and a
+clamp to what pixels can be.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import images as pictures
-from galaxylib.dream.forward import Tap, guard_memory
+from galaxylib.dream.forward import Tap, check_memory
 from galaxylib.dream.objectives import Objective
 from galaxylib.dream.settings import Settings
 from galaxylib.errors import DreamError
@@ -29,8 +29,8 @@ class Step:
     """One finished step, as the `progress` callback sees it.
 
     Attributes:
-        number: from 1.
-        total: steps of the whole dream.
+        number: number of the step, counted from 1.
+        total: number of steps of the whole dream.
         size: shorter side being dreamed, in pixels.
         values: (N,) the objective before the step, of each image of the batch.
         images: (N, 3, h, w) in [0, 1] after the step, on the pyramid's present level.
@@ -77,7 +77,7 @@ class Ascent:
         """Images in [0, 1], (N, 3, H, W) -> what each started from and its dream, on the CPU."""
         settings, shorter = self.settings, min(images.shape[2:])
         shapes = [tuple(round(side * size / shorter) for side in images.shape[2:]) for size in settings.sizes]
-        guard_memory(self.tap, images=len(images), shape=max(shapes), tile=settings.tile)
+        check_memory(self.tap, images=len(images), shape=max(shapes), tile=settings.tile)
         start = self._start(images.float().to(self.device), *shapes[0])
         now = start
         for number, (height, width) in enumerate(shapes):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from galaxylib.dream.settings import CHOICES, LIMITS, PAPER
+from galaxylib.dream.settings import CHOICES, LIMITS, PAPER_DREAM
 from galaxylib.errors import DreamError
 
 STEP_OPTIONS = ("start", "parametrisation", "magnitude", "precision")
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=_filled, metavar="FILE", help="write the record as JSON too")
     for name in STEP_OPTIONS:
-        parser.add_argument(f"--{name}", choices=CHOICES[name], help=f"default: {getattr(PAPER, name)}")
+        parser.add_argument(f"--{name}", choices=CHOICES[name], help=f"default: {getattr(PAPER_DREAM, name)}")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     from galaxylib.networks.checkpoint import load
 
     given = {name: getattr(options, name) for name in (*STEP_OPTIONS, "tile")}
-    settings = PAPER.but(**{name: value for name, value in given.items() if value is not None})
+    settings = PAPER_DREAM.but(**{name: value for name, value in given.items() if value is not None})
     settings = settings if options.size is None else settings.to(options.size)
     seed = options.seed or 0
     LIMITS["seed"].check("seed", seed)

@@ -19,7 +19,7 @@ class Controls(w.VBox):
 
     Args:
         galaxies: names of the pictures to choose from.
-        networks: names of the networks.
+        networks: names of the networks to choose from.
         settings: whose values the controls begin with.
     """
 
@@ -70,7 +70,7 @@ class Controls(w.VBox):
         self.slider = w.FloatSlider(
             description="Before or after", min=0, max=1, value=1, step=0.01, readout=False, style=WIDE
         )
-        self.scores = w.HTML()
+        self.measures = w.HTML()
         self.save_png = w.Button(description="Save PNG", disabled=True)
         self.save_gif = w.Button(description="Save film as GIF", disabled=True)
         self.save_mp4 = w.Button(description="Save film as MP4", disabled=True)
@@ -106,7 +106,7 @@ class Controls(w.VBox):
         return w.VBox([w.HBox([self.run, self.pause, self.stop]), self.progress, self.status])
 
     def _results(self) -> w.Widget:
-        beside = w.VBox([self.scores, w.HBox([self.save_png, self.save_gif, self.save_mp4]), self.history])
+        beside = w.VBox([self.measures, w.HBox([self.save_png, self.save_gif, self.save_mp4]), self.history])
         return w.HBox([w.VBox([self.picture, self.slider]), beside])
 
 

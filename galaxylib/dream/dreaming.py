@@ -15,7 +15,7 @@ from galaxylib.dream.ascent import Ascent, Step
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.objectives import Objective, check_layers
 from galaxylib.dream.record import make_record, save_png, tensor_hash
-from galaxylib.dream.settings import LIMITS, PAPER, Settings
+from galaxylib.dream.settings import LIMITS, PAPER_DREAM, Settings
 from galaxylib.errors import DreamError
 
 
@@ -58,7 +58,7 @@ def dream(
     image: Tensor,
     objective: Objective,
     *,
-    settings: Settings = PAPER,
+    settings: Settings = PAPER_DREAM,
     preprocess: Preprocess | None = None,
     seed: int = 0,
     mask: Tensor | None = None,
@@ -70,8 +70,8 @@ def dream(
     Args:
         network: any module from (N, 3, H, W); it is copied and left as it was.
         image: (3, H, W) float in [0, 1], of any size.
-        objective: what shall grow.
-        settings: the protocol.
+        objective: the measure of the network's activations that shall grow.
+        settings: sizes, steps and step lengths; the paper's where none are given.
         preprocess: its `mean` and `std` normalise the pixels; the paper's where none is given.
         seed: of the shifts and of noise, from 0 to 2^32 - 1; the same seed gives the same bytes on the CPU of
             one machine.
@@ -102,7 +102,7 @@ def dream_batch(
     images: Tensor,
     objectives: Sequence[Objective],
     *,
-    settings: Settings = PAPER,
+    settings: Settings = PAPER_DREAM,
     preprocess: Preprocess | None = None,
     seed: int = 0,
     masks: Tensor | None = None,

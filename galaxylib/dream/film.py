@@ -21,7 +21,7 @@ def save_film(
     """Write frames (h, w, 3) uint8 of any sizes as a film, in the format that the path's ending names.
 
     Args:
-        frames: one a step, at least one.
+        frames: at least one; one for each step.
         path: ends in `.gif` (endless) or `.mp4` (needs PyAV).
         width: of the film, in pixels; frames are resized to it. An MP4's sides are rounded to even numbers.
         seconds: that the film lasts; the last frame stays for one second more.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -85,8 +86,9 @@ class Tap:
         missing = ", ".join(name for name in self.layers if name not in self._kept)
         raise DreamError(f"The network never runs its layer {missing}: choose one that it uses.")
 
-    def saved_bytes(self, *, images: int = 1, side: int = 64) -> float:
+    def saved_bytes(self) -> float:
         """Bytes a pixel of input that a forward pass keeps for its gradient, measured on a small image."""
+        side = 64
         weights = {parameter.data_ptr() for parameter in self.network.parameters()}
         kept: dict[int, int] = {}  # by address, since several operations may keep the same tensor
 
@@ -95,11 +97,11 @@ class Tap:
                 kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
             return tensor.detach()  # an output that kept itself would never be freed
 
-        pixels = torch.zeros(images, 3, side, side, device=self.device, requires_grad=True)
+        pixels = torch.zeros(1, 3, side, side, device=self.device, requires_grad=True)
         with hollow(self.network), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
             outputs = self(pixels)  # held, so that no address is used twice
         del outputs
-        return sum(kept.values()) / (images * side * side)
+        return sum(kept.values()) / side**2
 
 
 def _listen(
@@ -139,14 +141,14 @@ class _Copy(torch.autograd.Function):
         return gradient.to(dtype, memory_format=order)
 
 
-def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0) -> None:
+def check_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0) -> None:
     """Refuse a dream that memory does not allow, before it starts.
 
     Systems hand out more memory than they have and then end the process, so waiting for an error is no use.
 
     Args:
-        tap: the network, ready.
-        images: in the batch.
+        tap: the network, made ready for dreaming.
+        images: number of images in the batch.
         shape: largest height and width in pixels.
         tile: side in pixels of the windows; 0 for none.
 
@@ -168,15 +170,11 @@ def guard_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0
 
 
 def available_bytes(device: torch.device) -> float:
-    """Memory that can still be had on a device, in bytes; infinite where the system does not say."""
+    """Memory that can still be had on a device, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    free = float("inf")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = float(line.split()[1]) * 1024
+    free = psutil.virtual_memory().available
+    # psutil knows nothing of a container's limit.
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.exists() and used.exists() and limit.read_text().strip() != "max":
         free = min(free, float(limit.read_text()) - float(used.read_text()))

@@ -22,8 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from galaxylib.networks.dmagnet import MultiScaleFeedForward
-
 Back = Callable[[Tensor], Tensor]
 FEW = 8
 """Inputs of a convolution, below which the sub-grids are the quicker way back."""
@@ -41,7 +39,7 @@ def freeze(network: nn.Module, *, keep: Collection[str] = ()) -> int:
     never runs costs nothing.
 
     Args:
-        network: in evaluation mode.
+        network: any network in evaluation mode; it is changed.
         keep: dotted names of modules that somebody listens to; they are left alone.
 
     Returns:
@@ -52,8 +50,8 @@ def freeze(network: nn.Module, *, keep: Collection[str] = ()) -> int:
         children = {name: child for name, child in module.named_children() if _free(path, name, child, keep)}
         if isinstance(module, nn.Sequential):
             _join(module, children)
-        if isinstance(module, MultiScaleFeedForward):
-            _join_scales(module, path, children, keep)
+        if hasattr(module, "side_by_side"):
+            _join_side_by_side(module, path, children, keep)
         for name, child in children.items():
             if type(child) is nn.Conv2d and getattr(module, name) is child:
                 setattr(module, name, FrozenConv(child))
@@ -92,18 +90,29 @@ def _join(module: nn.Sequential, free: dict[str, nn.Module]) -> None:
             setattr(module, swallowed, nn.Identity())
 
 
-def _join_scales(
-    module: MultiScaleFeedForward, path: str, free: dict[str, nn.Module], keep: Collection[str]
+def _join_side_by_side(
+    module: nn.Module, path: str, free: dict[str, nn.Module], keep: Collection[str]
 ) -> None:
-    """A BatchNorm and a ReLU behind two convolutions side by side go into each: DMAGNet's widest maps."""
-    if not {"near", "far", "norm"} <= free.keys() or type(module.norm) is not nn.Sequential:
+    """A BatchNorm and a ReLU behind concatenated convolutions go into each: a network's widest maps.
+
+    Args:
+        module: its `side_by_side` names the convolutions, in order, and the `nn.Sequential` of the two.
+        path: the module's dotted name.
+        free: its children that nobody listens to, by name.
+        keep: dotted names of modules that somebody listens to.
+    """
+    convs, after = module.side_by_side
+    if not {*convs, after} <= free.keys() or type(free[after]) is not nn.Sequential:
         return
-    inside = list(module.norm.named_children())
-    if all(_free(f"{path}.norm", name, child, keep) for name, child in inside) and _fixed(module.norm[0]):
-        wide = module.near.out_channels
-        module.near = FrozenConv(module.near, module.norm[0], part=slice(None, wide), relu=True)
-        module.far = FrozenConv(module.far, module.norm[0], part=slice(wide, None), relu=True)
-        module.norm = nn.Identity()
+    norm, _ = free[after]
+    inside = free[after].named_children()
+    if all(_free(f"{path}.{after}", name, child, keep) for name, child in inside) and _fixed(norm):
+        first = 0
+        for name in convs:
+            last = first + free[name].out_channels
+            setattr(module, name, FrozenConv(free[name], norm, part=slice(first, last), relu=True))
+            first = last
+        setattr(module, after, nn.Identity())
 
 
 def _fixed(norm: nn.BatchNorm2d) -> bool:
@@ -159,7 +168,7 @@ class FrozenConv(nn.Module):
         conv: any `nn.Conv2d`; it keeps its weights.
         norm: a BatchNorm in evaluation that follows it.
         part: the BatchNorm's channels that are the convolution's.
-        relu: whether a ReLU follows.
+        relu: whether a ReLU follows them.
     """
 
     def __init__(

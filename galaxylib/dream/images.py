@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
 
 from galaxylib.data.images import LARGEST_INPUT
 from galaxylib.errors import DreamError
@@ -81,19 +82,19 @@ def to_uint8(image: Tensor) -> np.ndarray:
 
 
 @cache
-def lanczos_matrix(inputs: int, outputs: int, *, lobes: int = LOBES) -> Tensor:
+def lanczos_matrix(inputs: int, outputs: int) -> Tensor:
     """(outputs, inputs) weights that enlarge a row of pixels; what lies outside repeats the border.
 
     Pixel centres lie at half-integers of the common length, so an image keeps its place.
     """
     place = (np.arange(outputs) + 0.5) * inputs / outputs - 0.5
-    first = np.floor(place).astype(int) - lobes + 1
-    taps = first[:, None] + np.arange(2 * lobes)  # (outputs, 2 lobes)
+    first = np.floor(place).astype(int) - LOBES + 1
+    taps = first[:, None] + np.arange(2 * LOBES)  # (outputs, 2 LOBES)
     away = place[:, None] - taps
-    weights = np.sinc(away) * np.sinc(away / lobes)
+    weights = np.sinc(away) * np.sinc(away / LOBES)
     weights /= weights.sum(1, keepdims=True)
     matrix = np.zeros((outputs, inputs))
-    rows = np.repeat(np.arange(outputs), 2 * lobes)
+    rows = np.repeat(np.arange(outputs), 2 * LOBES)
     np.add.at(matrix, (rows, taps.clip(0, inputs - 1).ravel()), weights.ravel())
     return torch.from_numpy(matrix).float()
 
@@ -121,10 +122,13 @@ def fit(images: Tensor, height: int, width: int) -> Tensor:
     ).clamp(0, 1)
 
 
-def gaussian_cascade(sigma: float, *, kernel: int = KERNEL) -> Tensor:
-    """(kernel, kernel) mean of three Gaussians of 0.5, 1 and 2 times `sigma` pixels, each of sum 1."""
-    away = torch.arange(kernel, dtype=torch.float64) - (kernel - 1) / 2
-    total = torch.zeros(kernel, kernel, dtype=torch.float64)
+def gaussian_cascade(sigma: float) -> Tensor:
+    """(KERNEL, KERNEL) mean of three Gaussians of 0.5, 1 and 2 times `sigma` pixels, each of sum 1.
+
+    Own code, for torchvision's blur would be three convolutions a step instead of this one.
+    """
+    away = torch.arange(KERNEL, dtype=torch.float64) - (KERNEL - 1) / 2
+    total = torch.zeros(KERNEL, KERNEL, dtype=torch.float64)
     for factor in CASCADE:
         row = torch.exp(-((away / (factor * sigma)) ** 2) / 2)
         row /= row.sum()
@@ -139,14 +143,9 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
     return F.conv2d(F.pad(images, (pad,) * 4, mode="reflect"), weight, groups=channels)
 
 
-def unsharp(images: Tensor, *, amount: float = 0.5, sigma: float = 2.0) -> Tensor:
-    """`(1 + amount) x - amount G(x)`, clipped to [0, 1]; G is a Gaussian of 13 x 13 pixels for sigma 2."""
-    radius = round(3 * sigma)
-    away = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    row = torch.exp(-((away / sigma) ** 2) / 2)
-    row /= row.sum()
-    blurred = convolve(images, (row[:, None] * row[None, :]).float())
-    return ((1 + amount) * images - amount * blurred).clamp(0, 1)
+def unsharp(images: Tensor, *, amount: float) -> Tensor:
+    """`(1 + amount) x - amount G(x)`, clipped to [0, 1]; G is a Gaussian of deviation 2 on 13 x 13 pixels."""
+    return ((1 + amount) * images - amount * gaussian_blur(images, 13, 2.0)).clamp(0, 1)
 
 
 def standardise(gradient: Tensor, deviation: Tensor | None = None) -> Tensor:
@@ -156,16 +155,16 @@ def standardise(gradient: Tensor, deviation: Tensor | None = None) -> Tensor:
     return (gradient - mean).div_(deviation.view(-1, 1, 1, 1))
 
 
-def total_variation_gradient(images: Tensor, *, softness: float = 0.3) -> Tensor:
-    """Gradient of the sum over pixels of `sqrt(dx^2 + dy^2 + softness^2)`, by hand; (N, 3, H, W).
+def total_variation_gradient(images: Tensor) -> Tensor:
+    """Gradient of the sum over pixels of `sqrt(dx^2 + dy^2 + 0.3^2)`, by hand; (N, 3, H, W).
 
-    The softness, in normalised pixel units, keeps a step of usual length from overshooting.
+    The 0.3, in normalised pixel units, keeps a step of usual length from overshooting.
     """
     down = torch.zeros_like(images)
     right = torch.zeros_like(images)
     down[:, :, :-1] = images[:, :, 1:] - images[:, :, :-1]
     right[:, :, :, :-1] = images[:, :, :, 1:] - images[:, :, :, :-1]
-    slope = torch.sqrt(down**2 + right**2 + softness**2)
+    slope = torch.sqrt(down**2 + right**2 + 0.3**2)
     down, right = down / slope, right / slope
     gradient = -down - right
     gradient[:, :, 1:] += down[:, :, :-1]
@@ -189,7 +188,7 @@ class Prior:
             in [0, 1] without their mean, averaged over galaxies and channels, divided by the number of
             pixels (so that it does not depend on the size of the image).
         colour: (3, 3) covariance of red, green and blue.
-        mean: (3,) mean colour.
+        mean: (3,) mean of red, green and blue, in [0, 1].
         source: which galaxies were measured.
     """
 
@@ -262,7 +261,7 @@ def with_amplitude(images: Tensor, amplitude: Tensor) -> Tensor:
     """The images' Fourier phases under given amplitudes; the mean of each channel stays.
 
     Args:
-        images: (N, 3, H, W).
+        images: (N, 3, H, W) real values.
         amplitude: (..., H, W // 2 + 1), as `abs(rfft2(image))`.
     """
     spectrum = torch.fft.rfft2(images)

@@ -43,10 +43,10 @@ class Term:
             one place; `"direction"` mean over places of the product with a unit vector over the channels;
             `"logit"` one value of the network's output, before the softmax.
         layer: dotted name of a submodule; `OUTPUT` is the network itself.
-        index: of the channel or logit.
+        index: number of the channel or logit, counted from 0.
         place: row and column of a neuron on the activation's grid; `None` is its middle.
         vector: one number a channel, for a direction.
-        weight: factor.
+        weight: factor on the term in the sum.
 
     Raises:
         DreamError: a value is impossible.

@@ -18,7 +18,7 @@ def radial_amplitude(images: np.ndarray) -> np.ndarray:
     """Root mean square Fourier amplitude in rings of one cycle per image width.
 
     Args:
-        images: (N, H, W, 3) in [0, 1].
+        images: (N, H, W, 3) values in [0, 1].
 
     Returns:
         (N, K) for 0, 1, 2, ... cycles per width up to half the number of pixels; the channels are averaged,

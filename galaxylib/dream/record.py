@@ -119,11 +119,11 @@ def save_png(
     """Write a dream with its record and its inputs, whole or not at all.
 
     Args:
-        path: of the PNG.
-        pixels: (H, W, 3) uint8.
-        record: plain values.
+        path: path of the PNG.
+        pixels: (H, W, 3) uint8 of the dream.
+        record: plain values, as JSON has them.
         image: (3, h, w) that the dream started from, in [0, 1].
-        mask: (h, w) from 0 to 1.
+        mask: (h, w) where the dream might go, from 0 to 1; none for everywhere.
 
     Raises:
         GalaxyError: the disk is full.
@@ -147,12 +147,12 @@ class Former:
         pixels: (H, W, 3) uint8 of the dream.
         record: the whole of it, as plain values.
         image: (3, h, w) that the dream started from, in [0, 1].
-        mask: (h, w), or `None`.
+        mask: (h, w) where the dream might go, from 0 to 1; `None` for everywhere.
         settings: as the record says, like the rest.
-        objective: that grew.
-        seed: of shifts and noise.
-        steps_done: after which the dream ended.
-        threads: that its arithmetic used.
+        objective: the objective that grew.
+        seed: start of the random numbers for shifts and noise.
+        steps_done: number of steps after which the dream ended.
+        threads: number of threads that computed it.
         checkpoint: the path of the network; `None` where none was given.
     """
 

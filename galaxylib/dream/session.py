@@ -91,9 +91,9 @@ def seconds_left(settings: Settings, done: int, worked: float) -> float:
     """What the steps still to come will take, if the time of a step goes with its pixels.
 
     Args:
-        settings: of the dream.
-        done: finished steps.
-        worked: seconds that they took.
+        settings: the dream's settings.
+        done: number of finished steps.
+        worked: seconds that the finished steps took.
     """
     costs = [
         float(settings.level_side(size, level)) ** 2

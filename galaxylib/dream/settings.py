@@ -83,7 +83,7 @@ class Settings:
             the spectrum, colours and mean of galaxies), for which the image only gives the shape.
         parametrisation: `"pixel"`, gradients smoothed; or `"fourier"`, gradients coloured by the spectrum and
             the colour covariance of galaxies.
-        magnitude: Fourier amplitudes after each step: `"free"`, or held at the `"input"`'s or the average of
+        magnitude: fourier amplitudes after each step: `"free"`, or held at the `"input"`'s or the average of
             `"galaxies"`, so that the dream moves phases only.
         total_variation: weight of the pull towards a smooth image, against a gradient whose deviation is 1.
         distance: weight of the pull back to the input, likewise, times how far a pixel has moved.
@@ -220,5 +220,5 @@ def from_fields(kind: type[Kind], content: Any, *, name: str) -> Kind:
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
 
 
-PAPER = Settings()
+PAPER_DREAM = Settings()
 """The protocol of the DMAGNet paper (section 5.1; numbers from the authors' published code)."""

@@ -1,7 +1,7 @@
 """Dreaming live in Jupyter: `DreamLab` is one widget with everything on it.
 
     from galaxylib.dream.widget import DreamLab
-    DreamLab(data="galaxies.h5", networks={"mine": "_build/results/default/checkpoint"})
+    DreamLab(data="galaxies.h5", networks={"mine": "runs/mine"})
 
 Needs ipywidgets, which Jupyter brings.
 """
@@ -21,7 +21,7 @@ from torch import Tensor
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.images import decode_image
 from galaxylib.dream import (
-    PAPER,
+    PAPER_DREAM,
     Dream,
     Objective,
     Settings,
@@ -34,7 +34,7 @@ from galaxylib.dream import (
 from galaxylib.dream import images as pictures
 from galaxylib.dream.controls import SHOWN, Controls
 from galaxylib.dream.forward import Tap
-from galaxylib.dream.scores import footprint, probabilities, score, spectrum_distance
+from galaxylib.dream.measures import footprint, measure_change, probabilities, spectrum_distance
 from galaxylib.dream.session import Session
 from galaxylib.errors import DreamError, GalaxyError
 from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
@@ -51,8 +51,8 @@ class DreamLab(Controls):
         data: a Galaxy10 file whose first galaxies of each class are offered; none for uploads only.
         networks: checkpoint folders or loaded networks by name; those that come with the library are added.
             One of a class of your own must be loaded: `load(folder, own_network="module:Class")`.
-        folder: where `Save` writes.
-        settings: to start from.
+        folder: folder into which `Save` writes.
+        settings: values that the controls begin with.
 
     Raises:
         GalaxyError: the file or a checkpoint is not as it must be.
@@ -64,7 +64,7 @@ class DreamLab(Controls):
         data: str | Path | None = None,
         networks: Mapping[str, str | Path | Loaded] | None = None,
         folder: str | Path = "dreams",
-        settings: Settings = PAPER,
+        settings: Settings = PAPER_DREAM,
     ) -> None:
         self.folder, self.settings = Path(folder), settings
         numbers = (file.stem.removeprefix("dream-") for file in self.folder.glob("dream-*"))
@@ -280,7 +280,7 @@ class DreamLab(Controls):
         before = pictures.fit(made.given[None], height, width)[0]
         self._shown = before, made.image
         self._show()
-        self.scores.value = self._scores(made, before)
+        self.measures.value = self._measured(made, before)
 
     def _show(self) -> None:
         """After to the left of the slider's handle, before to its right."""
@@ -290,9 +290,9 @@ class DreamLab(Controls):
         edge = round(self.slider.value * after.shape[1])
         self.picture.value = _png(np.concatenate([after[:, :edge], before[:, edge:]], axis=1))
 
-    def _scores(self, made: Dream, before: Tensor) -> str:
+    def _measured(self, made: Dream, before: Tensor) -> str:
         arrays = [image.permute(1, 2, 0).double().numpy() for image in (made.image, before)]
-        found = score(*arrays, mask=footprint(arrays[1]))
+        found = measure_change(*arrays, mask=footprint(arrays[1]))
         values = made.record["values"]
         rows = {
             "objective": f"{values[0]:.4g} to {values[-1]:.4g}",

@@ -5,21 +5,21 @@ score is computed by name. No list of names is ever laid beside a list of number
 names slip.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.data.loader import batches
-from galaxylib.errors import DataError, GalaxyError
-from galaxylib.evaluation.intervals import bootstrap, calibration, f1_scores, ratio, wilson
+from galaxylib.data.splits import SPLIT, Split
+from galaxylib.errors import DataError
+from galaxylib.evaluation.calibration import calibration
+from galaxylib.evaluation.intervals import bootstrap, f1_scores, ratio, wilson
+from galaxylib.evaluation.judge import judge_rows
 from galaxylib.files import atomic, write_json
 from galaxylib.networks.checkpoint import Loaded
-from galaxylib.networks.own_network import told
 
 __all__ = ["class_columns", "confusion", "predict", "scores", "wilson", "write_evaluation"]
 
@@ -54,27 +54,15 @@ def predict(
         GalaxyError: the memory does not suffice, or the network cannot read images of that size; the sentence
             says what to try.
     """
-    from tqdm import tqdm
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = loaded.network.to(device).eval()
-    found = []
-    with (
-        torch.inference_mode(),
-        tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar,
-    ):
-        for images, _, _ in batches(data, rows, batch_size=batch_size):
-            try:
-                x = loaded.preprocess(images.to(device))
-                views = list(eight_views(x)) if symmetries else [x]
-                found.append(sum(_probabilities(network, view) for view in views) / len(views))
-            except torch.OutOfMemoryError as fault:
-                raise GalaxyError(
-                    f"The memory does not suffice for {batch_size} images at once: "
-                    f"try a batch size of {max(1, batch_size // 2)}."
-                ) from fault
-            bar.update(len(images))
-    probabilities = torch.cat(found).numpy() if found else np.empty((0, len(loaded.class_names)))
+    probabilities = judge_rows(
+        loaded.network,
+        data,
+        rows,
+        preprocess=loaded.preprocess,
+        symmetries=symmetries,
+        batch_size=batch_size,
+        progress=progress,
+    ).reshape(len(rows), len(loaded.class_names))
     true = [CLASS_NAMES[label] for label in data.labels[np.asarray(rows, dtype=np.int64)]]
     table = pd.DataFrame(probabilities, columns=list(loaded.class_names))
     table.insert(0, TRUE, true)
@@ -82,17 +70,27 @@ def predict(
     return table
 
 
-def _probabilities(network: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-    what = f"The network cannot read images of {x.shape[2]} x {x.shape[3]} pixels, as its checkpoint says"
-    with told(what, "train it again at a size that it can read"):
-        return network(x).double().softmax(1).cpu()
+def check_unseen(split: Split, meta: Mapping[str, Any], *, checkpoint: str | Path) -> None:
+    """Make sure that a network saw no galaxy in training that `split` keeps for its test.
 
+    Args:
+        split: whose parts are to be scored.
+        meta: the description of the network's checkpoint.
+        checkpoint: its name, for the sentence.
 
-def eight_views(images: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The four quarter turns of (N, C, H, W) square images, and their mirror images."""
-    for turned in (images, images.flip(3)):
-        for quarter in range(4):
-            yield turned.rot90(quarter, (2, 3))
+    Raises:
+        DataError: the network was trained on the same file with another split, or with an unknown one.
+    """
+    if meta.get("data", {}).get("fingerprint") != split.fingerprint:
+        return  # trained on other galaxies
+    trained_with = meta.get("split_fingerprint")
+    if trained_with != split.rows_fingerprint:
+        fault = "was trained with another split of this file" if trained_with else "does not name its split"
+        cure = f"put back the {SPLIT} that its training wrote, " if trained_with else ""
+        raise DataError(
+            f"The checkpoint {checkpoint} {fault}, so any part may hold galaxies that it was trained on: "
+            f"{cure}train again, or score the whole file."
+        )
 
 
 def class_columns(predictions: pd.DataFrame) -> list[str]:

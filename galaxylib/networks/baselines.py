@@ -26,7 +26,7 @@ def convnet(
 
     Args:
         classes: number of logits.
-        dropout: before the hidden layer, and before the last.
+        dropout: probabilities before the hidden layer and before the last.
         blocks: convolutions; 4 is the paper's, which says that a fifth leaves too few values after it.
         hidden: neurons of the one hidden layer.
 
@@ -141,7 +141,7 @@ def five_block(*, classes: int = 10, dropout: float = 0.4, unpooled: int = 0) ->
 
     Args:
         classes: number of logits.
-        dropout: before the last layer.
+        dropout: probability before the last layer.
         unpooled: how many of the first blocks keep their size; the seed proposes 2 and did not try it.
     """
     widths = (3, 32, 64, 128, 256, 512)

@@ -11,7 +11,7 @@ import json
 import reprlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
+from galaxylib.data.splits import SPLIT
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.files import atomic, check_outputs, sha256
 from galaxylib.networks.schemas import CURE, check, check_options, read_json
@@ -29,7 +30,6 @@ from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 
 CLASSES = "class_names"
 WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
-SPLIT = "split.json"
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained"
 SMALL = PRETRAINED.with_name("small")
 NEEDED = ("network", "options", "preprocess", "class_names", "parameters", "sha256")
@@ -63,11 +63,11 @@ def save(
     half: bool = False,
     **provenance: Any,
 ) -> Path:
-    """Write a checkpoint; a former one in the same folder stays whole until both new files are written.
+    """Write a checkpoint; whenever this is cut short, the folder holds the former checkpoint or the new one.
 
     Args:
-        folder: where; other files in it are left alone.
-        network: whose weights to keep.
+        folder: folder of the checkpoint; other files in it are left alone.
+        network: the network whose weights are written.
         name: of the network, as `galaxylib.networks.registry.build` knows it.
         options: what else `build` needs to make it again: of those that `schemas.OPTIONS` lists, or
             numbers and switches for a network of your own.
@@ -84,19 +84,27 @@ def save(
     # Serialised in memory first: a full disk then meets Python's own writing, which says so plainly.
     # One entry only: with more, safetensors would write them in any order, and the hash would change.
     content = to_bytes(tensors, metadata={CLASSES: json.dumps(list(class_names))})
+    digest = hashlib.sha256(content).hexdigest()
     description = {
         "network": name,
         "options": dict(options),
         "preprocess": preprocess.to_dict(),
         "class_names": list(class_names),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": digest,
         **provenance,
     }
     text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    with atomic(folder / WEIGHTS) as weights, atomic(folder / DESCRIPTION) as about:
+    # The weights come first, under a name that only the new description leads to. From the moment when that
+    # is in place the checkpoint is the new one, whatever happens before the weights have their usual name.
+    named = _named(folder, digest)
+    with atomic(folder / DESCRIPTION) as about, atomic(named) as weights:
         weights.write_bytes(content)
         about.write_text(text, encoding="utf-8")
+    with suppress(PermissionError):  # on Windows, while somebody reads the former weights
+        named.replace(folder / WEIGHTS)
+        for left in folder.glob(f"*-{WEIGHTS}"):  # by a run that was cut short
+            left.unlink()
     return folder
 
 
@@ -145,12 +153,13 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
             f"{folder} holds {name!r}, no network of this library, so loading it would run the code of that "
             f"module: if it is yours, say --own-network {shlex.quote(name)}, in Python own_network={name!r}."
         )
-    if sha256(folder / WEIGHTS) != meta["sha256"]:
+    weights = weights_file(folder, meta)
+    if sha256(weights) != meta["sha256"]:
         raise CheckpointError(
             f"The weights in {folder} are not those that {DESCRIPTION} describes (another SHA-256): the file "
             "was altered or cut short, so copy it again or train again."
         )
-    tensors, carried = _read(folder / WEIGHTS)
+    tensors, carried = _read(weights)
     if carried.get(CLASSES) != json.dumps(meta["class_names"]):
         raise CheckpointError(
             f"{folder / DESCRIPTION} names the classes {', '.join(meta['class_names'])}, its weights were "
@@ -200,9 +209,19 @@ def describe(folder: str | Path) -> dict[str, Any]:
             f"{folder / DESCRIPTION} does not say {missing[0] if missing else 'anything'!r}: {CURE}."
         )
     check(meta, FIELDS, where=folder / DESCRIPTION)
-    if not (folder / WEIGHTS).is_file():
+    if not weights_file(folder, meta).is_file():
         raise CheckpointError(f"{folder} holds no {WEIGHTS}: copy the whole folder, or train again.")
     return meta
+
+
+def weights_file(folder: Path, meta: Mapping[str, Any]) -> Path:
+    """The file that holds the weights which `meta`, the description in `folder`, is about."""
+    named = _named(folder, str(meta["sha256"]))
+    return named if named.is_file() else folder / WEIGHTS
+
+
+def _named(folder: Path, digest: str) -> Path:
+    return folder / f"{digest[:12]}-{WEIGHTS}"
 
 
 def _folder(checkpoint: str | Path) -> Path:

@@ -8,7 +8,7 @@ Shapes in the comments are for images of 256 x 256 and `width=1`; `C` is a block
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from galaxylib.errors import GalaxyError
 
@@ -77,7 +77,13 @@ class MultiScaleFeedForward(nn.Module):
     """MS-FFN: widen to 4C, look at two scales with depthwise kernels, come back to C, add the input.
 
     12 C^2 + 98 C parameters.
+
+    Attributes:
+        side_by_side: the convolutions whose outputs `forward` concatenates, in order, and the BatchNorm and
+            ReLU that take them. A dream reads here what it may fuse.
     """
+
+    side_by_side = (("near", "far"), "norm")
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -189,7 +195,7 @@ class DMAGNet(nn.Module):
     Args:
         classes: number of logits.
         width: factor on every number of channels; 1.0 is the paper, less is for small machines.
-        dropout: before the last linear layer.
+        dropout: probability of the dropout before the last linear layer.
 
     Raises:
         GalaxyError: `classes`, `width` or `dropout` is out of range.
@@ -214,6 +220,10 @@ class DMAGNet(nn.Module):
         self.dma3 = nn.Sequential(DMABlock(c256, c512, stride=2), DMABlock(c512, c512))  # (N, 512, 8, 8)
         self.lam = LocalAttention(c512, c1024)  # (N, 1024, 8, 8)
         self.head = Head(c1024, classes=classes, dropout=dropout, width=width)  # (N, classes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew, from PyTorch's global generator."""
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -251,6 +261,9 @@ def check_images(x: Tensor) -> None:
             f"DMAGNet got images of {x.shape[2]} x {x.shape[3]} pixels: "
             f"each side must be from {SMALLEST} to {LARGEST}, so resize them (256 is the paper's)."
         )
+
+
+fx.wrap("check_images")  # its way depends on the shape: torch.fx records the call and does not look inside
 
 
 def initialise(module: nn.Module) -> None:

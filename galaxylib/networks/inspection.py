@@ -50,9 +50,7 @@ def stage_outputs(network: nn.Module, images: Tensor, *, stages: Sequence[str] =
     return outputs
 
 
-def stage_table(
-    network: nn.Module, *, size: int = 256, stages: Sequence[str] = STAGES, channels: int = 3
-) -> pd.DataFrame:
+def stage_table(network: nn.Module, *, size: int = 256, stages: Sequence[str] = STAGES) -> pd.DataFrame:
     """One row a stage: its parameters, its output's shape and its arithmetic for one image.
 
     A multiplication with its addition counts as two floating-point operations; normalisations, activations
@@ -61,7 +59,7 @@ def stage_table(
     Returns:
         columns `stage, parameters, output, flop`; `output` as "64 x 128 x 128" (channels x height x width).
     """
-    image = torch.zeros(1, channels, size, size)
+    image = torch.zeros(1, 3, size, size)
     with FlopCounterMode(display=False) as counter:
         outputs = stage_outputs(network, image, stages=stages)
     counts = counter.get_flop_counts()
@@ -117,11 +115,12 @@ def _diameter(energy: Tensor, *, share: float) -> float:
     return 2 * distance[order][torch.searchsorted(inside, share)].item()
 
 
-def draw(network: DMAGNet, *, size: int = 256) -> Figure:
+def draw(network: DMAGNet) -> Figure:
     """The network as a row of boxes, read off the network: height is resolution, width is channels.
 
     Heights and widths are on a logarithmic scale; below each stage stand the modules that it is made of.
     """
+    size = 256
     table = stage_table(network, size=size)
     figure, axis = plt.subplots(figsize=(7.6, 3.1))
     axis.axis("off")

@@ -30,7 +30,7 @@ from galaxylib.networks.baselines import (
 from galaxylib.networks.dmagnet import STAGES, DMAGNet
 from galaxylib.networks.own_network import check_shapes_known, imported, told, try_one
 
-PAPER = "Chessa, Murru & Lazzari, DMAGNet"
+DMAGNET_PAPER = "Chessa, Murru & Lazzari, DMAGNet"
 CONVNET_PAPER = "Deep Convolutional Neural Networks for Galaxy Classification"
 FIVE_BLOCK_PAPER = "Horta Darrington (2026), Classifying galaxy images with a CNN in PyTorch"
 VOTES_PAPER = "Kattuparambil, Galaxy Morphology Estimations via Convolutional Neural Networks"
@@ -42,12 +42,12 @@ class PrintedRecipe:
 
     Attributes:
         optimizer: "adam", "adamw" or "rmsprop".
-        learning_rate: the largest one.
+        learning_rate: the largest learning rate.
         epochs: passes over the training images, at most.
         batch_size: images in a step.
-        loss: in words.
-        augmentation: in words.
-        split: in words.
+        loss: the loss, in words.
+        augmentation: the random changes of training images, in words.
+        split: how the images were divided, in words.
     """
 
     optimizer: str | None = None
@@ -64,12 +64,18 @@ class Entry:
     """One network of the registry.
 
     Attributes:
-        title: as the tables show it.
+        title: the network's name in tables.
         builder: called with `classes=` and the network's own options.
         source: the document that describes it.
         size: pixels a side that the network reads.
         crop: pixels a side of the 256 x 256 image that are kept before resizing to `size`.
         classes: number of outputs in the source.
+        rate: highest learning rate under the one-cycle schedule of the comparison; without BatchNorm, the
+            deeper the lower. None takes the recipe's.
+        smallest: pixels a side down to which a network with a pooling that fits any size may read smaller
+            images than it prints; None where it reads one size only.
+        larger_batch: so many times the recipe's batch, where weights cost more to update than images to see.
+        task: what `galaxylib train` trains it for: "galaxy10", ten classes, or "zoo2", 37 vote fractions.
         stages: submodules in order, those worth dreaming on.
         recipe: how the source trained it.
         printed: figures that the source prints, by name; each a fraction unless its name says otherwise.
@@ -82,6 +88,10 @@ class Entry:
     size: int
     crop: int
     classes: int = 10
+    rate: float | None = None
+    smallest: int | None = None
+    larger_batch: int = 1
+    task: str = "galaxy10"
     stages: tuple[str, ...] = ()
     recipe: PrintedRecipe = field(default_factory=PrintedRecipe)
     printed: Mapping[str, float] = field(default_factory=dict)
@@ -94,9 +104,11 @@ NETWORKS: dict[str, Entry] = {
     "dmagnet": Entry(
         title="DMAGNet",
         builder=DMAGNet,
-        source=PAPER,
+        source=DMAGNET_PAPER,
         size=256,
         crop=256,
+        rate=2e-3,
+        smallest=32,
         stages=STAGES,
         recipe=PrintedRecipe(
             optimizer="adamw",
@@ -116,6 +128,7 @@ NETWORKS: dict[str, Entry] = {
         source=CONVNET_PAPER,
         size=128,
         crop=128,
+        rate=1e-3,
         stages=("conv1", "conv2", "conv3", "conv4"),
         recipe=PrintedRecipe(
             optimizer="adam",
@@ -135,6 +148,7 @@ NETWORKS: dict[str, Entry] = {
         source=f"Negm (2021), in {CONVNET_PAPER}",
         size=69,
         crop=138,
+        rate=1e-3,
         classes=2,
         stages=("conv1", "conv2", "conv3"),
         printed={"accuracy": 0.92},
@@ -146,6 +160,7 @@ NETWORKS: dict[str, Entry] = {
         source=f"Kim & Brunner (2016), in {CONVNET_PAPER}",
         size=44,
         crop=132,
+        rate=3e-4,
         classes=2,
         stages=("block1", "block2", "block3"),
         printed_on="stars against galaxies, two classes",
@@ -156,6 +171,7 @@ NETWORKS: dict[str, Entry] = {
         source=f"Shi (2016), in {CONVNET_PAPER}",
         size=32,
         crop=128,
+        rate=1e-3,
         classes=2,
         stages=("conv1", "conv2", "conv3"),
         printed={"accuracy": 0.98},
@@ -167,6 +183,8 @@ NETWORKS: dict[str, Entry] = {
         source=FIVE_BLOCK_PAPER,
         size=128,
         crop=128,
+        rate=2e-3,
+        smallest=32,
         stages=("block1", "block2", "block3", "block4", "block5"),
         recipe=PrintedRecipe(
             optimizer="adam",
@@ -186,6 +204,8 @@ NETWORKS: dict[str, Entry] = {
         source=f"He et al. (2015), proposed by {FIVE_BLOCK_PAPER}",
         size=224,
         crop=256,
+        rate=2e-3,
+        smallest=32,
         classes=1000,
         stages=("layer1", "layer2", "layer3", "layer4"),
     ),
@@ -195,6 +215,9 @@ NETWORKS: dict[str, Entry] = {
         source=f"Krizhevsky et al. (2012), proposed by {FIVE_BLOCK_PAPER}",
         size=224,
         crop=256,
+        rate=3e-4,
+        smallest=64,
+        larger_batch=4,
         classes=1000,
         stages=("features",),
     ),
@@ -205,6 +228,7 @@ NETWORKS: dict[str, Entry] = {
         size=80,
         crop=224,
         classes=37,
+        task="zoo2",
         stages=("conv1", "conv2", "conv3"),
         recipe=PrintedRecipe(
             optimizer="adam", learning_rate=1e-3, batch_size=256, loss="root mean square of the 37 errors"
@@ -219,6 +243,7 @@ NETWORKS: dict[str, Entry] = {
         size=80,
         crop=224,
         classes=37,
+        task="zoo2",
         stages=("layer1", "layer2", "layer3", "layer4"),
         recipe=PrintedRecipe(
             optimizer="adam",

@@ -9,14 +9,12 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import fastjsonschema
 
 from galaxylib.errors import CheckpointError
-from galaxylib.training.recipes import Recipe
 
 Schema = dict[str, Any]
 CURE = "copy the checkpoint again, or train again"
@@ -48,20 +46,9 @@ def strict(**properties: Schema) -> Schema:
     return record(**properties) | {"required": sorted(properties)}
 
 
-def _recipe() -> Schema:
-    """The settings of `Recipe` in their ranges; other trainings add settings of their own."""
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    settings = {}
-    for setting in fields(Recipe):
-        limits = {"minimum": setting.metadata["least"], "maximum": setting.metadata["most"]}
-        given = {limit: value for limit, value in limits.items() if value is not None}
-        settings[setting.name] = {"type": kinds[setting.type]} | given
-    return record(**settings)
-
-
-RECIPE = _recipe()
 TEXT = {"type": "string", "format": "printable", "minLength": 1, "maxLength": 200}
 SHARE = real(0, 1)
+_SETTING = real(-1e12) | TEXT | {"minLength": 0, "type": ["number", "string", "boolean", "object", "array"]}
 _TABLE = record(plain=record(n=whole(0), accuracy=SHARE))
 
 DESCRIPTION = record(
@@ -77,14 +64,14 @@ DESCRIPTION = record(
     class_names=several(TEXT | {"not": {"enum": ["row", "true"]}}, 1, 1000) | {"uniqueItems": True},
     parameters=whole(1),
     sha256={"type": "string", "format": "sha256"},
-    task=TEXT,
-    rule=TEXT,
-    recipe=RECIPE,
-    trained_on=several(whole(0), 0),
+    task=record(name=TEXT, rule=TEXT, trained_on=several(whole(0), 0)) | {"required": ["name"]},
+    # Of settings that this library may not know: those of `Recipe` are checked where a run is resumed.
+    recipe=record() | {"additionalProperties": _SETTING},
     data=record(fingerprint=TEXT, simulated={"type": "boolean"}, galaxies=whole(0)),
-    split=TEXT,
+    split_fingerprint=TEXT,
     precision=TEXT,
     best=record(validation_accuracy=SHARE) | {"additionalProperties": real(0)},
+    trained_by=record(loop=TEXT, commit=TEXT),
     results=record(simulated=_TABLE, real=_TABLE),
     seconds=real(0),
     time=TEXT,

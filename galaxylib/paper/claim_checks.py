@@ -28,7 +28,7 @@ class Evidence:
     """What a check may look at.
 
     Attributes:
-        printed: the claims file.
+        printed: content of the claims file.
         measured: what `benchmarks/published_labels.py` once measured on published labels.
         catalogue: labels of the published set to count anew, a `Catalogue` or the real file itself; None
             where the reader has neither.

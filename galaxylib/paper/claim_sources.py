@@ -176,10 +176,11 @@ def networks(evidence: Evidence) -> dict[str, Any]:
 def recipe(evidence: Evidence) -> dict[str, Any]:
     """The settings that this project's code uses where the documents print theirs."""
     from galaxylib.networks.registry import NETWORKS
-    from galaxylib.paper.trials import Trial
-    from galaxylib.training.recipes import PAPER
+    from galaxylib.paper.trials import CONVNET
+    from galaxylib.training.recipes import PAPER_RECIPE
 
-    return {"dmagnet": PAPER.to_dict(), "turns_of_convnet": Trial().turns} | {
+    turns = "right angles" if CONVNET.quarter_turns else "any angle"
+    return {"dmagnet": PAPER_RECIPE.to_dict(), "turns_of_convnet": turns} | {
         name: asdict(entry.recipe) | {"size": entry.size, "crop": entry.crop}
         for name, entry in NETWORKS.items()
         if name != "dmagnet"
@@ -189,17 +190,22 @@ def recipe(evidence: Evidence) -> dict[str, Any]:
 @check("built")
 def dream_settings(evidence: Evidence) -> dict[str, Any]:
     """The protocol of the dreams, as `galaxylib.dream` has it under the paper's name."""
-    from galaxylib.dream.settings import PAPER
+    from galaxylib.dream.settings import PAPER_DREAM
 
-    return {"widths": " ".join(str(size) for size in PAPER.sizes), "levels": PAPER.levels}
+    return {"widths": " ".join(str(size) for size in PAPER_DREAM.sizes), "levels": PAPER_DREAM.levels}
 
 
 @check("built")
 def vote_recipe(evidence: Evidence) -> dict[str, Any]:
     """The settings of the networks of votes."""
-    from galaxylib.votes.training import CNN, PREPROCESS, RESNET, TAILORED
+    from galaxylib.training.recipes import CNN_RECIPE, RESNET_RECIPE, TAILORED_RECIPE
+    from galaxylib.votes.outputs import PREPROCESS
     from galaxylib.votes.zoo2 import CROP, FULL, SIZE
 
+    resnet, tailored = (
+        recipe.to_dict() | {"rule": rule, "augment": recipe.rotate == 180.0 and recipe.flip == 0.5}
+        for recipe, rule in ((RESNET_RECIPE, "sigmoid"), (TAILORED_RECIPE, "tree"))
+    )
     return {
         "modifications": ", ".join(
             words
@@ -208,11 +214,11 @@ def vote_recipe(evidence: Evidence) -> dict[str, Any]:
                 ("schedule", "learning rate scheduling"),
                 ("rule", "weight rescaling"),
             )
-            if getattr(TAILORED, setting) != getattr(RESNET, setting)
+            if tailored[setting] != resnet[setting]
         ),
-        "cnn": asdict(CNN),
-        "resnet": asdict(RESNET),
-        "tailored": asdict(TAILORED),
+        "cnn": CNN_RECIPE.to_dict(),
+        "resnet": resnet,
+        "tailored": tailored,
         "stored": FULL,
         "crop": CROP,
         "size": SIZE,

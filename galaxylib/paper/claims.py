@@ -44,8 +44,8 @@ class Claim:
         seed: the document, a key of `Printed.seeds`.
         where: section, table or figure, row and column.
         says: the claim in the document's words, shortened.
-        value: the printed value.
-        kind: one of `KINDS`.
+        value: the value that the document prints.
+        kind: what the claim is about, one of `KINDS`.
         unit: of `value`; "%" compares it with 100 times the computed fraction.
         source: `check/key/...` or `NN_chapter/key/...`, or the difference of two, joined by " - "; empty
             where the claim is only recorded.

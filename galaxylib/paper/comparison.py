@@ -1,4 +1,4 @@
-"""Networks side by side: the same galaxies, the same split, the same time, and tests that pair them."""
+"""Networks side by side: the same galaxies, the same split, as many images, and tests that pair them."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,39 +8,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.stats import binomtest
 from scipy.stats import t as student
 from sklearn.metrics import precision_recall_fscore_support
 
 from galaxylib.data.galaxy10 import Galaxy10
-from galaxylib.data.preprocessing import Augment, Preprocess
 from galaxylib.data.splits import Split
 from galaxylib.errors import GalaxyError
 from galaxylib.evaluation.predictions import class_columns, predict, predicted, scores
 from galaxylib.files import scratch
 from galaxylib.networks.baselines import flops
-from galaxylib.networks.registry import NETWORKS, build_for, entry
-from galaxylib.training.hardware import arithmetic
+from galaxylib.networks.registry import NETWORKS, entry
 from galaxylib.training.recipes import Recipe
-
-RATES = {
-    "dmagnet": 2e-3,
-    "five_block": 2e-3,
-    "resnet18": 2e-3,
-    "convnet": 1e-3,
-    "negm": 1e-3,
-    "shi": 1e-3,
-    "kim_brunner": 3e-4,
-    "alexnet": 3e-4,
-}
-"""Highest learning rate of each network here; without BatchNorm, the deeper the lower."""
-
-LARGER_BATCHES = {"alexnet": 4}
-"""AlexNet's 57 million weights cost more to update than an image costs to see: so many times the batch."""
-
-# Networks that end in a global or adaptive pooling may read smaller images than they print; down to these.
-SMALLEST = {"dmagnet": 32, "five_block": 32, "resnet18": 32, "alexnet": 64}
 
 
 def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
@@ -53,65 +32,14 @@ def recipe_for(name: str, base: Recipe, *, largest: int) -> Recipe:
             networks that are not registered are reduced; the others read the only size that they can.
     """
     known = entry(name)
-    free = name in SMALLEST or name not in NETWORKS
-    reduced = min(known.size, max(largest, SMALLEST.get(name, 32)))
+    smallest = known.smallest or (known.size if name in NETWORKS else 32)
     return base.but(
         network=name,
-        size=reduced if free else known.size,
+        size=min(known.size, max(largest, smallest)),
         crop=known.crop,
-        learning_rate=RATES.get(name, base.learning_rate),
-        batch_size=base.batch_size * LARGER_BATCHES.get(name, 1),
+        learning_rate=known.rate or base.learning_rate,
+        batch_size=base.batch_size * known.larger_batch,
     )
-
-
-def training_speed(recipe: Recipe, *, steps: int = 3) -> float:
-    """Training images a second of a recipe, by a few steps on made-up images after two to warm up."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    mode = arithmetic(recipe.precision)
-    network = build_for(recipe.network, size=recipe.size, options=recipe.options())
-    network = network.to(device, memory_format=mode.memory_format)
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    preprocess, rows = Preprocess(size=recipe.size, crop=recipe.crop), np.arange(recipe.batch_size)
-    stored = torch.randint(0, 256, (recipe.batch_size, 256, 256, 3), dtype=torch.uint8)
-    labels = torch.zeros(recipe.batch_size, dtype=torch.long, device=device)
-    for step in range(2 + steps):
-        if step == 2:
-            _wait(device)
-            began = time.perf_counter()
-        images = preprocess(stored.to(device), augment=Augment(), epoch=step, rows=rows)
-        with torch.autocast(device.type, getattr(torch, mode.name), enabled=mode.name != "float32"):
-            logits = network(images.contiguous(memory_format=mode.memory_format))
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    _wait(device)
-    return steps * recipe.batch_size / (time.perf_counter() - began)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def epochs_for(recipe: Recipe, *, budget: str, images: int, seconds: float, epochs: int) -> int:
-    """How many epochs the budget allows, at least one.
-
-    Args:
-        recipe: of the network.
-        budget: "time": as many as `training_speed` fits into `seconds`. "epochs": `epochs`.
-        images: in an epoch.
-        seconds: of training for each network.
-        epochs: for each network.
-
-    Raises:
-        GalaxyError: there is no such budget.
-    """
-    if budget == "epochs":
-        return epochs
-    if budget != "time":
-        raise GalaxyError(f"There is no budget {budget!r}: choose time or epochs.")
-    return max(1, round(seconds * training_speed(recipe) / images))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,15 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream.dreaming import Dream, dream_batch
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.images import Prior
+from galaxylib.dream.measures import (
+    as_seen,
+    describe,
+    footprint,
+    measure_change,
+    objective_value,
+    probabilities,
+)
 from galaxylib.dream.objectives import Objective, layer
-from galaxylib.dream.scores import as_seen, describe, footprint, objective_value, probabilities, score
 from galaxylib.dream.settings import Settings
 from galaxylib.networks.dmagnet import STAGES
 
@@ -53,7 +60,7 @@ def stage_objectives(stages: Sequence[str] = DREAMT) -> dict[str, Objective]:
     return {name: layer(name) for name in stages}
 
 
-def scores(
+def measured(
     made: Mapping[str, Sequence[Dream]],
     references: Tensor,
     *,
@@ -66,14 +73,14 @@ def scores(
     Args:
         made: dreams by the objective's name, in the order of the references.
         references: (N, 3, H, W), the images through the protocol without its steps.
-        network: that dreamed them.
-        preprocess: its own.
+        network: the network that dreamed them.
+        preprocess: that network's own.
         measure: the morphology too, which takes statmorph about half a second an image.
 
     Returns:
-        columns `objective, galaxy`, those of `score`, those of `describe` with `_before` and without,
-        `gain` (the objective after over before), the network's probability of the class that it saw before
-        (`probability_before`, `probability_after`), and the change of every class's probability:
+        columns `objective, galaxy`, those of `measure_change`, those of `describe` with `_before` and
+        without, `gain` (the objective after over before), the network's probability of the class that it saw
+        before (`probability_before`, `probability_after`), and the change of every class's probability:
         `change_0`, `change_1`, ... by the class's number.
     """
     prior = Prior.load()
@@ -98,7 +105,7 @@ def scores(
             found = describe(image, masks[index], prior=prior, measure=measure)
             rows.append(
                 {"objective": name, "galaxy": index}
-                | score(image, pictures[index], mask=masks[index])
+                | measure_change(image, pictures[index], mask=masks[index])
                 | found
                 | {f"{key}_before": value for key, value in before[index].items()}
                 | {
@@ -111,13 +118,13 @@ def scores(
     return pd.DataFrame(rows)
 
 
-def interval(differences: np.ndarray, *, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of paired differences and its t interval; values that are not finite are left out."""
+def interval(differences: np.ndarray) -> tuple[float, float, float]:
+    """Mean of paired differences and its 95 % t interval; values that are not finite are left out."""
     differences = differences[np.isfinite(differences)]
     mean = float(differences.mean()) if differences.size else float("nan")
     if differences.size < 2:
         return mean, float("nan"), float("nan")
-    half = float(stats.sem(differences) * stats.t.ppf((1 + level) / 2, differences.size - 1))
+    half = float(stats.sem(differences) * stats.t.ppf(0.975, differences.size - 1))
     return mean, mean - half, mean + half
 
 
@@ -125,7 +132,7 @@ def verdicts(trained: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     """The paper's words about its dreams (section 5.1) as numbers.
 
     Args:
-        trained: scores of the stages' dreams by the trained network.
+        trained: measures of the stages' dreams by the trained network.
         control: of the same dreams by the network with random weights.
 
     Returns:
@@ -211,18 +218,16 @@ def telling_channels(
     preprocess: Preprocess,
     stages: Sequence[str] = DREAMT,
     count: int = 4,
-    batch: int = 32,
 ) -> pd.DataFrame:
     """The channels whose mean activation tells the classes apart best, by the F ratio between classes.
 
     Args:
-        network: to look into.
+        network: the network whose channels are ranked.
         images: (N, 3, H, W) in [0, 1], at least two classes with two galaxies.
-        labels: (N,) classes.
+        labels: (N,) class numbers.
         preprocess: the network's own.
-        stages: submodules.
-        count: channels of each.
-        batch: images at once.
+        stages: dotted names of submodules.
+        count: number of channels to name of each stage.
 
     Returns:
         columns `stage, channel, f_ratio, class` (the one with the largest mean), best first in each stage;
@@ -231,8 +236,8 @@ def telling_channels(
     tap = Tap(network, tuple(stages))
     means: dict[str, list[Tensor]] = {name: [] for name in stages}
     with torch.no_grad():
-        for first in range(0, len(images), batch):
-            outputs = tap(as_seen(images[first : first + batch], preprocess))
+        for some in images.split(32):
+            outputs = tap(as_seen(some, preprocess))
             for name in stages:
                 means[name].append(outputs[name].mean(dim=(2, 3)))
     rows = []

@@ -35,7 +35,7 @@ def accuracy_against(
         bins: how many, fewer where values repeat.
 
     Returns:
-        One line a bin: `low` and `high` (smallest and largest value), `middle` (median), `n`, `accuracy`, and
+        one line a bin: `low` and `high` (smallest and largest value), `middle` (median), `n`, `accuracy`, and
         its Wilson interval as `accuracy_low`, `accuracy_high`. Empty where no value is known.
     """
     values = np.asarray(values, dtype=float)

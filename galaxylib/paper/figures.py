@@ -72,8 +72,8 @@ def image_grid(
     Args:
         images: (H, W, 3) arrays, uint8 or float in [0, 1].
         titles: one short line for each image.
-        columns: images in a row.
-        width: of the figure, in inches.
+        columns: number of images in a row.
+        width: width of the figure, in inches.
         pixels: resolution at which each image is drawn, at least; keeps the page light.
     """
     columns = min(columns, len(images))

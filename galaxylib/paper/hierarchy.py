@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.paper.trials import Images, Result, Trial, probabilities, run_trial
+from galaxylib.data.in_memory import InMemory
+from galaxylib.paper.trials import Result, Trial, probabilities, run_trial
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,20 @@ FEATURED = tuple(label for label in classes_of(HIERARCHY.no) if label > 1)
 """Class numbers of smooth galaxies, and of discs with features; Disturbed and Merging are neither."""
 
 
-def run_hierarchy(trial: Trial, train: Images, *, root: Fork = HIERARCHY) -> dict[str, Result]:
+def run_hierarchy(trial: Trial, train: InMemory, *, root: Fork = HIERARCHY) -> dict[str, Result]:
     """Train one two-answer network for each fork, on the galaxies that belong below it."""
     return {
         fork.question: run_trial(
-            trial, train.relabelled([classes_of(fork.yes), classes_of(fork.no)]), classes=2
+            trial,
+            train.relabelled([classes_of(fork.yes), classes_of(fork.no)]),
+            class_names=("yes", "no"),
         )
         for fork in forks(root)
     }
 
 
 def hierarchy_probabilities(
-    results: Mapping[str, Result], images: Images, *, root: Fork = HIERARCHY
+    results: Mapping[str, Result], images: InMemory, *, root: Fork = HIERARCHY
 ) -> np.ndarray:
     """(N, 10): for each class, the product of the answers on the way to it."""
     found = np.zeros((len(images.labels), len(CLASS_NAMES)))

@@ -82,8 +82,8 @@ class Finding:
     """A claim with its verdict.
 
     Attributes:
-        claim: the claim.
-        verdict: what is found.
+        claim: the claim that was looked at.
+        verdict: what was found of it.
         computed: this project's value in the claim's unit; None where there is none.
         remark: what the computed value is, or why there is none.
     """
@@ -95,12 +95,12 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageCount:
     """The images behind a chapter's results.
 
     Attributes:
         simulated: whether they were drawn here.
-        count: how many.
+        count: number of images.
         whole: whether they are all the images of the real file.
     """
 
@@ -113,7 +113,7 @@ class Results:
     """What the checks and the chapters computed, each looked at once.
 
     Args:
-        evidence: for the checks.
+        evidence: what the checks work on.
         outputs: the folder with the chapters' JSON files.
     """
 
@@ -132,7 +132,7 @@ class Results:
             self._known[origin] = CHECKS[origin](self.evidence) if origin in CHECKS else self._chapter(origin)
         return self._known[origin]
 
-    def images(self, chapter: str) -> Images:
+    def images(self, chapter: str) -> ImageCount:
         """What a chapter ran on.
 
         The data chapter counted the images, unless it ran on others; a chapter that does not say what kind
@@ -147,7 +147,7 @@ class Results:
             count, whole = own.get("n_galaxies"), GALAXIES
             if data.get("kind") == kind:
                 count = data.get("n_galaxies", count)
-        return Images(kind != "real", int(count or 0), kind == "real" and count == whole)
+        return ImageCount(kind != "real", int(count or 0), kind == "real" and count == whole)
 
     def _chapter(self, name: str) -> dict[str, Any] | None:
         path = self.outputs / f"{name}.json"
@@ -217,7 +217,7 @@ def _close(
     """Whether chance alone could bring about what a comparison finds.
 
     Args:
-        claim: the comparison.
+        claim: a claim that compares two values.
         computed: its value in the claim's unit.
         rows: what stands beside each value of its source; `low` and `high` where its noise is "interval"; `p`
             and `change` where it is "p", and perhaps `scatter`, what another seed alone changes.
@@ -246,7 +246,7 @@ def _check_origin(claim: Claim, origin: str) -> None:
         )
 
 
-def _verdict(claim: Claim, agrees: bool, basis: str | None, images: Images | None) -> Verdict:
+def _verdict(claim: Claim, agrees: bool, basis: str | None, images: ImageCount | None) -> Verdict:
     """The verdict on a claim that has a computed value; a check has a basis, a chapter has images."""
     if claim.kind == "setting":
         return Verdict.FOLLOWED if agrees else Verdict.DEPARTED

@@ -56,8 +56,8 @@ def draw_others(kinds: tuple[str, ...], count: int, *, seed: int) -> np.ndarray:
     """`count` cutouts of these kinds in turn: (count, 256, 256, 3) uint8."""
     images = np.empty((count, SIZE, SIZE, 3), np.uint8)
     for row in range(count):
-        chance = np.random.SeedSequence([seed, 1], spawn_key=(row,))
-        images[row] = draw_other(kinds[row % len(kinds)], seed=chance)
+        seeds = np.random.SeedSequence([seed, 1], spawn_key=(row,))
+        images[row] = draw_other(kinds[row % len(kinds)], seed=seeds)
     return images
 
 

@@ -8,7 +8,7 @@ from functools import singledispatch
 import numpy as np
 
 from galaxylib.simulate import light
-from galaxylib.simulate.components import Body, Pile, Place
+from galaxylib.simulate.components import Body, LayerStack, Place
 from galaxylib.simulate.distributions import happens
 from galaxylib.simulate.kinds import EdgeOn, Kind, Shelled, Spheroid, Spiral, Wreck
 from galaxylib.simulate.spirals import knots, spiral
@@ -21,10 +21,10 @@ def paint(kind: Kind, place: Place, rng: np.random.Generator) -> Body:
     Args:
         kind: a kind from `galaxylib.simulate.kinds` (mergers are made of several, see `scene`).
         place: where, how large, what colour.
-        rng: the source of chance.
+        rng: the generator of all random numbers.
 
     Returns:
-        The body, of one nanomaggy in r.
+        the body, of one nanomaggy in r.
     """
     raise TypeError(f"no painter for {type(kind).__name__}")
 
@@ -34,23 +34,23 @@ def _spheroid(kind: Spheroid, place: Place, rng: np.random.Generator) -> Body:
     n, q = kind.index(rng), kind.axis_ratio(rng)
     q = min(q, 2 - q) if q > 1 else q
     angle = rng.uniform(0, math.pi)
-    pile = Pile(place)
+    stack = LayerStack(place)
     envelope = rng.uniform(0.05, 0.4) if happens(rng, kind.envelope) else 0.0
     inner = place.size * (1 - 0.3 * envelope)
-    pile.add(
+    stack.add(
         light.sersic(place.x, place.y, n=n, half_light_radius=inner, axis_ratio=q, angle=angle), 1 - envelope
     )
     if envelope:
         wide = place.size * rng.uniform(1.3, 2.2)
         q_wide = float(np.clip(q + rng.uniform(-0.05, 0.12), 0.2, 1))
-        pile.add(
+        stack.add(
             light.sersic(place.x, place.y, n=1, half_light_radius=wide, axis_ratio=q_wide, angle=angle),
             envelope,
             rng.uniform(-0.15, 0.05),
         )
     if happens(rng, 0.25):  # a hint of asymmetry: real smooth galaxies are not perfect ellipses
         off = 0.25 * place.size
-        pile.add(
+        stack.add(
             light.sersic(
                 place.x + rng.normal(0, off),
                 place.y + rng.normal(0, off),
@@ -62,7 +62,7 @@ def _spheroid(kind: Spheroid, place: Place, rng: np.random.Generator) -> Body:
             rng.uniform(0.03, 0.15),
             rng.uniform(-0.1, 0.05),
         )
-    return Body(pile.melt(), {"sersic_n": n, "axis_ratio": q}, angle)
+    return Body(stack.combined(), {"sersic_n": n, "axis_ratio": q}, angle)
 
 
 paint.register(Spiral, spiral)
@@ -86,10 +86,10 @@ def _edge_on(kind: EdgeOn, place: Place, rng: np.random.Generator) -> Body:
     along, height = light.turned(x, y, angle)
     along = along * (1 + np.float32(asymmetry) * np.tanh(along / np.float32(h)))
     thickness, cut, bulge = kind.thickness(rng), rng.uniform(2.6, 4.5), kind.bulge(rng)
-    pile = Pile(place)
+    stack = LayerStack(place)
     thin = rng.uniform(0.0, 0.45)
     # Nothing is exactly edge-on: the disc's own inclination opens it by up to a few degrees.
-    pile.add(
+    stack.add(
         light.edge_on_disc(along, height, scale=h, thickness=thickness, cut=cut),
         (1 - bulge) * (1 - thin),
         0.03,
@@ -101,9 +101,9 @@ def _edge_on(kind: EdgeOn, place: Place, rng: np.random.Generator) -> Body:
     slim = light.edge_on_disc(
         along, height, scale=h * rng.uniform(1.0, 1.4), thickness=thickness * 0.45, cut=cut
     )
-    pile.add(slim * patches, (1 - bulge) * thin, -rng.uniform(0.05, 0.3))
+    stack.add(slim * patches, (1 - bulge) * thin, -rng.uniform(0.05, 0.3))
     if bulge > 0.01:
-        pile.add(
+        stack.add(
             light.sersic(
                 place.x,
                 place.y,
@@ -117,7 +117,7 @@ def _edge_on(kind: EdgeOn, place: Place, rng: np.random.Generator) -> Body:
         )
     if happens(rng, 0.5):
         spread = light.edge_on_disc(along, height, scale=h, thickness=thickness * 0.5, cut=cut)
-        pile.add(
+        stack.add(
             knots(spread, rng, h, np.abs(along) / np.float32(h) + 0.1, count=int(rng.integers(2, 16))),
             rng.uniform(0.003, 0.05),
             -rng.uniform(0.1, 0.5),
@@ -126,7 +126,7 @@ def _edge_on(kind: EdgeOn, place: Place, rng: np.random.Generator) -> Body:
     if depth:
         hz = thickness * h
         lane = (height - np.float32(rng.uniform(-0.5, 0.5) * hz)) / np.float32(hz * rng.uniform(0.2, 0.4))
-        pile.dust = np.float32(depth) * np.exp(-np.abs(along) / np.float32(1.2 * h) - 0.5 * lane**2)
+        stack.dust = np.float32(depth) * np.exp(-np.abs(along) / np.float32(1.2 * h) - 0.5 * lane**2)
     truth = {
         "axis_ratio": thickness,
         "inclination": 90.0,
@@ -134,7 +134,7 @@ def _edge_on(kind: EdgeOn, place: Place, rng: np.random.Generator) -> Body:
         "dust_depth": depth,
         "asymmetry": asymmetry,
     }
-    return Body(pile.melt(), truth, angle)
+    return Body(stack.combined(), truth, angle)
 
 
 @paint.register
@@ -142,7 +142,7 @@ def _wreck(kind: Wreck, place: Place, rng: np.random.Generator) -> Body:
     angle, q, n = rng.uniform(0, math.pi), kind.axis_ratio(rng), kind.index(rng)
     x, y = light.plane()
     x, y = x - np.float32(place.x), y - np.float32(place.y)
-    pile = Pile(place)
+    stack = LayerStack(place)
     pieces = int(kind.pieces(rng))
     shares = rng.dirichlet(np.array([2.5] + [1.2] * (pieces - 1))) if pieces > 1 else np.ones(1)
     for piece, share in enumerate(shares):
@@ -162,7 +162,7 @@ def _wreck(kind: Wreck, place: Place, rng: np.random.Generator) -> Body:
             angle,
         )
         radius = np.hypot(u, v / np.float32(q)) / np.float32(place.size * rng.uniform(0.6, 1.2))
-        pile.add(
+        stack.add(
             np.exp(-np.float32(1.3 + 0.5 * n) * radius ** np.float32(1 / n**0.7)), share, rng.normal(0, 0.12)
         )
         angle += rng.normal(0, 0.6)
@@ -172,8 +172,8 @@ def _wreck(kind: Wreck, place: Place, rng: np.random.Generator) -> Body:
     places = np.column_stack(
         [spread[:, 0] + place.x, spread[:, 1] + place.y, rng.uniform(0.25, 0.9, clumps), flux / flux.sum()]
     )
-    pile.add(light.blobs(*light.plane(), places), rng.uniform(0.02, 0.15), -rng.uniform(0.15, 0.5))
-    return Body(pile.melt(), {"sersic_n": n, "axis_ratio": q, "asymmetry": float(1 - shares[0])}, angle)
+    stack.add(light.blobs(*light.plane(), places), rng.uniform(0.02, 0.15), -rng.uniform(0.15, 0.5))
+    return Body(stack.combined(), {"sersic_n": n, "axis_ratio": q, "asymmetry": float(1 - shares[0])}, angle)
 
 
 @paint.register
@@ -181,12 +181,12 @@ def _shelled(kind: Shelled, place: Place, rng: np.random.Generator) -> Body:
     core = paint(Spheroid(kind.index, kind.axis_ratio), place, rng)
     x, y = light.plane()
     x, y = x - np.float32(place.x), y - np.float32(place.y)
-    pile = Pile(place)
+    stack = LayerStack(place)
     shells, flux = int(kind.shells(rng)), kind.shell_flux(rng)
     axis = rng.uniform(0, 2 * math.pi)
     for _ in range(shells):
         radius = place.size * rng.uniform(1.2, 4.0)
-        pile.add(
+        stack.add(
             light.shell(
                 x,
                 y,
@@ -198,6 +198,6 @@ def _shelled(kind: Shelled, place: Place, rng: np.random.Generator) -> Body:
             flux,
             rng.uniform(-0.15, 0.0),
         )
-    share = sum(layer.share for layer in pile.layers)
+    share = sum(layer.share for layer in stack.layers)
     truth = {**core.truth, "shells": shells, "asymmetry": share}
-    return Body(core.light * np.float32(1 - share) + pile.melt() * np.float32(share), truth, core.ridge)
+    return Body(core.light * np.float32(1 - share) + stack.combined() * np.float32(share), truth, core.ridge)

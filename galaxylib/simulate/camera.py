@@ -27,16 +27,16 @@ class Camera:
     """How the survey sees.
 
     Attributes:
-        seeing: FWHM in r, arcsec.
+        seeing: full width at half maximum of the point-spread function in r, arcsec.
         band_seeing: FWHM in z, r, g over that in r.
-        beta: of the Moffat profile.
+        beta: exponent of the Moffat profile.
         noise: sigma of a pixel of sky in z, r, g, nanomaggies.
         depth: factor on the noise, image by image.
         tint: scatter of that factor between bands, natural units.
         mixing: k of the kernel [k, 1 - 2k, k] that correlates neighbouring pixels' noise.
         shot: variance a pixel gains per nanomaggy of light in it.
         seam: share of images where two exposures meet, one side noisier.
-        quality: of the JPEG.
+        quality: quality of the JPEG, from 1 to 95.
     """
 
     seeing: LogNormal = LogNormal(1.2, 0.12, 0.85, 1.7)
@@ -110,8 +110,8 @@ def photograph(
     Args:
         scene: (3, GRID, GRID) nanomaggies a pixel in z, r, g.
         haze: same shape, light that the seeing does not change.
-        camera: how.
-        rng: the source of chance.
+        camera: seeing, noise and JPEG of the survey.
+        rng: the generator of all random numbers.
 
     Returns:
         (256, 256, 3) uint8 and the conditions: `psf_fwhm` (arcsec), `sky_sigma` (nanomaggies a pixel in r).

@@ -15,17 +15,17 @@ from galaxylib.simulate.kinds import EdgeOn, Kind, Merger, Shelled, Spheroid, Sp
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ClassRecipe:
     """One class.
 
     Attributes:
-        name: as in Galaxy10.
-        magnitude: total, in r.
-        size: half-light radius at the mean magnitude; brighter is larger, by 0.12 dex a magnitude.
-        size_scatter: of the size, in natural units.
-        colour: g - r of the whole galaxy.
-        kinds: (share, kind) pairs.
-        tails: tidal tails.
+        name: the class's name in Galaxy10.
+        magnitude: total magnitude in r.
+        size: half-light radius at the mean magnitude, arcsec; brighter is larger, by 0.12 dex a magnitude.
+        size_scatter: scatter of the logarithm of the size, natural.
+        colour: g - r of the whole galaxy, in magnitudes.
+        kinds: (share of the galaxies, kind of body) pairs.
+        tails: how many galaxies have tidal tails, and which.
     """
 
     name: str
@@ -79,8 +79,8 @@ _LOOSE = Spiral(
     young=LogNormal(0.025, 0.7, 0.003, 0.1),
 )
 
-RECIPES: tuple[Recipe, ...] = (
-    Recipe(
+CLASS_RECIPES: tuple[ClassRecipe, ...] = (
+    ClassRecipe(
         name="Disturbed",
         magnitude=_magnitude(16.70, 0.55),
         size=4.2,
@@ -106,7 +106,7 @@ RECIPES: tuple[Recipe, ...] = (
         ),
         tails=Tails(share=0.6),
     ),
-    Recipe(
+    ClassRecipe(
         name="Merging",
         magnitude=_magnitude(16.20, 0.75),
         size=5.8,
@@ -115,7 +115,7 @@ RECIPES: tuple[Recipe, ...] = (
         kinds=((1.0, Merger()),),
         tails=Tails(share=0.5, count=Pick((1, 2, 3), (0.4, 0.4, 0.2)), flux=Uniform(0.02, 0.16)),
     ),
-    Recipe(
+    ClassRecipe(
         name="Round Smooth",
         magnitude=_magnitude(16.85, 0.6),
         size=2.9,
@@ -126,7 +126,7 @@ RECIPES: tuple[Recipe, ...] = (
             (0.22, _FAINT_ARMS),
         ),
     ),
-    Recipe(
+    ClassRecipe(
         name="In-between Round Smooth",
         magnitude=_magnitude(16.85, 0.5),
         size=2.6,
@@ -134,7 +134,7 @@ RECIPES: tuple[Recipe, ...] = (
         colour=_colour(0.84, 0.15),
         kinds=((1.0, Spheroid(index=Uniform(1.0, 3.8), axis_ratio=Normal(0.655, 0.09, 0.40, 0.86))),),
     ),
-    Recipe(
+    ClassRecipe(
         name="Cigar Shaped Smooth",
         magnitude=_magnitude(17.00, 0.5),
         size=2.9,
@@ -157,7 +157,7 @@ RECIPES: tuple[Recipe, ...] = (
             ),
         ),
     ),
-    Recipe(
+    ClassRecipe(
         name="Barred Spiral",
         magnitude=_magnitude(15.85, 0.7),
         size=7.9,
@@ -178,7 +178,7 @@ RECIPES: tuple[Recipe, ...] = (
             ),
         ),
     ),
-    Recipe(
+    ClassRecipe(
         name="Unbarred Tight Spiral",
         magnitude=_magnitude(16.15, 0.7),
         size=7.1,
@@ -203,7 +203,7 @@ RECIPES: tuple[Recipe, ...] = (
             ),
         ),
     ),
-    Recipe(
+    ClassRecipe(
         name="Unbarred Loose Spiral",
         magnitude=_magnitude(16.10, 0.7),
         size=7.3,
@@ -211,7 +211,7 @@ RECIPES: tuple[Recipe, ...] = (
         colour=_colour(0.65, 0.13),
         kinds=((1.0, _LOOSE),),
     ),
-    Recipe(
+    ClassRecipe(
         name="Edge-on without Bulge",
         magnitude=_magnitude(15.80, 0.7),
         size=8.8,
@@ -222,7 +222,7 @@ RECIPES: tuple[Recipe, ...] = (
             (0.18, replace(_INCLINED, bulge=Uniform(0.01, 0.10))),
         ),
     ),
-    Recipe(
+    ClassRecipe(
         name="Edge-on with Bulge",
         magnitude=_magnitude(16.50, 0.55),
         size=5.6,
@@ -243,5 +243,5 @@ RECIPES: tuple[Recipe, ...] = (
     ),
 )
 
-if tuple(recipe.name for recipe in RECIPES) != CLASS_NAMES:  # a wrong order would mislabel every image
+if tuple(recipe.name for recipe in CLASS_RECIPES) != CLASS_NAMES:  # a wrong order would mislabel every image
     raise RuntimeError("The recipes are not in the order of Galaxy10's classes.")

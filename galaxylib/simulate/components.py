@@ -1,6 +1,6 @@
-"""A body as a pile of layers: maps of light with a share of the flux and a colour each, and dust before them.
+"""A body as a stack of layers: maps of light, each with its share of flux and its colour, behind dust.
 
-The pile is melted into z, r and g and scaled to one nanomaggy in r and to the colour asked for.
+The layers are summed in z, r and g and scaled to one nanomaggy in r and to the colour asked for.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Place:
 
 
 @dataclass
-class Pile:
+class LayerStack:
     """Layers being gathered, with the optical depth of dust in g before them."""
 
     place: Place
@@ -68,8 +68,8 @@ class Pile:
         if share > 0:
             self.layers.append(Layer(light.unit(map_), share, redder))
 
-    def melt(self) -> np.ndarray:
-        """The pile in z, r, g (3, GRID, GRID): one nanomaggy in r, of the place's colour."""
+    def combined(self) -> np.ndarray:
+        """The stack in z, r, g (3, GRID, GRID): one nanomaggy in r, of the place's colour."""
         total = np.zeros((3, GRID, GRID), np.float32)
         for layer in self.layers:
             for band, flux in enumerate(band_fluxes(layer.share, self.place.colour + layer.redder)):

@@ -15,12 +15,12 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import h5py
 import numpy as np
 from h5py import is_hdf5
 from tqdm import tqdm
 
 from galaxylib.data.galaxy10 import CLASS_COUNTS, SHAPE
+from galaxylib.data.storage import open_hdf5
 from galaxylib.errors import GalaxyError
 from galaxylib.files import atomic, check_outputs, saving
 from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
@@ -36,7 +36,7 @@ def class_counts(n: int, balance: str) -> np.ndarray:
     """How many of `n` galaxies each class gets, (10,) int64.
 
     Args:
-        n: all galaxies.
+        n: number of galaxies of all classes.
         balance: "catalogue" (as in the real set) or "uniform".
 
     Raises:
@@ -71,16 +71,16 @@ def simulate(
     when called again. A finished file of the same galaxies is left as it is.
 
     Args:
-        out: the HDF5 file to write.
-        n: how many galaxies.
-        seed: same seed, same galaxies.
+        out: path of the HDF5 file that is written.
+        n: number of galaxies.
+        seed: start of all random numbers; the same seed draws the same galaxies.
         balance: "catalogue" (as in the real set) or "uniform".
         processes: how many draw at a time; None takes one for each processor. More than one are spawned,
-            so that a script must guard its entry with `if __name__ == "__main__"`.
-        progress: show a bar.
+            so that a script must start under `if __name__ == "__main__"`.
+        progress: whether to show a progress bar.
 
     Returns:
-        The path of the file.
+        the path of the file.
 
     Raises:
         GalaxyError: a number makes no sense, `out` holds something else or cannot be written, another process
@@ -117,7 +117,7 @@ def labels_of(n: int, *, seed: int, balance: str) -> np.ndarray:
 def _holds(path: Path, n: int, identity: dict[str, object]) -> bool:
     """Whether `path` is a (perhaps unfinished) file of exactly these galaxies."""
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             same = all(file.attrs.get(key) == value for key, value in identity.items())
             return same and "truth" in file and len(file["ans"]) == n
     except BlockingIOError as fault:
@@ -135,7 +135,7 @@ def _lay_out(path: Path, labels: np.ndarray, identity: dict[str, object]) -> Non
     rng = np.random.default_rng([int(identity["seed"]), 2])
     # The sky of the Legacy Surveys' southern part, without their outline.
     low, high = np.sin(np.radians([-20.0, 33.0]))
-    with h5py.File(path, "w") as file:
+    with open_hdf5(path, "w") as file:
         file.create_dataset("images", (n, *SHAPE), np.uint8)
         file.create_dataset("ans", data=np.full(n, NOT_YET, np.uint8))
         file["ra"] = rng.uniform(0, 360, n)
@@ -150,7 +150,7 @@ def _lay_out(path: Path, labels: np.ndarray, identity: dict[str, object]) -> Non
 def _fill(path: Path, labels: np.ndarray, seed: int, processes: int | None, progress: bool) -> None:
     """Draw what is still missing in the file at `path`."""
     try:
-        file = h5py.File(path, "r+")
+        file = open_hdf5(path, "r+")
     except BlockingIOError as fault:
         raise GalaxyError(f"Another process is writing {path}: wait for it, then run again.") from fault
     with file:

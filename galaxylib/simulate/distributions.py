@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 
-class Chance(Protocol):
+class Distribution(Protocol):
     """Something that draws one number."""
 
     def __call__(self, rng: np.random.Generator) -> float:

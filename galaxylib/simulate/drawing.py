@@ -7,7 +7,7 @@ import numpy as np
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import GalaxyError
 from galaxylib.simulate.camera import Camera, photograph
-from galaxylib.simulate.classes import RECIPES
+from galaxylib.simulate.classes import CLASS_RECIPES
 from galaxylib.simulate.scene import Field, galaxy, paint_field, paint_haze
 
 TRUTH_COLUMNS = (
@@ -46,7 +46,7 @@ def draw(label: int, *, seed: int | np.random.SeedSequence) -> tuple[np.ndarray,
         seed: the same seed draws the same galaxy.
 
     Returns:
-        The image, (256, 256, 3) uint8 (z, r, g as red, green, blue), and the truth: TRUTH_COLUMNS to floats.
+        the image, (256, 256, 3) uint8 (z, r, g as red, green, blue), and the truth: TRUTH_COLUMNS to floats.
 
     Raises:
         GalaxyError: there is no such class.
@@ -54,7 +54,7 @@ def draw(label: int, *, seed: int | np.random.SeedSequence) -> tuple[np.ndarray,
     if not 0 <= label < len(CLASS_NAMES):
         raise GalaxyError(f"There is no class {label}: classes are numbered 0 to {len(CLASS_NAMES) - 1}.")
     rng = np.random.default_rng(seed)
-    canvas, truth = galaxy(RECIPES[label], rng)
+    canvas, truth = galaxy(CLASS_RECIPES[label], rng)
     paint_field(canvas, FIELD, truth["half_light_radius"], rng)
     haze = np.zeros_like(canvas)
     paint_haze(haze, FIELD, rng)

@@ -88,8 +88,8 @@ def sersic(
 
     Args:
         x0: centre, arcsec right of the image's centre.
-        y0: centre, arcsec below it.
-        n: Sersic index, 0.4 to 6.
+        y0: centre, arcsec below the image's centre.
+        n: Sersic index, from 0.4 to 6.
         half_light_radius: along the geometric mean of the axes, arcsec.
         axis_ratio: minor over major axis, 0.05 to 1.
         angle: of the major axis, radians from x towards y.
@@ -115,7 +115,7 @@ def edge_on_disc(along: Map, height: Map, *, scale: float, thickness: float, cut
         along: coordinate along the disc, arcsec.
         height: coordinate across it, arcsec.
         scale: scale length h, arcsec.
-        thickness: hz over h.
+        thickness: scale height hz over the scale length h.
         cut: where the disc ends, in scale lengths.
     """
     x, profile = _edge_on_table()
@@ -129,8 +129,8 @@ def log_spiral(log_radius: Map, theta: Map, *, pitch: float, wander: Map | float
     """Phase (radians) around the arms of a logarithmic spiral: zero along the first arm.
 
     Args:
-        log_radius: ln of the radius.
-        theta: azimuth in the disc's plane.
+        log_radius: natural logarithm of the radius.
+        theta: azimuth in the disc's plane, in radians.
         pitch: pitch angle in radians; its sign is the winding's sense.
         wander: radians by which the arms leave the perfect spiral.
     """
@@ -197,11 +197,11 @@ def tail(
     """A tidal tail of unit flux: blobs strung along an arc, fading and widening outwards.
 
     Args:
-        x0: centre of the galaxy it leaves, arcsec.
-        y0: same, down.
-        rng: roughens the blobs.
+        x0: centre of the galaxy that it leaves, arcsec right of the image's centre.
+        y0: the same, arcsec below the image's centre.
+        rng: the generator of the blobs' irregularities.
         start: distance from the centre where it begins, arcsec.
-        length: along the arc, arcsec.
+        length: length along the arc, arcsec.
         width: sigma where it begins, arcsec.
         angle: direction in which it leaves, radians.
         curl: radians by which it turns over its length.

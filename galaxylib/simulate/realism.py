@@ -11,6 +11,13 @@ import numpy as np
 
 from galaxylib.simulate.light import PIXEL_SCALE
 
+APERTURE = 4.0
+"""Radius, in arcsec, of the circle in which colours are measured."""
+FREQUENCIES = 24
+"""Spatial frequencies at which power is measured, at most."""
+FOLDS = 5
+"""Parts of the images, each judged by a classifier that was fitted to the others."""
+
 
 def linear_light(images: np.ndarray) -> np.ndarray:
     """Undo `camera.stretch`: (N, H, W, 3) float32 nanomaggies a pixel in z, r, g.
@@ -48,11 +55,11 @@ def radial_profiles(images: np.ndarray, *, step: float = 2.0) -> tuple[np.ndarra
     """How light falls off from the centre: the median over each ring, so that neighbours count little.
 
     Args:
-        images: the images.
+        images: (N, H, W, 3) uint8.
         step: width of a ring in pixels.
 
     Returns:
-        Radii (R,) in arcsec, and (N, R) brightness of the three channels' mean on the scale 0 to 1.
+        radii (R,) in arcsec, and (N, R) brightness of the three channels' mean on the scale 0 to 1.
     """
     rings = (_radius(images.shape[1:3]) / step).astype(int)
     grey = images.mean(-1, dtype=np.float32) / 255
@@ -61,18 +68,17 @@ def radial_profiles(images: np.ndarray, *, step: float = 2.0) -> tuple[np.ndarra
     return (np.arange(count) + 0.5) * step * PIXEL_SCALE, profiles
 
 
-def colours(images: np.ndarray, *, aperture: float = 4.0) -> np.ndarray:
-    """Colours of each galaxy's inner part, with the stretch undone and the sky taken off.
+def colours(images: np.ndarray) -> np.ndarray:
+    """Colours of each galaxy's inner four arcsec, with the stretch undone and the sky taken off.
 
     Args:
-        images: the images.
-        aperture: radius in arcsec.
+        images: (N, 256, 256, 3) uint8.
 
     Returns:
         (N, 2) AB magnitudes: g - r and r - z; NaN where a band has no light above the sky.
     """
     radius = _radius(images.shape[1:3])
-    inside, ring = radius <= aperture / PIXEL_SCALE, radius >= min(images.shape[1:3]) / 2
+    inside, ring = radius <= APERTURE / PIXEL_SCALE, radius >= min(images.shape[1:3]) / 2
     light = linear_light(images)
     flux = light[:, inside].sum(1) - inside.sum() * np.median(light[:, ring], axis=1)
     magnitude = -2.5 * np.log10(np.where(flux > 0, flux, np.nan))
@@ -80,15 +86,15 @@ def colours(images: np.ndarray, *, aperture: float = 4.0) -> np.ndarray:
     return np.stack([g - r, r - z], axis=1)
 
 
-def power_spectra(images: np.ndarray, *, bins: int = 24) -> tuple[np.ndarray, np.ndarray]:
+def power_spectra(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Power of the brightness at each spatial frequency, averaged over directions.
 
     Args:
-        images: the images.
-        bins: frequencies, evenly spaced in the logarithm.
+        images: (N, H, W, 3) uint8.
 
     Returns:
-        Frequencies (F,) in cycles a pixel, and (N, F) power of the three channels' mean (scale 0 to 1).
+        frequencies (F,) in cycles a pixel, evenly spaced in the logarithm, and (N, F) power of the three
+        channels' mean (scale 0 to 1).
     """
     grey = images.mean(-1, dtype=np.float32) / 255
     height, width = grey.shape[1:]
@@ -97,9 +103,9 @@ def power_spectra(images: np.ndarray, *, bins: int = 24) -> tuple[np.ndarray, np
     grey = (grey - grey.mean((1, 2), keepdims=True)) * (window / np.sqrt((window**2).mean()))
     power = np.abs(np.fft.fft2(grey)) ** 2 / (height * width)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None])
-    edges = np.geomspace(1 / min(height, width), 0.5, bins + 1)
+    edges = np.geomspace(1 / min(height, width), 0.5, FREQUENCIES + 1)
     which = np.digitize(frequency, edges) - 1
-    used = [number for number in range(bins) if (which == number).any()]
+    used = [number for number in range(FREQUENCIES) if (which == number).any()]
     centres = np.array([frequency[which == number].mean() for number in used])
     return centres, np.stack([power[:, which == number].mean(1) for number in used], axis=1)
 
@@ -129,10 +135,10 @@ def rows_alike(labels: np.ndarray, counts: Sequence[int], *, at_most: int, seed:
         labels: (N,) class of each row.
         counts: galaxies of each class in the other set.
         at_most: rows wanted; the mixture is taken as many times as fits and as there are rows for.
-        seed: of the choice.
+        seed: start of the random choice.
 
     Returns:
-        Sorted rows; where a class has too few rows for the mixture even once, all of them.
+        sorted rows; where a class has too few rows for the mixture even once, all of them.
     """
     counts = np.asarray(counts)
     available = np.bincount(labels, minlength=len(counts))
@@ -178,7 +184,7 @@ class Apart:
 
     Attributes:
         right: images put on the right side, of `n`, by a classifier that had not seen them.
-        n: images judged.
+        n: number of images judged.
         auc: chance that a random real image looks more real to it than a random simulated one; 0.5 is a toss.
     """
 
@@ -187,14 +193,14 @@ class Apart:
     auc: float
 
 
-def tell_apart(simulated: np.ndarray, real: np.ndarray, *, folds: int = 5, seed: int = 0) -> Apart:
+def tell_apart(simulated: np.ndarray, real: np.ndarray, *, seed: int = 0) -> Apart:
     """A small classifier, logistic regression on `features`, judged by cross-validation.
 
     Args:
-        simulated: as many simulated images as real ones, with the same classes, or the classes tell.
-        real: real images.
-        folds: of the cross-validation.
-        seed: of the folds.
+        simulated: (N, 256, 256, 3) uint8, as many as there are real ones and of the same classes: otherwise
+            the classes would tell.
+        real: (N, 256, 256, 3) uint8.
+        seed: of the division into the five folds.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
@@ -205,7 +211,7 @@ def tell_apart(simulated: np.ndarray, real: np.ndarray, *, folds: int = 5, seed:
     table = np.concatenate([features(simulated), features(real)])
     is_real = np.repeat([0, 1], [len(simulated), len(real)])
     judge = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-    chosen = StratifiedKFold(min(folds, len(simulated), len(real)), shuffle=True, random_state=seed)
+    chosen = StratifiedKFold(min(FOLDS, len(simulated), len(real)), shuffle=True, random_state=seed)
     scores = cross_val_predict(judge, table, is_real, cv=chosen, method="decision_function")
     return Apart(
         right=int(((scores > 0) == is_real).sum()),

@@ -14,7 +14,7 @@ import numpy as np
 
 from galaxylib.simulate import light
 from galaxylib.simulate.bodies import paint
-from galaxylib.simulate.classes import Recipe
+from galaxylib.simulate.classes import ClassRecipe
 from galaxylib.simulate.components import ZERO_POINT, Body, Place, band_fluxes
 from galaxylib.simulate.distributions import LogNormal, Normal, Uniform, happens
 from galaxylib.simulate.kinds import EdgeOn, Merger, Spheroid, Spiral, Tails
@@ -64,7 +64,7 @@ def flux(magnitude: float) -> float:
     return 10 ** (-0.4 * (magnitude - ZERO_POINT))
 
 
-def galaxy(recipe: Recipe, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float]]:
+def galaxy(recipe: ClassRecipe, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float]]:
     """The galaxy alone: (3, GRID, GRID) nanomaggies a pixel in z, r, g, and its truth."""
     magnitude, colour = recipe.magnitude(rng), recipe.colour(rng)
     size = LogNormal(recipe.size, recipe.size_scatter)(rng) * 10 ** (
@@ -156,9 +156,9 @@ def paint_field(canvas: np.ndarray, field: Field, reach: float, rng: np.random.G
 
     Args:
         canvas: nanomaggies a pixel in z, r, g.
-        field: how crowded.
+        field: how many and which other objects there are.
         reach: half-light radius of the galaxy in the middle (arcsec); companions keep their distance by it.
-        rng: the source of chance.
+        rng: the generator of all random numbers.
     """
     for _ in range(rng.poisson(field.faint(rng))):
         magnitude = field.faint_limit - rng.exponential(field.faint_depth)

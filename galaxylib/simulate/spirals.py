@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from galaxylib.simulate import light
-from galaxylib.simulate.components import Body, Pile, Place
+from galaxylib.simulate.components import Body, LayerStack, Place
 from galaxylib.simulate.distributions import happens
 from galaxylib.simulate.kinds import Spiral
 from galaxylib.simulate.light import GRID, Map
@@ -89,30 +89,30 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
     arm_light = np.exp(fading.astype(np.float32)) * edge * patches * profile
     arm_light = light.softened(arm_light * (1 - inside), h * kind.blur(rng))
 
-    pile = Pile(place)
+    stack = LayerStack(place)
     old_share = 1 - bulge - bar_flux
     ring_share = rng.uniform(0.04, 0.2) * old_share if happens(rng, kind.ring_share) else 0.0
     young = kind.young(rng)
     arm_share = strength * 0.75 * (old_share - ring_share)
     lens = rng.uniform(0.0, 0.3) * old_share if barred and happens(rng, 0.6) else 0.0
-    pile.add(disc, old_share - ring_share - arm_share - lens)
+    stack.add(disc, old_share - ring_share - arm_share - lens)
     if lens:
         plateau = light.soft_cut(radius, bar_half * rng.uniform(0.8, 1.1), 0.2) * np.exp(-radius / 2)
-        pile.add(plateau, lens, 0.05)
-    pile.add(arm_light, arm_share, -rng.uniform(0.03, 0.2))
+        stack.add(plateau, lens, 0.05)
+    stack.add(arm_light, arm_share, -rng.uniform(0.03, 0.2))
     if ring_share:
         at = bar_half * rng.uniform(0.95, 1.3) if barred else rng.uniform(0.8, 2.2)
         width = at * rng.uniform(0.12, 0.25)
-        pile.add(np.exp(-0.5 * ((radius - np.float32(at)) / np.float32(width)) ** 2), ring_share, -0.08)
+        stack.add(np.exp(-0.5 * ((radius - np.float32(at)) / np.float32(width)) ** 2), ring_share, -0.08)
     if barred:
         q_bar = rng.uniform(0.18, 0.45)
         ub, vb = light.turned(u, v, bar_angle)
-        pile.add(
+        stack.add(
             light.bar(ub, vb, half_length=bar_half * h, axis_ratio=q_bar, boxiness=rng.uniform(2.2, 3.5)),
             bar_flux,
             rng.uniform(0.0, 0.15),
         )
-    pile.add(
+    stack.add(
         light.sersic(
             place.x,
             place.y,
@@ -124,10 +124,10 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
         bulge,
         rng.uniform(0.08, 0.35),
     )
-    pile.add(knots(arm_light, rng, h, radius, count=int(rng.integers(3, 31))), young, -rng.uniform(0.1, 0.6))
+    stack.add(knots(arm_light, rng, h, radius, count=int(rng.integers(3, 31))), young, -rng.uniform(0.1, 0.6))
     if happens(rng, 0.6):
         lane = np.exp(np.float32(2.5) * (np.cos(arms * (phase + np.float32(0.5))) - 1))
-        pile.dust = np.float32(rng.uniform(0.1, 0.7)) * lane * (1 - inside) * np.exp(-radius / 2)
+        stack.dust = np.float32(rng.uniform(0.1, 0.7)) * lane * (1 - inside) * np.exp(-radius / 2)
     truth = {
         "axis_ratio": math.sqrt(cos_i**2 + 0.12**2 * (1 - cos_i**2)),
         "inclination": math.degrees(math.acos(cos_i)),
@@ -139,7 +139,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
         "arm_strength": strength,
         "asymmetry": lopsided,
     }
-    return Body(pile.melt(), truth, angle)
+    return Body(stack.combined(), truth, angle)
 
 
 def _wander(log_radius: Map, rng: np.random.Generator, amplitude: float) -> Map:
@@ -154,8 +154,8 @@ def _wander(log_radius: Map, rng: np.random.Generator, amplitude: float) -> Map:
 
 def knots(where: Map, rng: np.random.Generator, h: float, radius: Map, *, count: int) -> Map:
     """Blobs of young stars, dropped where the arms are bright but not in the middle."""
-    chance = (where * radius).ravel().astype(np.float64)
-    total = np.cumsum(chance)
+    weight = (where * radius).ravel().astype(np.float64)
+    total = np.cumsum(weight)
     if total[-1] <= 0:
         return np.zeros((GRID, GRID), np.float32)
     spots = np.searchsorted(total, rng.random(count) * total[-1])

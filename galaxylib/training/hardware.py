@@ -28,9 +28,19 @@ class Arithmetic:
         return {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.name]
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type of the convolutions."""
+        return getattr(torch, self.name)
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """The same in PyTorch's words."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def default_device() -> torch.device:
+    """The GPU where torch finds one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def arithmetic(precision: str = "auto") -> Arithmetic:

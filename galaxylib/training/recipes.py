@@ -1,19 +1,31 @@
-"""How a network is trained: every setting in one frozen dataclass, with the paper's values and quick ones.
+"""How a network is trained: every setting in one frozen dataclass, and the recipes that this project uses.
 
 The same fields are the papermill parameters of the training chapter and the options of `galaxylib train`, and
 a checkpoint records them all.
 """
 
+import math
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from galaxylib.errors import GalaxyError
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "optimizer": ("adamw", "adam", "rmsprop"),
+    "schedule": ("one_cycle", "plateau", "constant"),
+    "monitor": ("loss", "accuracy"),
+    "keep": ("best", "last"),
+    "precision": ("auto", "float32", "bfloat16", "float16"),
+}
+"""What a setting in words may be."""
 
 
 def _setting(default: Any, meaning: str, *, least: float | None = None, most: float | None = None) -> Any:
     return field(default=default, metadata={"help": meaning, "least": least, "most": most})
+
+
+def _choice(name: str, default: str, meaning: str) -> Any:
+    return _setting(default, f"{meaning}: {', '.join(CHOICES[name])}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,44 +44,79 @@ class Recipe:
     """
 
     network: str = _setting("dmagnet", "which network; `galaxylib.networks.registry.NETWORKS` lists them")
+    options: dict = field(
+        default_factory=dict,
+        metadata={"help": "the network's own options by name", "least": None, "most": None},
+    )
     width: float = _setting(1.0, "factor on DMAGNet's channels; 1 is the paper", least=0.03, most=4)
+    dropout: float = _setting(0.3, "dropout in DMAGNet's head", least=0, most=0.99)
     size: int = _setting(256, "side of the image that the network sees, pixels", least=32, most=1024)
     crop: int = _setting(
         256, "side of the centre that is cut out before resizing, pixels", least=32, most=256
     )
-    epochs: int = _setting(140, "passes over the training images", least=1)
-    more_epochs: int = _setting(40, "passes of the second round, from the best weights; 0 for none", least=0)
-    batch_size: int = _setting(64, "images a step, over all devices together", least=1)
-    accumulate: int = _setting(1, "parts in which a device works through its share of a batch", least=1)
-    learning_rate: float = _setting(5e-4, "highest learning rate of the one-cycle schedule", least=0)
-    warm_up: float = _setting(0.3, "share of the steps in which the learning rate climbs", least=0, most=1)
-    cycle_momentum: bool = _setting(True, "swing AdamW's first beta between 0.95 and 0.85")
-    weight_decay: float = _setting(1e-2, "AdamW's weight decay", least=0)
+    growth: str = _setting(
+        "", "smaller centres first, as 'pixels x epochs' of the network's image: '128x6, 192x5'; '' for none"
+    )
+    epochs: int = _setting(140, "passes over the training images", least=1, most=100_000)
+    more_epochs: int = _setting(
+        40, "passes of the second round, from the weights kept; 0 for none", least=0, most=100_000
+    )
+    batch_size: int = _setting(64, "images a step, over all devices together", least=1, most=65_536)
+    accumulate: int = _setting(
+        1, "parts in which a device works through its share of a batch", least=1, most=65_536
+    )
+    optimizer: str = _choice("optimizer", "adamw", "what follows the gradient")
+    schedule: str = _choice("schedule", "one_cycle", "how the learning rate goes")
+    learning_rate: float = _setting(5e-4, "highest learning rate", least=0, most=10)
+    more_learning_rate: float = _setting(
+        0.0, "highest learning rate of the second round; 0: that of the first", least=0, most=10
+    )
+    warm_up: float = _setting(
+        0.3, "one cycle: share of the steps in which the learning rate climbs", least=0, most=0.99
+    )
+    cycle_momentum: bool = _setting(True, "one cycle: swing the first beta between 0.95 and 0.85")
+    plateau: int = _setting(
+        4, "plateau: epochs without a lower loss before the rate is divided by 10", least=1, most=100_000
+    )
+    weight_decay: float = _setting(1e-2, "AdamW's weight decay", least=0, most=10)
+    averaging: float = _setting(
+        0.0,
+        "decay a step of the moving average of the weights, which is then kept; 0: none",
+        least=0,
+        most=0.99999,
+    )
     label_smoothing: float = _setting(0.1, "share of the target spread over all classes", least=0, most=1)
-    gradient_norm: float = _setting(1.0, "longest gradient, clipped above; 0 for no limit", least=0)
-    dropout: float = _setting(0.3, "dropout in DMAGNet's head", least=0, most=0.99)
+    gradient_norm: float = _setting(1.0, "longest gradient, clipped above; 0 for no limit", least=0, most=1e6)
     rotate: float = _setting(180.0, "augmentation: largest rotation either way, degrees", least=0, most=180)
+    quarter_turns: bool = _setting(False, "augmentation: rotate by multiples of 90 degrees only")
     flip: float = _setting(0.5, "augmentation: probability of each flip", least=0, most=1)
     brightness: float = _setting(0.1, "augmentation: largest change of brightness, share", least=0, most=1)
     contrast: float = _setting(0.1, "augmentation: largest change of contrast, share", least=0, most=1)
-    patience: int = _setting(
-        0, "stop after so many epochs without a better validation loss; 0: never", least=0
+    jitter: float = _setting(
+        0.0,
+        "augmentation: strength of zoom, colour, blur and noise; 1 as for the shipped networks",
+        least=0,
+        most=2,
     )
-    precision: str = _setting("auto", "arithmetic: " + ", ".join(PRECISIONS) + "; auto asks the hardware")
-    seed: int = _setting(0, "of the first weights, the order, the augmentation and dropout", least=0)
+    monitor: str = _choice("monitor", "loss", "which validation figure tells the best epoch")
+    patience: int = _setting(
+        0, "stop after so many epochs without a better one; 0: never", least=0, most=100_000
+    )
+    keep: str = _choice("keep", "best", "which epoch's weights stay")
+    precision: str = _choice("precision", "auto", "arithmetic; auto asks the hardware")
+    seed: int = _setting(
+        0, "of the first weights, the order, the augmentation and dropout", least=0, most=2**63 - 1
+    )
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             _check(setting, getattr(self, setting.name))
-        if self.precision not in PRECISIONS:
-            raise GalaxyError(
-                f"The recipe's precision is {self.precision!r}: choose one of {', '.join(PRECISIONS)}."
-            )
         if self.batch_size % self.accumulate:
             raise GalaxyError(
                 f"A batch of {self.batch_size} images does not divide into {self.accumulate} equal parts: "
                 "choose `accumulate` so that it divides `batch_size`."
             )
+        self.stages()
 
     def but(self, **changes: Any) -> Self:
         """The same recipe with some settings changed.
@@ -85,9 +132,50 @@ class Recipe:
             )
         return replace(self, **changes)
 
-    def options(self) -> dict[str, Any]:
-        """What the network is built with besides its name: width and dropout are DMAGNet's own."""
-        return {"width": self.width, "dropout": self.dropout} if self.network == "dmagnet" else {}
+    @property
+    def needs_validation(self) -> bool:
+        """Whether anything in the training looks at the validation figures."""
+        return self.keep == "best" or self.patience > 0 or self.schedule == "plateau"
+
+    def network_options(self) -> dict[str, Any]:
+        """What the network is built with besides its name: `options`, and DMAGNet's width and dropout."""
+        own = {"width": self.width, "dropout": self.dropout} if self.network == "dmagnet" else {}
+        return own | self.options
+
+    def stages(self) -> list[tuple[int, int]]:
+        """The sizes of the images that the first round trains on, each with its epochs; `size` comes last.
+
+        Raises:
+            GalaxyError: `growth` is of another form, or its epochs leave none for the full size.
+        """
+        found = []
+        for part in filter(None, (part.strip() for part in self.growth.split(","))):
+            size, _, epochs = part.partition("x")
+            if not (size.strip().isdecimal() and epochs.strip().isdecimal() and 32 <= int(size) <= self.size):
+                raise GalaxyError(
+                    f"The recipe's growth {self.growth!r} is not of the form '128x6, 192x5' with sizes from "
+                    f"32 to {self.size} pixels: mend {part!r}."
+                )
+            found.append((int(size), int(epochs)))
+        left = self.epochs - sum(epochs for _, epochs in found)
+        if left < 1:
+            raise GalaxyError(
+                f"The recipe's growth {self.growth!r} leaves none of its {self.epochs} epochs for images of "
+                f"{self.size} pixels: give more epochs."
+            )
+        return [*found, (self.size, left)]
+
+    def view(self, epoch: int) -> tuple[int, int]:
+        """Size and crop of the training images of an epoch, counted from 0 over both rounds.
+
+        A smaller image is the centre of the full one, so that a galaxy keeps its scale.
+        """
+        done = 0
+        for size, epochs in self.stages():
+            done += epochs
+            if epoch < done:
+                return size, round(self.crop * size / self.size)
+        return self.size, self.crop
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -102,16 +190,20 @@ def _check(setting: "Field[Any]", value: Any) -> None:
             f"The recipe's {setting.name} is {value!r}: give a value of type {setting.type.__name__} "
             f"({setting.metadata['help']})."
         )
+    if setting.name in CHOICES and value not in CHOICES[setting.name]:
+        raise GalaxyError(
+            f"The recipe's {setting.name} is {value!r}: choose one of {', '.join(CHOICES[setting.name])}."
+        )
     least, most = setting.metadata["least"], setting.metadata["most"]
     # `not >=` also refuses a value that is not a number.
-    if (least is not None and not value >= least) or (most is not None and not value <= most):
-        limits = f"at least {least}" if most is None else f"from {least} to {most}"
+    if least is not None and not (math.isfinite(value) and least <= value <= most):
         raise GalaxyError(
-            f"The recipe's {setting.name} is {value}: choose a value {limits} ({setting.metadata['help']})."
+            f"The recipe's {setting.name} is {value}: choose a value from {least} to {most} "
+            f"({setting.metadata['help']})."
         )
 
 
-PAPER = Recipe()
+PAPER_RECIPE = Recipe()
 """The paper's: 23.8 million parameters, 256 pixels, 140 + 40 epochs. Meant for a GPU."""
 
 QUICK = Recipe(
@@ -125,4 +217,60 @@ QUICK = Recipe(
 )
 """For two cores and a few minutes."""
 
-RECIPES = {"paper": PAPER, "quick": QUICK}
+PRETRAINED_RECIPE = Recipe(
+    growth="128x6, 192x5",
+    epochs=14,
+    more_epochs=0,
+    batch_size=128,
+    learning_rate=1.5e-3,
+    warm_up=0.2,
+    weight_decay=0.05,
+    averaging=0.998,
+    brightness=0.0,
+    contrast=0.0,
+    jitter=1.0,
+    keep="last",
+)
+"""The full network that comes with the book: 48,000 simulated galaxies, seven minutes on an H200."""
+
+SMALL_RECIPE = PRETRAINED_RECIPE.but(
+    width=0.1875, size=128, growth="64x6, 96x6", epochs=18, batch_size=64, learning_rate=2e-3
+)
+"""The small one, for pages and slow machines: 32,000 simulated galaxies, 45 minutes on one core."""
+
+TAILORED_RECIPE = Recipe(
+    network="gz_resnet18",
+    size=80,
+    crop=80,
+    epochs=25,
+    more_epochs=0,
+    schedule="plateau",
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    gradient_norm=0.0,
+    brightness=0.0,
+    contrast=0.0,
+    keep="last",
+)
+"""The tailored ResNet-18 of Galaxy Zoo 2's votes (seed 004, section 5): rotation, flips, a plateau schedule.
+
+The seed prints a learning rate for its CNN only.
+"""
+
+RESNET_RECIPE = TAILORED_RECIPE.but(schedule="constant", epochs=15, rotate=0.0, flip=0.0)
+"""The ResNet-18 of seed 004, section 4, as it is."""
+
+CNN_RECIPE = RESNET_RECIPE.but(network="gz_cnn", batch_size=256)
+"""The three-layer CNN of seed 004, section 3."""
+
+ZOO2_RECIPE = TAILORED_RECIPE.but(epochs=45, schedule="one_cycle", warm_up=0.1, weight_decay=0.02)
+"""The network of votes that comes with the book: real galaxies, without the fixed held-out fifth."""
+
+RECIPES = {
+    "paper": PAPER_RECIPE,
+    "quick": QUICK,
+    "pretrained": PRETRAINED_RECIPE,
+    "small": SMALL_RECIPE,
+    "zoo2": ZOO2_RECIPE,
+}

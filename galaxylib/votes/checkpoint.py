@@ -1,61 +1,19 @@
 """Trained networks of votes: kept, read back, and scored on a folder of real galaxies."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from galaxylib.errors import CheckpointError
 from galaxylib.evaluation.predictions import EVALUATION, PREDICTIONS
 from galaxylib.files import write_json
 from galaxylib.networks import checkpoint
 from galaxylib.networks.checkpoint import Loaded
-from galaxylib.votes.training import PREPROCESS, RULES, VoteRecipe, predict_votes
+from galaxylib.votes.outputs import RULES, predict_votes
 from galaxylib.votes.zoo2 import ANSWERS, read_votes, rmse, rmse_interval, write_predictions
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "zoo2"
-TASK = "zoo2"
-
-
-def save_votes_network(
-    folder: str | Path,
-    network: nn.Module,
-    recipe: VoteRecipe,
-    *,
-    trained_on: Sequence[int] | np.ndarray,
-    half: bool = False,
-    **provenance: Any,
-) -> Path:
-    """Write a checkpoint folder as `galaxylib.networks.checkpoint.save` does.
-
-    Args:
-        folder: where.
-        network: gives 37 logits.
-        recipe: how it was trained; its rule belongs to the network.
-        trained_on: GalaxyID of every galaxy that it saw in training, so that an evaluation can tell.
-        half: store in half precision.
-        **provenance: what else the description should tell.
-
-    Raises:
-        GalaxyError: the disk is full.
-    """
-    return checkpoint.save(
-        folder,
-        network,
-        name=recipe.network,
-        options={"classes": len(ANSWERS)},
-        preprocess=PREPROCESS,
-        class_names=ANSWERS,
-        half=half,
-        task=TASK,
-        rule=recipe.rule,
-        recipe=asdict(recipe),
-        trained_on=[int(number) for number in trained_on],
-        **provenance,
-    )
 
 
 def load_votes_network(path: str | Path, *, own_network: str = "") -> Loaded:
@@ -76,7 +34,7 @@ def load_votes_network(path: str | Path, *, own_network: str = "") -> Loaded:
                 "votes and give its folder as the checkpoint."
             )
     loaded = checkpoint.load(path, own_network=own_network)
-    if loaded.class_names != ANSWERS or loaded.meta.get("rule") not in RULES:
+    if loaded.class_names != ANSWERS or loaded.meta.get("task", {}).get("rule") not in RULES:
         raise CheckpointError(
             f"{path} holds a network with {len(loaded.class_names)} outputs that is not of Galaxy Zoo's "
             "votes: give a checkpoint that was trained for them, or `pretrained`."
@@ -90,6 +48,8 @@ def evaluate_votes(
     out: str | Path,
     *,
     symmetries: bool = False,
+    batch_size: int = 128,
+    progress: bool = False,
     own_network: str = "",
 ) -> dict[str, Any]:
     """Score a network of votes on a folder in the challenge's layout.
@@ -101,6 +61,8 @@ def evaluate_votes(
         path: the checkpoint, or "pretrained".
         out: where the two files go.
         symmetries: average over the eight right-angle rotations and mirrorings.
+        batch_size: images at once.
+        progress: show a progress bar.
         own_network: a network of your own that may be imported; see `checkpoint.load`.
 
     Returns:
@@ -116,8 +78,16 @@ def evaluate_votes(
     """
     loaded = load_votes_network(path, own_network=own_network)
     votes = read_votes(folder)
-    predicted = predict_votes(loaded.network, votes.images, loaded.meta["rule"], symmetries=symmetries)
-    seen = np.isin(votes.ids, loaded.meta.get("trained_on", []))
+    task = loaded.meta["task"]
+    predicted = predict_votes(
+        loaded.network,
+        votes.images,
+        task["rule"],
+        symmetries=symmetries,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    seen = np.isin(votes.ids, task.get("trained_on", []))
     content = figures(predicted, votes.fractions) | {
         "rmse_by_answer": dict(
             zip(ANSWERS, np.sqrt(((predicted - votes.fractions) ** 2).mean(axis=0)).tolist(), strict=True)
@@ -125,7 +95,7 @@ def evaluate_votes(
         "n_trained_on": int(seen.sum()),
         "symmetries": symmetries,
         "data": {"path": str(folder)},
-        "checkpoint": {name: loaded.meta[name] for name in ("network", "rule", "sha256")},
+        "checkpoint": {name: loaded.meta[name] for name in ("network", "sha256")} | {"rule": task["rule"]},
     }
     if seen.any() and not seen.all():
         content["unseen"] = figures(predicted[~seen], votes.fractions[~seen])

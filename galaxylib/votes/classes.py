@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
+from sklearn.metrics import cohen_kappa_score
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.in_memory import InMemory
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import DataError
 from galaxylib.evaluation.intervals import ratio, wilson
+from galaxylib.evaluation.judge import judge_rows
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.votes.zoo2 import FULL, IMAGES, PLACES, middle, stored_image
 
@@ -97,7 +98,7 @@ def like_galaxy10(folder: str | Path, ids: Sequence[int] | np.ndarray, *, side: 
     """Images of a folder in the challenge's layout, framed as Galaxy10's.
 
     Args:
-        folder: the galaxies.
+        folder: a folder in the challenge's layout.
         ids: GalaxyID of those that are wanted.
         side: central pixels that are kept, from `side_for`.
 
@@ -117,7 +118,7 @@ def in_their_own_light(preprocess: Preprocess, images: np.ndarray) -> Preprocess
     """The same preprocessing, normalised with these images' own mean and deviation of each channel.
 
     Args:
-        preprocess: of the network.
+        preprocess: that of the network.
         images: (N, 256, 256, 3) uint8 of another survey.
     """
     # The mean and the deviation over all pixels, image by image so that no float copy of all is made.
@@ -126,20 +127,6 @@ def in_their_own_light(preprocess: Preprocess, images: np.ndarray) -> Preprocess
     mean = sums.mean(axis=0)
     deviation = np.sqrt(np.maximum(squares.mean(axis=0) - mean**2, 1e-6))
     return replace(preprocess, mean=tuple(map(float, mean / 255)), std=tuple(map(float, deviation / 255)))
-
-
-@torch.inference_mode()
-def called(
-    network: nn.Module, preprocess: Preprocess, images: np.ndarray, *, batch_size: int = 16
-) -> np.ndarray:
-    """The number of the class that a network gives each image: (N, 256, 256, 3) uint8 -> (N,) int64."""
-    layout = torch.channels_last  # a third faster than torch's own on a processor
-    network = network.eval().to(memory_format=layout)
-    found = []
-    for start in range(0, len(images), batch_size):
-        x = preprocess(torch.from_numpy(images[start : start + batch_size]))
-        found.append(network(x.contiguous(memory_format=layout)).argmax(dim=1).numpy())
-    return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
 def set_beside(
@@ -167,7 +154,9 @@ def set_beside(
             "give one of Galaxy10's ten classes."
         )
     order = np.array([CLASS_NAMES.index(name) for name in loaded.class_names])
-    by_votes, by_network = to_classes(fractions), order[called(loaded.network, preprocess, images)]
+    data = InMemory(images, np.zeros(len(images), np.int64))
+    found = judge_rows(loaded.network, data, np.arange(len(data)), preprocess=preprocess, batch_size=16)
+    by_votes, by_network = to_classes(fractions), order[found.argmax(axis=1)]
     clear = support(fractions)[np.arange(len(by_votes)), by_votes] >= 0.5
     confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
     np.add.at(confusion, (by_votes, by_network), 1)
@@ -182,8 +171,8 @@ def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
     """How often two judges give the same class.
 
     Args:
-        first: (N,) class numbers.
-        second: (N,) of the other judge.
+        first: (N,) class numbers by one judge.
+        second: (N,) class numbers by the other judge.
 
     Returns:
         `n`, `share` with its 95 % interval `low` and `high` (Wilson's), `chance` (the share that two judges
@@ -202,5 +191,6 @@ def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         "low": low,
         "high": high,
         "chance": chance,
-        "kappa": ratio(share - chance, 1 - chance),
+        # scikit-learn gives no number where there are no galaxies, or all are of one class.
+        "kappa": float(cohen_kappa_score(first, second)) if 0 < chance < 1 else 0.0,
     }

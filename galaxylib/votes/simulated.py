@@ -54,9 +54,9 @@ def simulated_votes(
     Args:
         data: a file that `galaxylib simulate` drew.
         rows: which galaxies; their row is their id.
-        volunteers: who vote on each.
+        volunteers: number of volunteers who vote on each galaxy.
         distance: how many times farther away the galaxies are seen than they were drawn; see `receded`.
-        seed: of the votes.
+        seed: start of the votes' random numbers.
 
     Raises:
         DataError: the file holds no true parameters.
@@ -108,8 +108,8 @@ def receded(images: np.ndarray, blurs: np.ndarray, *, distance: float, seed: int
     Args:
         images: (N, H, W, 3) uint8.
         blurs: (N,) deviation of each image's point-spread function, in its pixels.
-        distance: factor, above 1.
-        seed: of the noise.
+        distance: factor on the distance, above 1.
+        seed: start of the noise's random numbers.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -203,13 +203,13 @@ def _pair(yes: np.ndarray) -> np.ndarray:
 
 
 def _ordered(x: np.ndarray, *, borders: Sequence[float], softness: float) -> np.ndarray:
-    """Chances of neighbouring answers along one axis, divided by soft borders."""
+    """Probabilities of neighbouring answers along one axis, divided by soft borders."""
     above = [np.ones_like(x), *(_step(x, border, softness) for border in borders), np.zeros_like(x)]
     return np.stack([upper - lower for upper, lower in pairwise(above)], axis=1) + 1e-6
 
 
 def _arms(count: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Chances of 1, 2, 3, 4, more, and can't tell: near the truth, the nearer the better they show."""
+    """Probabilities of 1, 2, 3, 4, more, and can't tell: near the truth, the nearer the better they show."""
     numbers = np.arange(1, 6)
     told = np.exp(-np.abs(numbers - np.clip(count, 0, 5)[:, None]) * (0.7 + 1.6 * seen[:, None]))
     told /= told.sum(axis=1, keepdims=True)

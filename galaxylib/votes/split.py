@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from galaxylib.data.splits import Split
 from galaxylib.errors import GalaxyError
-from galaxylib.votes.zoo2 import CHALLENGE_IDS, WIDE
+from galaxylib.votes.zoo2 import CHALLENGE_IDS, WIDE, Votes
 
 
 def near_duplicates(images: np.ndarray, *, likeness: float = 0.93) -> np.ndarray:
@@ -45,9 +46,9 @@ def held_out(ids: np.ndarray, groups: np.ndarray, *, share: float = 0.2) -> np.n
     the same part on every machine.
 
     Args:
-        ids: (N,) GalaxyID.
+        ids: (N,) GalaxyID of each galaxy.
         groups: (N,) group of each, from `near_duplicates`.
-        share: of each source.
+        share: share of the groups that is held out.
 
     Returns:
         (N,) bool.
@@ -71,3 +72,31 @@ def held_out(ids: np.ndarray, groups: np.ndarray, *, share: float = 0.2) -> np.n
             # A group that the border would cut goes in whole.
             chosen |= source & np.isin(hashes, hashes[order[:quota]])
     return chosen
+
+
+def split_votes(votes: Votes, *, watch: bool, seed: int = 0) -> Split:
+    """The fixed held-out fifth as the test part, and the others for training.
+
+    Args:
+        votes: the galaxies.
+        watch: whether an eighth of the others validates; else all of them train.
+        seed: of the draw of that eighth; galaxies shown twice may fall on both of its sides.
+
+    Raises:
+        GalaxyError: the galaxies are too few to hold a fifth of them out.
+    """
+    held = held_out(votes.ids, near_duplicates(votes.images))
+    if not 0 < held.sum() < len(held):
+        raise GalaxyError(f"{len(votes)} galaxies are too few to hold a fifth of them out: give at least 20.")
+    others = np.flatnonzero(~held)
+    watching = np.zeros(len(others), bool)
+    if watch:
+        watching = np.random.default_rng(seed).permutation(len(others)) < max(1, len(others) // 8)
+    return Split(
+        train=others[~watching],
+        validation=others[watching],
+        test=np.flatnonzero(held),
+        method="held_out",
+        seed=seed,
+        fingerprint=votes.fingerprint,
+    )

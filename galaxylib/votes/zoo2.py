@@ -5,8 +5,10 @@ fractions of a question's answers sum to the fraction of the answer that leads t
 Sources: Willett et al. (2013) for the tree; the challenge's description for its numbering and weights.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +130,7 @@ class Votes:
     """Galaxies with their vote fractions.
 
     Attributes:
-        ids: (N,) int64 GalaxyID.
+        ids: (N,) int64, each galaxy's GalaxyID.
         fractions: (N, 37) float32, in the order of `ANSWERS`, cumulative along the tree.
         images: (N, WIDE, WIDE, 3) uint8; the networks read the central `SIZE` x `SIZE`.
         simulated: whether the galaxies and votes are drawn.
@@ -141,6 +143,23 @@ class Votes:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The fractions, as the trainer reads them."""
+        return self.fractions
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of ids, fractions and images."""
+        content = hashlib.sha256(self.ids.astype("<i8").tobytes())
+        content.update(self.fractions.astype("<f4").tobytes())
+        content.update(np.ascontiguousarray(self.images).tobytes())
+        return content.hexdigest()[:16]
+
+    def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The images of the rows, (len(rows), WIDE, WIDE, 3) uint8."""
+        return self.images[np.asarray(rows, dtype=np.int64)]
 
     def rows(self, chosen: np.ndarray) -> "Votes":
         """Only the chosen rows."""

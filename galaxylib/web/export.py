@@ -94,7 +94,7 @@ def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tupl
     means of a. So the paper's objective is `square = 1 / C`, and a channel's is `linear` one-hot.
 
     Returns:
-        The graph, and its number of channels C.
+        the graph, and its number of channels C.
     """
     tape = Tape(network.store)
     image = Value("image", 3)

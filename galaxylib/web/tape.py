@@ -25,7 +25,7 @@ class Value:
     """A tensor in the graph.
 
     Attributes:
-        name: in the graph.
+        name: the tensor's name in the graph.
         channels: length of its second axis.
         rank: 4 for (1, C, H, W), 2 for (1, C).
         point: whether a tensor of rank 4 has one pixel only, as gates have.

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from galaxylib.errors import GalaxyError
-from galaxylib.networks.dmagnet import check_images
 from galaxylib.web.store import Store
 from galaxylib.web.tape import Tape, Value
 
@@ -26,9 +25,6 @@ OPERATORS = (
 
 
 class _Tracer(fx.Tracer):
-    def __init__(self) -> None:
-        super().__init__(autowrap_functions=(check_images,))
-
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, name)
 
@@ -98,7 +94,7 @@ class Network:
         Args:
             tape: made on this network's store.
             image: (1, 3, H, W), normalised.
-            end: a stage, or `"logits"`.
+            end: the stage whose output is wanted, or `"logits"`.
 
         Raises:
             GalaxyError: an operation has no rule; the sentence names it.
@@ -253,7 +249,6 @@ MODULES: dict[type[nn.Module], Rule] = {
     nn.Identity: lambda _network, _tape, _node, _layer, x: x,
 }
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    check_images: lambda _tape, _x: None,
     operator.add: Tape.add,
     operator.iadd: Tape.add,
     torch.add: Tape.add,

@@ -7,6 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.training.recipes import SMALL_RECIPE
+
 pytest.importorskip("galsim", reason="the benchmark draws galaxies")
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "sim_to_real.py"
@@ -22,72 +25,22 @@ def bench():
     del sys.modules["sim_to_real"]
 
 
-def small():
-    return nn.Sequential(
-        nn.Conv2d(3, 8, 5, 4),
-        nn.BatchNorm2d(8),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(8, 10),
-    ).eval()
-
-
-def test_halving_is_the_mean_of_four_pixels(bench):
-    images = np.random.default_rng(0).integers(0, 255, (2, 8, 6, 3), np.uint8)
-    found = bench.halved(images)
-    assert found.shape == (2, 3, 4, 3)
-    for row in range(4):
-        for column in range(3):
-            block = images[1, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2, 2].astype(float)
-            assert abs(found[1, 2, row, column] - block.mean()) <= 0.5
-
-
-def test_without_changes_only_the_orientation_varies(bench):
-    still = bench.Jitter(
-        scale=0, shift=0, contrast=0, gamma=0, level=0, saturation=0, tint=0, blur=0, noise=0
-    )
-    # A round blob on a flat sky looks the same from all sides.
-    y, x = np.mgrid[:64, :64] - 31.5
-    blob = (0.14 + 0.6 * np.exp(-(x**2 + y**2) / 60)).astype(np.float32)
-    images = torch.from_numpy(np.stack([np.stack([blob] * 3)] * 4))
-    found = still(images, size=48, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(found, images[:, :, 8:56, 8:56], atol=0.02, rtol=0)
-
-
-def test_changes_come_from_the_generator_alone(bench):
-    images = torch.rand(3, 3, 32, 32)
-    first, second, other = (
-        bench.Jitter()(images, size=24, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
-    assert torch.equal(first, second)
-    assert not torch.equal(first, other)
-
-
-def test_probabilities_do_not_depend_on_the_orientation(bench):
-    network = small()
-    images = np.random.default_rng(1).integers(0, 255, (3, 3, 40, 40), np.uint8)
-    turned = np.ascontiguousarray(np.rot90(images, axes=(2, 3)))
-    upright = bench.probabilities(network, images, size=32)
-    np.testing.assert_allclose(upright, bench.probabilities(network, turned, size=32), atol=2e-3)
-    np.testing.assert_allclose(upright.sum(1), 1, atol=1e-3)
-
-
-def test_adapting_moves_the_statistics_of_a_copy_only(bench):
-    network = small()
-    before = network[1].running_mean.clone()
-    images = np.random.default_rng(2).integers(0, 255, (5, 3, 40, 40), np.uint8)
-    moved = bench.adapted(network, images, size=40)
-    assert torch.equal(network[1].running_mean, before)
-    assert not moved.training
-    # The oracle: the mean of the convolution's output over all eight symmetries, which only permute pixels of
-    # the image but not of a convolution, so that it is computed on each.
-    views = [torch.from_numpy(images).float() / 255]
-    views = [torch.rot90(view, turns, (2, 3)) for view in views for turns in range(4)]
-    views += [view.flip(3) for view in views]
+def test_adapting_moves_the_statistics_of_a_copy_only(bench, blob_file, tmp_path):
+    with Galaxy10(blob_file) as data:
+        recipe = SMALL_RECIPE.but(width=0.05, size=32, growth="", epochs=1, batch_size=16)
+        loaded = bench.trained(data, recipe, out=tmp_path / "run")
+        before = {name: tensor.clone() for name, tensor in loaded.network.state_dict().items()}
+        moved = bench.adapted(loaded, data)
+        images = loaded.preprocess(torch.from_numpy(data.read(range(len(data)))))
+    assert all(torch.equal(before[name], tensor) for name, tensor in loaded.network.state_dict().items())
+    assert not moved.network.training
+    # The oracle: the mean of the first convolution's output over all images.
+    name = next(name for name, part in loaded.network.named_modules() if isinstance(part, nn.BatchNorm2d))
+    convolution = loaded.network.get_submodule(name.rpartition(".")[0])[0]
     with torch.no_grad():
-        expected = torch.stack([network[0](bench.normalised(view)).mean((0, 2, 3)) for view in views]).mean(0)
-    torch.testing.assert_close(moved[1].running_mean, expected, atol=0.02, rtol=0.02)
+        expected = convolution(images).mean((0, 2, 3))
+    found = moved.network.get_submodule(name).running_mean
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
 
 
 def test_scores_average_over_the_seeds(bench):

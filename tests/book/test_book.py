@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 from ci.book import brief, check_files, check_link, check_space, planned, point_to
-from ci.lock import hold_lock
 from galaxylib.errors import DataError, GalaxyError
-from galaxylib.files import sha256
+from galaxylib.files import hold_lock, sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = re.findall(r'^    "(\d\d_\w+)": \[', (ROOT / "Snakefile").read_text(), re.MULTILINE)[:8]
@@ -224,11 +223,15 @@ def test_reasons_are_read_from_the_dry_run() -> None:
 def test_lock_is_held_by_one_and_free_when_its_holder_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     code = (
-        f"from ci.lock import hold_lock; hold_lock(__import__('pathlib').Path({str(path)!r})); print('mine')"
+        "from galaxylib.files import hold_lock, Path; import sys; hold_lock(Path(sys.argv[1])); print('mine')"
     )
     held = hold_lock(path)
     waiting = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, path],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert f"Process {os.getpid()} is at work" in waiting.stderr.readline()
     assert waiting.poll() is None

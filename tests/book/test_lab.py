@@ -17,7 +17,7 @@ from ci.parameters import profile_values
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import dream, layer
-from galaxylib.dream.scores import probabilities
+from galaxylib.dream.measures import probabilities
 from galaxylib.networks.checkpoint import load, save
 from galaxylib.networks.registry import build
 from galaxylib.web import export_web

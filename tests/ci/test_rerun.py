@@ -216,9 +216,9 @@ MADE_BY = {
     "book/images/classes.png": "ci/picture.py",
     "book/images/favicon.png": "ci/picture.py",
     "galaxylib/dream/prior.npz": "galaxylib/dream/prior.py",
-    "galaxylib/weights/pretrained/weights.safetensors": "benchmarks/pretrained.py",
-    "galaxylib/weights/small/weights.safetensors": "benchmarks/pretrained.py",
-    "galaxylib/weights/zoo2/weights.safetensors": "benchmarks/votes.py",
+    "galaxylib/weights/pretrained/weights.safetensors": "galaxylib/training/recipes.py",
+    "galaxylib/weights/small/weights.safetensors": "galaxylib/training/recipes.py",
+    "galaxylib/weights/zoo2/weights.safetensors": "galaxylib/training/recipes.py",
 }
 KINDS = (
     *("png", "jpg", "jpeg", "gif", "webp", "svg", "ico", "bmp", "tif", "tiff", "fits", "mp4", "webm", "pdf"),

@@ -13,7 +13,7 @@ from torch import nn
 from galaxylib import DMAGNet
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import (
-    PAPER,
+    PAPER_DREAM,
     Objective,
     Prior,
     Settings,
@@ -28,7 +28,7 @@ from galaxylib.dream import (
 )
 from galaxylib.dream import images as pictures
 from galaxylib.dream.ascent import Ascent, _windows
-from galaxylib.dream.forward import Tap, available_bytes, guard_memory
+from galaxylib.dream.forward import Tap, available_bytes, check_memory
 from galaxylib.dream.frozen import FrozenConv
 from galaxylib.dream.prior import measure
 from galaxylib.errors import DreamError, GalaxyError
@@ -117,7 +117,7 @@ def test_one_step_is_the_plain_restatement(network, galaxy, stage):
 
 def test_the_papers_protocol_walks_its_sizes_and_levels(network, galaxy):
     seen = []
-    settings = replace(PAPER, sizes=(64, 128, 256))
+    settings = replace(PAPER_DREAM, sizes=(64, 128, 256))
     dream(network, galaxy, layer("stem"), settings=settings, progress=lambda s: seen.append(s) and None)
     expected = [
         round(size / ratio)
@@ -128,21 +128,21 @@ def test_the_papers_protocol_walks_its_sizes_and_levels(network, galaxy):
     assert [step.images.shape[-1] for step in seen] == expected
     assert [step.number for step in seen] == list(range(1, 71))
     assert {step.total for step in seen} == {settings.total_steps} == {70}
-    assert PAPER.sizes == (256, 512, 1024)
-    assert PAPER.rates == (0.05, 0.03, 0.01)
-    assert PAPER.jitter == (10, 5, 5)
-    assert PAPER.level_side(256, 0) == 197
+    assert PAPER_DREAM.sizes == (256, 512, 1024)
+    assert PAPER_DREAM.rates == (0.05, 0.03, 0.01)
+    assert PAPER_DREAM.jitter == (10, 5, 5)
+    assert PAPER_DREAM.level_side(256, 0) == 197
 
 
 def test_settings_to_another_size():
-    assert PAPER.to(256).sizes == (256,)
-    assert PAPER.to(256).steps == (20,)
-    assert PAPER.to(2048).sizes == (256, 512, 1024, 2048)
-    assert PAPER.to(2048).steps == (20, 10, 5, 5)
-    assert PAPER.to(4096).sizes[-2:] == (2048, 4096)
-    assert PAPER.to(300).steps == (20, 10)
-    assert PAPER.to(100).sizes == (100,)
-    assert Settings.from_dict(PAPER.to(300).to_dict()) == PAPER.to(300)
+    assert PAPER_DREAM.to(256).sizes == (256,)
+    assert PAPER_DREAM.to(256).steps == (20,)
+    assert PAPER_DREAM.to(2048).sizes == (256, 512, 1024, 2048)
+    assert PAPER_DREAM.to(2048).steps == (20, 10, 5, 5)
+    assert PAPER_DREAM.to(4096).sizes[-2:] == (2048, 4096)
+    assert PAPER_DREAM.to(300).steps == (20, 10)
+    assert PAPER_DREAM.to(100).sizes == (100,)
+    assert Settings.from_dict(PAPER_DREAM.to(300).to_dict()) == PAPER_DREAM.to(300)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_settings_to_another_size():
 )
 def test_impossible_settings_are_refused(change):
     with pytest.raises(DreamError):
-        replace(PAPER, **change)
+        replace(PAPER_DREAM, **change)
 
 
 def test_a_dream_raises_its_objective_and_stays_an_image(network, galaxy):
@@ -448,7 +448,7 @@ def test_unsharp_mask_by_scipy():
     image = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
     blurred = np.stack([gaussian_filter(c, 2.0, mode="mirror", truncate=3.0) for c in image[0].numpy()])
     expected = np.clip(1.5 * image[0].numpy() - 0.5 * blurred, 0, 1)
-    np.testing.assert_allclose(pictures.unsharp(image)[0].numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(pictures.unsharp(image, amount=0.5)[0].numpy(), expected, atol=1e-5)
 
 
 def test_the_fourier_step_is_a_gradient_step_on_coefficients():
@@ -556,7 +556,7 @@ def test_too_little_memory_offers_tiling(network, monkeypatch, galaxy):
         dream(network, galaxy, layer("lam"), settings=QUICK)
     monkeypatch.undo()
     assert available_bytes(torch.device("cpu")) > 2**20
-    guard_memory(Tap(network, ["lam"]), images=1, shape=(64, 64))
+    check_memory(Tap(network, ["lam"]), images=1, shape=(64, 64))
 
 
 def test_other_networks_dream_too(galaxy):

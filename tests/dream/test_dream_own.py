@@ -13,7 +13,7 @@ from torch import nn
 from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import PAPER, Settings, dream, layer
+from galaxylib.dream import PAPER_DREAM, Settings, dream, layer
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.record import read_png
 from galaxylib.networks.checkpoint import save
@@ -132,7 +132,7 @@ def test_what_the_chapter_shows_runs(tmp_path, monkeypatch):
     code = "\n".join(line.removeprefix("# ").removeprefix("#") for line in block.splitlines())
     Image.fromarray(np.full((40, 40, 3), 60, np.uint8)).save(tmp_path / "galaxy.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("galaxylib.dream.PAPER", PAPER.but(steps=(1, 1, 1)))
+    monkeypatch.setattr("galaxylib.dream.PAPER_DREAM", PAPER_DREAM.but(steps=(1, 1, 1)))
     exec(code, {})
     record = read_png(tmp_path / "dream.png").record
     assert record["network"]["class"] == "ResNet"

@@ -68,7 +68,7 @@ def test_a_dream_from_start_to_file(lab, tmp_path):
         preprocess=lab.loaded.preprocess,
     )
     assert torch.equal(made.image, alone.image)
-    assert "probability of" in lab.scores.value
+    assert "probability of" in lab.measures.value
     assert not lab.save_png.disabled
     lab.save_png.click()
     lab.save_gif.click()

@@ -13,10 +13,11 @@ from torch import nn
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import DataError, GalaxyError
-from galaxylib.evaluation.intervals import apply_temperature, calibration, fit_temperature, wilson
+from galaxylib.evaluation.calibration import apply_temperature, calibration, fit_temperature
+from galaxylib.evaluation.intervals import wilson
+from galaxylib.evaluation.judge import eight_views
 from galaxylib.evaluation.predictions import (
     confusion,
-    eight_views,
     matrix_scores,
     predict,
     scores,

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -166,3 +167,50 @@ def test_a_full_disk_leaves_the_former_checkpoint(tmp_path, monkeypatch, full):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [DESCRIPTION, WEIGHTS]
     for old, new in zip(former.parameters(), load(tmp_path / "run").network.parameters(), strict=True):
         assert torch.equal(old, new)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing that the process would do afterwards is done."""
+
+
+def test_a_kill_at_any_moment_leaves_the_former_checkpoint_or_the_new_one(tmp_path, monkeypatch):
+    about = {"name": "dmagnet", "options": OPTIONS, "preprocess": Preprocess(), "class_names": CLASS_NAMES}
+    networks = [build("dmagnet", **OPTIONS) for _ in range(2)]
+    folder, ends = tmp_path / "run", []
+
+    def save_and_die(moment: int) -> None:
+        """Die before the act of that number and before each act that would follow."""
+        done = iter(range(1000))
+
+        def mortal(act):
+            def wrapped(*given, **options):
+                if next(done) >= moment:
+                    raise Killed
+                return act(*given, **options)
+
+            return wrapped
+
+        with monkeypatch.context() as patch:
+            for place, name in [
+                *((os, name) for name in ("open", "replace", "rename", "unlink")),
+                *((Path, name) for name in ("write_bytes", "write_text")),
+            ]:
+                patch.setattr(place, name, mortal(getattr(place, name)))
+            save(folder, networks[1], **about)
+
+    while ends[-1:] != ["finished"]:
+        save(folder, networks[0], **about)
+        assert sorted(path.name for path in folder.glob("[!.]*")) == [DESCRIPTION, WEIGHTS]
+        try:
+            save_and_die(len(ends))
+            end = "finished"
+        except Killed:
+            end = "killed"
+        found = load(folder).network.state_dict()
+        former, new = (
+            all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
+            for network in networks
+        )
+        assert new if end == "finished" else former or new
+        ends.append(end)
+    assert len(ends) > 5

@@ -1,4 +1,4 @@
-"""The anatomy of a network against hand counts and receptive fields known in closed form."""
+"""What is read off a network, against hand counts and receptive fields known in closed form."""
 
 import pytest
 import torch

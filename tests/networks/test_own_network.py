@@ -22,7 +22,7 @@ from galaxylib.evaluation.predictions import predict
 from galaxylib.files import sha256
 from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, load, save
 from galaxylib.networks.registry import build, build_for
-from galaxylib.paper.workspace import open_checkpoint
+from galaxylib.paper.trained import open_checkpoint
 from galaxylib.votes.checkpoint import load_votes_network
 
 NETWORKS = """

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from galaxylib.errors import CheckpointError
 from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, load
 from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 from galaxylib.networks.schemas import OPTIONS, check_options, read_json
-from galaxylib.training.callbacks import LAST, read_last
 from galaxylib.training.loop import train
 from galaxylib.training.recipes import QUICK
+from galaxylib.training.state import LAST, read_run
 
 SMALL = QUICK.but(width=0.05, size=32, crop=64, epochs=1, batch_size=8)
 ODD = (
@@ -82,11 +83,11 @@ def refused(folder: Path) -> str:
         ({"parameters": -3}, "parameters must be bigger than or equal to 1"),
         ({"parameters": 7}, "parameters is 7, and there are "),
         ({"network": ["dmagnet"]}, "network must be string"),
-        ({"task": 1}, "task must be string"),
-        ({"rule": None}, "rule must be string"),
+        ({"task": "zoo2"}, "task must be object"),
+        ({"task": {"name": "zoo2", "rule": None}}, "task.rule must be string"),
         ({"recipe": []}, "recipe must be object"),
-        ({"recipe.learning_rate": -1}, "recipe.learning_rate must be bigger than or equal to 0"),
-        ({"recipe.epochs": "many"}, "recipe.epochs must be integer"),
+        ({"recipe.learning_rate": 1e300}, "recipe.learning_rate must be smaller than or equal to"),
+        ({"recipe.epochs": None}, "recipe.epochs must be"),
         ({"data": []}, "data must be object"),
         ({"data.simulated": "yes"}, "data.simulated must be boolean"),
         ({"best.validation_accuracy": math.inf}, "best.validation_accuracy must be number"),
@@ -172,7 +173,13 @@ def state_of(folder: Path) -> dict[str, Any]:
         ),
         ("callbacks.Keeper.facts", {}, "callbacks.Keeper.facts must contain"),
         ("callbacks.Keeper.facts.recipe", [], "callbacks.Keeper.facts.recipe must be object"),
-        ("callbacks.Keeper.facts.split", 5, "callbacks.Keeper.facts.split must be string"),
+        (
+            "callbacks.Keeper.facts.recipe.learning_rate",
+            -1,
+            "learning_rate must be bigger than or equal to 0",
+        ),
+        ("callbacks.Keeper.facts.recipe.epochs", "many", "recipe.epochs must be integer"),
+        ("callbacks.Keeper.facts.split_fingerprint", 5, "split_fingerprint must be string"),
         ("callbacks", {}, "damaged or no training state"),
         ("callbacks.Keeper", [], "damaged or no training state"),
     ],
@@ -180,14 +187,15 @@ def state_of(folder: Path) -> dict[str, Any]:
 def test_a_state_to_resume_from_is_checked_likewise(trained, tmp_path, way, value, said) -> None:
     content = state_of(trained)
     facts = content["callbacks"]["Keeper"]["facts"]
-    assert read_last(trained, facts)["round"] == 1
+    assert read_run(trained, facts, resume=True)["round"] == 1
     *path, last = way.split(".")
     place = content
     for name in path:
         place = place[int(name) if isinstance(place, list) else name]
     place[last] = value
-    torch.save(content, tmp_path / LAST)
-    with pytest.raises(CheckpointError, match="start again without resuming") as caught:
-        read_last(tmp_path, facts)
+    folder = shutil.copytree(trained, tmp_path / "run")
+    torch.save(content, folder / LAST)
+    with pytest.raises(CheckpointError, match="train into another folder") as caught:
+        read_run(folder, facts, resume=True)
     assert said in str(caught.value)
-    assert str(tmp_path / LAST) in str(caught.value)
+    assert str(folder / LAST) in str(caught.value)

@@ -10,8 +10,8 @@ from conftest import ROOT, write_galaxy10
 
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.data.splits import make_split
-from galaxylib.errors import CheckpointError, DataError
-from galaxylib.paper.workspace import open_checkpoint, open_data, open_split
+from galaxylib.errors import DataError
+from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.training.recipes import QUICK, Recipe
 
 
@@ -52,21 +52,6 @@ def test_split_is_that_of_the_data_chapter_or_made_anew(tmp_path, blob_file, cap
     elsewhere = Galaxy10(write_galaxy10(tmp_path / "other.h5", labels=np.arange(10).repeat(3), seed=8))
     assert len(open_split(elsewhere, outputs=tmp_path).train) < 30
     assert "split anew" in capsys.readouterr().out
-
-
-def test_checkpoint_is_the_upstream_one_or_a_short_training(tmp_path, blob_file, capsys):
-    data = Galaxy10(blob_file)
-    split = make_split(data)
-    tiny = QUICK.but(width=0.05, size=32, epochs=1, batch_size=8)
-    short = open_checkpoint("", outputs=tmp_path, data=data, split=split, recipe=tiny)
-    assert short.meta["recipe"]["epochs"] == 1
-    assert "no trained network" in capsys.readouterr().out
-    (tmp_path / "short_training").rename(tmp_path / "checkpoint")
-    found = open_checkpoint("", outputs=tmp_path, data=data, split=split)
-    assert found.meta["sha256"] == short.meta["sha256"]
-    assert capsys.readouterr().out == ""
-    with pytest.raises(CheckpointError):
-        open_checkpoint(tmp_path / "none", outputs=tmp_path, data=data, split=split)
 
 
 def parameters(chapter: str) -> dict[str, tuple[str, str, str]]:

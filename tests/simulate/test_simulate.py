@@ -16,7 +16,7 @@ from galaxylib.errors import GalaxyError
 from galaxylib.simulate import TRUTH_COLUMNS, class_counts, dataset, draw, light, simulate
 from galaxylib.simulate.bodies import paint
 from galaxylib.simulate.camera import Camera, blurred, jpeg, noise, stretch
-from galaxylib.simulate.classes import RECIPES
+from galaxylib.simulate.classes import CLASS_RECIPES
 from galaxylib.simulate.components import Place
 from galaxylib.simulate.distributions import Always
 from galaxylib.simulate.kinds import EdgeOn, Spheroid
@@ -232,7 +232,7 @@ def test_blobs_keep_their_flux():
 
 @pytest.mark.parametrize("label", range(10))
 def test_a_galaxy_has_the_magnitude_and_colour_of_its_truth(label):
-    painted, truth = galaxy(RECIPES[label], np.random.default_rng(label))
+    painted, truth = galaxy(CLASS_RECIPES[label], np.random.default_rng(label))
     z, r, g = painted.sum(axis=(1, 2), dtype=float)
     assert 22.5 - 2.5 * math.log10(r) == pytest.approx(truth["magnitude"], abs=0.08)
     if label != CLASS_NAMES.index("Merging"):  # there the bodies' own colours scatter

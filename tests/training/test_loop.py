@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,16 +18,19 @@ import torch
 from conftest import ROOT, write_galaxy10
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
-from galaxylib.data.splits import make_split
+from galaxylib.data.splits import SPLIT, Split, load_split, make_split
 from galaxylib.errors import CheckpointError, DataError, GalaxyError
-from galaxylib.files import OURS
+from galaxylib.files import OURS, hold_lock
 from galaxylib.networks.checkpoint import load
 from galaxylib.training import hardware
 from galaxylib.training import loop as training
-from galaxylib.training.callbacks import LAST, Keeper
+from galaxylib.training.callbacks import Keeper
 from galaxylib.training.hardware import Devices, arithmetic
-from galaxylib.training.loop import Plan, train
-from galaxylib.training.recipes import QUICK, Recipe
+from galaxylib.training.loop import train
+from galaxylib.training.plan import Plan
+from galaxylib.training.recipes import QUICK, RECIPES, Recipe
+from galaxylib.training.state import LAST
+from galaxylib.training.steps import Run
 
 SMALL = QUICK.but(width=0.05, size=32, crop=128, epochs=3, more_epochs=0, batch_size=16, precision="float32")
 
@@ -178,6 +183,139 @@ def test_resuming_what_is_finished_changes_nothing(tmp_path, data, split):
         train(data, split, recipe, out=tmp_path / "run", resume=True, progress=False)
 
 
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_refused_run_changes_nothing(tmp_path, data, split):
+    """Whatever is wrong is found first: a new folder is not made, a former run stays whole."""
+    recipe = SMALL.but(epochs=1)
+    other = replace(split, fingerprint="0" * 16)
+    wrong = [
+        (GalaxyError, "No network", split, recipe.but(network="nosuch")),
+        (GalaxyError, "needs a GPU", split, recipe.but(precision="float16")),
+        (GalaxyError, "choose a batch size of 2 or more", split, recipe.but(batch_size=1)),
+        (GalaxyError, "choose a batch size of 8 or more", split, recipe.but(batch_size=4, accumulate=4)),
+        (DataError, "belongs to another file", other, recipe),
+    ]
+    for fault, sentence, rows, settings in wrong:
+        with pytest.raises(fault, match=sentence):
+            train(data, rows, settings, out=tmp_path / "new", progress=False)
+    assert not any(tmp_path.iterdir())
+    run = tmp_path / "run"
+    train(data, split, recipe, out=run, progress=False)
+    (run / "notes.txt").write_text("mine")
+    before = snapshot(run)
+    for fault, sentence, rows, settings in wrong:
+        for options in ({}, {"resume": True}):
+            with pytest.raises(GalaxyError):
+                train(data, rows, settings, out=run, progress=False, **options)
+        with pytest.raises(fault, match=sentence):
+            train(data, rows, settings, out=run, replace=True, progress=False)
+    with pytest.raises(CheckpointError, match=r"holds a run already: go on with it \(`--resume`"):
+        train(data, split, recipe, out=run, progress=False)
+    assert snapshot(run) == before
+    # Replacing removes the run and nothing else.
+    train(data, split, recipe.but(seed=1), out=run, replace=True, progress=False)
+    assert snapshot(run).keys() == before.keys()
+    assert (run / "notes.txt").read_text() == "mine"
+    assert load(run).meta["recipe"]["seed"] == 1
+
+
+def test_two_runs_never_share_a_folder(tmp_path, data, split):
+    recipe = SMALL.but(epochs=1)
+    with hold_lock(tmp_path / "run" / ".lock"):
+        before = snapshot(tmp_path)
+        for options in ({}, {"resume": True}, {"replace": True}):
+            with pytest.raises(GalaxyError, match="is at work in"):
+                train(data, split, recipe, out=tmp_path / "run", progress=False, **options)
+        assert snapshot(tmp_path) == before
+    train(data, split, recipe, out=tmp_path / "run", progress=False)
+
+
+def test_the_split_is_there_before_the_first_step(tmp_path, data, split, monkeypatch):
+    monkeypatch.setattr(Run, "training_step", lambda *_: (_ for _ in ()).throw(Cut))
+    with pytest.raises(Cut):
+        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+    assert load_split(tmp_path / "run" / SPLIT, data).rows_fingerprint == split.rows_fingerprint
+    monkeypatch.undo()
+    # Nothing was finished, so nothing stands in the way of a run with another split.
+    other = make_split(data, seed=5)
+    train(data, other, SMALL.but(epochs=1), out=tmp_path / "run", progress=False)
+    assert load_split(tmp_path / "run" / SPLIT, data).rows_fingerprint == other.rows_fingerprint
+    assert load(tmp_path / "run").meta["split_fingerprint"] == other.rows_fingerprint
+
+
+@pytest.mark.parametrize("act", [3, 4, 6])
+def test_a_run_cut_between_two_files_resumes_bit_for_bit(tmp_path, data, split, monkeypatch, act):
+    """In its first epoch, before the weights' description, their usual name, or the state is in place."""
+    recipe = SMALL.but(epochs=2)
+    whole = tmp_path.parent / "whole-two-epochs"
+    if not whole.exists():
+        train(data, split, recipe, out=whole, progress=False)
+    done, move = iter(range(1, 1000)), os.replace
+
+    def mortal(*paths):
+        if next(done) >= act:
+            raise Cut
+        move(*paths)
+
+    monkeypatch.setattr(os, "replace", mortal)
+    with pytest.raises(Cut):
+        train(data, split, recipe, out=tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
+    assert_same(last_weights(whole), last_weights(tmp_path / "cut"))
+    assert_same(weights(whole), weights(tmp_path / "cut"))
+    assert len(pd.read_csv(tmp_path / "cut" / "history.csv")) == 2
+
+
+def test_a_lost_state_is_one_sentence(tmp_path, data, split):
+    run, recipe = tmp_path / "run", SMALL.but(epochs=1)
+    train(data, split, recipe, out=run, progress=False)
+    (run / LAST).unlink()
+    # After the first epoch nothing can be lost: the run begins again.
+    assert len(train(data, split, recipe, out=run, resume=True, progress=False)["history"]) == 1
+    (run / LAST).unlink()
+    about = json.loads((run / "checkpoint.json").read_text())
+    about["best"]["epoch"] = 2
+    (run / "checkpoint.json").write_text(json.dumps(about))
+    with pytest.raises(CheckpointError, match=rf"has no {LAST} to go on from: choose another folder"):
+        train(data, split, recipe, out=run, resume=True, progress=False)
+
+
+def test_a_spoilt_state_is_one_sentence(tmp_path, data, split, cut_after, monkeypatch):
+    run, recipe = tmp_path / "run", SMALL.but(epochs=2)
+    cut_after(1)
+    with pytest.raises(Cut):
+        train(data, split, recipe, out=run, progress=False)
+    monkeypatch.undo()
+    content = torch.load(run / LAST, weights_only=True)
+    keeper = content["callbacks"]["Keeper"]
+    for spoilt in (
+        {"state_dict": {}},
+        {"optimizer_states": []},
+        {"lr_schedulers": []},
+        {"optimizer_states": [{"state": {}, "param_groups": "none"}]},
+        {"loops": None},
+        {"callbacks": None},
+        {"callbacks": {"Keeper": keeper | {"history": []}}},
+        {"callbacks": {"Keeper": keeper | {"history": [{"epoch": 1}]}}},
+        {"callbacks": {"Keeper": keeper | {"facts": {"recipe": None}}}},
+    ):
+        torch.save(content | spoilt, run / LAST)
+        with pytest.raises(CheckpointError, match="damaged"):
+            train(data, split, recipe, out=run, resume=True, progress=False)
+    torch.save(content, run / LAST)
+    assert len(train(data, split, recipe, out=run, resume=True, progress=False)["history"]) == 2
+
+
+def test_a_warm_up_of_one_step_is_taken(tmp_path, data, split):
+    recipe = SMALL.but(epochs=1)
+    recipe = recipe.but(warm_up=1 / Plan(data, split, recipe, Devices()).steps)
+    assert len(train(data, split, recipe, out=tmp_path / "run", progress=False)["history"]) == 1
+
+
 def test_patience_stops(tmp_path, data, split):
     keeper = object.__new__(Keeper)
     keeper.recipe = SMALL.but(patience=2)
@@ -195,14 +333,14 @@ def test_patience_stops(tmp_path, data, split):
 @pytest.mark.parametrize("first", [True, False])
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path, data, split, monkeypatch, first):
     """In epoch 2, at its first or last step: the weights of epoch 1 stay, and the run can be resumed."""
-    step = training.Run._measured
+    step = Run._measured
 
     def break_down(self, batch, part):
         loss = step(self, batch, part)
         here = part == "train" and self.epoch == 1 and self.trainer.global_step == bad - 1
         return loss * float("nan") if here else loss
 
-    monkeypatch.setattr(training.Run, "_measured", break_down)
+    monkeypatch.setattr(Run, "_measured", break_down)
     steps = Plan(data, split, SMALL, Devices()).steps
     bad = steps + 1 if first else 2 * steps
     with pytest.raises(GalaxyError, match=rf"stopped being a number at step {bad} \(epoch 2\)"):
@@ -226,7 +364,7 @@ def test_no_memory_says_what_to_try(tmp_path, data, split, monkeypatch, fault, c
     def fail(self, batch, batch_idx):
         raise fault
 
-    monkeypatch.setattr(training.Run, "training_step", fail)
+    monkeypatch.setattr(Run, "training_step", fail)
     with pytest.raises(GalaxyError, match=cure):
         train(data, split, SMALL, out=tmp_path / "run", progress=False)
 
@@ -235,7 +373,7 @@ def test_other_faults_are_not_mistaken_for_memory(tmp_path, data, split, monkeyp
     def fail(self, batch, batch_idx):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(training.Run, "training_step", fail)
+    monkeypatch.setattr(Run, "training_step", fail)
     with pytest.raises(RuntimeError, match="something else"):
         train(data, split, SMALL, out=tmp_path / "run", progress=False)
 
@@ -262,14 +400,14 @@ def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
 
 
 def test_an_interrupt_reaches_the_caller_and_the_run_goes_on(tmp_path, data, split, monkeypatch):
-    step = training.Run.training_step
+    step = Run.training_step
 
     def interrupt(self, batch, batch_idx):
         if self.epoch == 1:
             raise KeyboardInterrupt
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.Run, "training_step", interrupt)
+    monkeypatch.setattr(Run, "training_step", interrupt)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train(data, split, SMALL, out=tmp_path / "run", progress=False)
@@ -280,14 +418,14 @@ def test_an_interrupt_reaches_the_caller_and_the_run_goes_on(tmp_path, data, spl
 
 def test_a_run_that_is_asked_to_end_says_so_and_goes_on(tmp_path, data, split, monkeypatch):
     """SIGTERM, as a batch system sends it when a job's time is over."""
-    step = training.Run.training_step
+    step = Run.training_step
 
     def end(self, batch, batch_idx):
         if self.epoch == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.Run, "training_step", end)
+    monkeypatch.setattr(Run, "training_step", end)
     with pytest.raises(GalaxyError, match="asked to end"):
         train(data, split, SMALL, out=tmp_path / "run", progress=False)
     monkeypatch.undo()
@@ -295,8 +433,6 @@ def test_a_run_that_is_asked_to_end_says_so_and_goes_on(tmp_path, data, split, m
 
 
 def test_too_few_images_are_refused(tmp_path, data, split):
-    from dataclasses import replace
-
     with pytest.raises(DataError, match="1 training and 10 validation"):
         train(data, replace(split, train=split.train[:1]), SMALL, out=tmp_path / "run")
     with pytest.raises(DataError, match="0 validation"):
@@ -352,7 +488,7 @@ def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, data, one_t
     assert done.stdout.count("Best after epoch") == 1
     train(data, make_split(data), SHARED.but(accumulate=2), out=tmp_path / "one", progress=False)
     two, one = last_weights(tmp_path / "two"), last_weights(tmp_path / "one")
-    start = training._network(SMALL).state_dict()
+    start = training._network(SMALL, classes=10).state_dict()
     moved = 0.0
     for name, tensor in one.items():
         # Running statistics are of each process's own images, averaged; they do not enter the weights.
@@ -408,3 +544,99 @@ def test_the_bar_counts_images(tmp_path, data, split, monkeypatch, capsys):
     assert shown.out == ""
     assert f"{images}/{images}" in shown.err
     assert "image/s" in shown.err
+
+
+def test_the_moving_average_is_kept_with_statistics_of_its_own(tmp_path, data, split):
+    """Against the definition: average_t = d average_(t-1) + (1 - d) weights_t, from the first step on."""
+    recipe = SMALL.but(epochs=2, averaging=0.9, keep="last", dropout=0.0)
+    kept: list[dict[str, torch.Tensor]] = []
+
+    class Note(L.Callback):
+        def on_train_batch_end(self, trainer, run, outputs, batch, batch_idx):
+            kept.append({name: tensor.detach().clone() for name, tensor in run.network.named_parameters()})
+
+    train(data, split, recipe, out=tmp_path / "run", callbacks=[Note()], progress=False)
+    expected = kept[0]
+    for step in kept[1:]:
+        expected = {name: 0.9 * expected[name] + 0.1 * step[name] for name in step}
+    found = load(tmp_path / "run").network
+    for name, tensor in found.named_parameters():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=1e-4)
+    statistics = [name for name in found.state_dict() if name.endswith("running_var")]
+    last = last_weights(tmp_path / "run")
+    assert any(not torch.equal(found.state_dict()[name], last[f"network.{name}"]) for name in statistics)
+
+
+def test_an_averaged_growing_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch):
+    recipe = SMALL.but(
+        size=48, growth="32x1", epochs=3, averaging=0.9, jitter=1.0, keep="last", brightness=0.0, contrast=0.0
+    )
+    train(data, split, recipe, out=tmp_path / "whole", progress=False)
+    cut_after(1)
+    with pytest.raises(Cut):
+        train(data, split, recipe, out=tmp_path / "cut", progress=False)
+    monkeypatch.undo()
+    train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("name", ["pretrained", "small"])
+def test_the_recipes_of_the_shipped_networks_train(tmp_path, data, split, name):
+    """A few steps at a fraction of the width and the size, with all else as the recipe says."""
+    recipe = RECIPES[name].but(width=0.05, size=48, growth="32x1", epochs=2, batch_size=8)
+    done = train(data, split, recipe, out=tmp_path / "run", progress=False)
+    assert done["best_epoch"] == 2
+    assert load(tmp_path / "run").meta["recipe"] == recipe.to_dict()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop"])
+def test_a_step_is_that_of_the_optimiser(tmp_path, data, split, optimizer):
+    """The first step of each at a constant rate, against its formula."""
+    recipe = SMALL.but(
+        epochs=1, optimizer=optimizer, schedule="constant", weight_decay=0.1, gradient_norm=0.0, keep="last"
+    )
+    seen = {}
+
+    class Note(L.Callback):
+        def on_before_optimizer_step(self, trainer, run, optimizer):
+            if not seen:
+                named = dict(run.network.named_parameters())
+                seen["before"] = {name: tensor.detach().clone() for name, tensor in named.items()}
+                seen["gradient"] = {name: tensor.grad.clone() for name, tensor in named.items()}
+
+        def on_train_batch_end(self, trainer, run, outputs, batch, batch_idx):
+            seen.setdefault("after", {name: p.detach().clone() for name, p in run.network.named_parameters()})
+
+    train(data, split, recipe, out=tmp_path / "run", callbacks=[Note()], progress=False)
+    rate = recipe.learning_rate
+    for name, before in seen["before"].items():
+        gradient, change = seen["gradient"][name], seen["after"][name] - before
+        if optimizer == "rmsprop":  # the mean square is a hundredth of the first square
+            expected = -rate * gradient / (0.1 * gradient.abs() + 1e-8)
+        else:  # both of Adam's means are the gradient's own after one step
+            expected = -rate * gradient / (gradient.abs() + 1e-8)
+            if optimizer == "adamw":
+                expected = expected - rate * 0.1 * before
+        torch.testing.assert_close(change, expected, atol=1e-6, rtol=1e-3)
+
+
+def test_a_plateau_divides_the_rate_by_ten(tmp_path, data, split, monkeypatch):
+    recipe = SMALL.but(epochs=4, schedule="plateau", plateau=1, learning_rate=1e-3)
+    monkeypatch.setattr(
+        Run, "validation_step", lambda self, *_: self.log("validation_loss", torch.tensor(1.0), batch_size=1)
+    )
+    done = train(data, split, recipe, out=tmp_path / "run", progress=False)
+    rates = [epoch["learning_rate"] for epoch in done["history"]]
+    # The first loss is the best; two more that are no better, one over the patience, bring the drop.
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 1e-4])
+
+
+def test_training_without_validation_keeps_the_last_epoch(tmp_path, data):
+    rows = np.arange(len(data))
+    parts = {"train": rows, "validation": rows[:0], "test": rows[:0]}
+    split = Split(**parts, method="all", seed=0, fingerprint=data.fingerprint)
+    done = train(data, split, SMALL.but(epochs=2, keep="last"), out=tmp_path / "run", progress=False)
+    assert done["best_epoch"] == 2
+    assert not any(name.startswith("validation") for name in done)
+    with pytest.raises(DataError, match="and 0 validation images"):
+        train(data, split, SMALL, out=tmp_path / "other", progress=False)

@@ -8,8 +8,10 @@ from sklearn.metrics import cohen_kappa_score
 from votes_folder import write_folder
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.in_memory import InMemory
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import DataError
+from galaxylib.evaluation.judge import judge_rows
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.votes import classes, zoo2
 from galaxylib.votes.zoo2 import ANSWERS, PLACES
@@ -70,6 +72,16 @@ def test_agreement_is_scikit_learns():
     assert found["share"] == pytest.approx((first == second).mean())
     assert found["low"] < found["share"] < found["high"]
     assert classes.agreement(first, first)["kappa"] == 1
+
+
+def test_kappa_of_a_table_and_of_what_has_none():
+    """Counts 20, 5 / 10, 15: observed 0.7, expected 0.5."""
+    found = classes.agreement(
+        np.repeat([0, 0, 1, 1], [20, 5, 10, 15]), np.repeat([0, 1, 0, 1], [20, 5, 10, 15])
+    )
+    assert (found["chance"], found["kappa"]) == (pytest.approx(0.5), pytest.approx(0.4))
+    assert classes.agreement(np.zeros(3, int), np.zeros(3, int))["kappa"] == 0
+    assert classes.agreement(np.empty(0, int), np.empty(0, int))["kappa"] == 0
 
 
 def test_a_galaxy_of_the_challenge_gets_the_size_of_galaxy10s():
@@ -136,4 +148,6 @@ def test_a_network_calls_each_image_by_itself():
     for row, channel in enumerate((2, 0, 1, 1, 2)):
         images[row, ..., channel] = 200
     plain = Preprocess(size=32, mean=(0, 0, 0), std=(1, 1, 1))
-    assert classes.called(Brightest(), plain, images, batch_size=2).tolist() == [2, 0, 1, 1, 2]
+    data = InMemory(images, np.zeros(5, np.int64))
+    found = judge_rows(Brightest(), data, range(5), preprocess=plain, batch_size=2)
+    assert found.argmax(axis=1).tolist() == [2, 0, 1, 1, 2]

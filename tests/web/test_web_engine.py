@@ -16,11 +16,11 @@ from test_web_export import STAGES, a_checkpoint, assert_same_gradient, by_torch
 from torch import Tensor
 
 from ci.book import BUILD, snakemake
-from ci.lock import hold_lock
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Settings, dream
 from galaxylib.dream import images as pictures
-from galaxylib.dream.scores import probabilities
+from galaxylib.dream.measures import probabilities
+from galaxylib.files import hold_lock
 from galaxylib.networks.checkpoint import SMALL, load
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.web import export_web

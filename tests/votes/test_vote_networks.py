@@ -11,12 +11,16 @@ from votes_folder import write_folder
 
 from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.splits import Split
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.networks import checkpoint
-from galaxylib.votes import simulated, training, zoo2
-from galaxylib.votes.checkpoint import PRETRAINED, load_votes_network, save_votes_network
-from galaxylib.votes.split import held_out, near_duplicates
-from galaxylib.votes.training import TAILORED, predict_votes, to_fractions, train_votes
+from galaxylib.networks.registry import build
+from galaxylib.training.loop import train
+from galaxylib.training.recipes import TAILORED_RECIPE
+from galaxylib.votes import outputs, simulated, zoo2
+from galaxylib.votes.checkpoint import PRETRAINED, load_votes_network
+from galaxylib.votes.outputs import VoteFractions, predict_votes, to_fractions
+from galaxylib.votes.split import held_out, near_duplicates, split_votes
 from galaxylib.votes.zoo2 import ANSWERS, PLACES, TREE, WIDE, Votes
 
 
@@ -50,7 +54,7 @@ def test_outputs_can_be_learned():
 
 def test_rescaled_labels_sum_to_one_where_anybody_was_asked():
     labels = simulated.cast(chances(30), volunteers=20, seed=1)
-    scaled = training.rescaled(labels)
+    scaled = outputs.rescaled(labels)
     for question in TREE:
         asked = labels[:, zoo2.places(question)].sum(axis=1) > 0
         np.testing.assert_allclose(scaled[asked, zoo2.places(question)].sum(axis=1), 1)
@@ -59,7 +63,7 @@ def test_rescaled_labels_sum_to_one_where_anybody_was_asked():
 
 def test_no_output_that_rescales_each_question_beats_the_least_error():
     labels = simulated.cast(chances(6), volunteers=20, seed=2)
-    least = training.least_rmse_per_question(labels)
+    least = outputs.least_rmse_per_question(labels)
     # The nearest such outputs, found by gradient descent from many logits.
     logits = torch.zeros(6, 37, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([logits], lr=0.1)
@@ -183,26 +187,69 @@ def blob_votes(count, seed=0):
     return Votes(np.arange(count), fractions, images)
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
-def test_training_beats_guessing_and_can_be_repeated(schedule):
-    votes = blob_votes(120)
-    plan = TAILORED.but(network="gz_cnn", epochs=6, batch_size=16, schedule=schedule, seed=3)
-    network, history = train_votes(votes, plan, validation=blob_votes(20, seed=1), progress=False)
+def trained(votes, split, recipe, out, *, trained_on=()):
+    """The network that the project's trainer makes of votes."""
+    train(votes, split, recipe, out=out, task=VoteFractions(trained_on=trained_on), progress=False)
+    return load_votes_network(out)
+
+
+def divided(votes, count):
+    """The first `count` galaxies train, the others watch."""
+    rows = np.arange(len(votes))
+    parts = {"train": rows[:count], "validation": rows[count:], "test": rows[:0]}
+    return Split(**parts, method="held_out", seed=0, fingerprint=votes.fingerprint)
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "one_cycle"])
+def test_training_beats_guessing_and_can_be_repeated(schedule, tmp_path):
+    votes = blob_votes(140)
+    split = divided(votes, 120)
+    recipe = TAILORED_RECIPE.but(network="gz_cnn", epochs=6, batch_size=15, schedule=schedule, seed=3)
+    first = trained(votes, split, recipe, tmp_path / "first")
+    history = pd.read_csv(tmp_path / "first" / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert {"train_loss", "validation_rmse"} <= set(history)
     unseen = blob_votes(60, seed=2)
-    predicted = predict_votes(network, unseen.images, plan.rule)
-    guess = votes.fractions.mean(axis=0, keepdims=True)
+    predicted = predict_votes(first.network, unseen.images, "tree")
+    guess = votes.fractions[:120].mean(axis=0, keepdims=True)
     assert zoo2.rmse(predicted, unseen.fractions) < 0.8 * zoo2.rmse(guess, unseen.fractions)
-    again, _ = train_votes(votes, plan, validation=blob_votes(20, seed=1), progress=False)
-    same = predict_votes(again, unseen.images, plan.rule)
+    again = trained(votes, split, recipe, tmp_path / "again")
+    same = predict_votes(again.network, unseen.images, "tree")
     np.testing.assert_allclose(same, predicted, atol=1e-6)
+    # The trainer's figure is that of the judge.
+    judged = predict_votes(first.network, votes.images[120:], "tree")
+    assert history["validation_rmse"].iloc[-1] == pytest.approx(
+        zoo2.rmse(judged, votes.fractions[120:]), rel=0.02
+    )
+
+
+def test_the_fixed_fifth_is_the_test_part_and_the_others_train():
+    votes = blob_votes(60)
+    split = split_votes(votes, watch=True)
+    assert sorted([*split.train, *split.validation, *split.test]) == list(range(60))
+    held = held_out(votes.ids, near_duplicates(votes.images))
+    assert split.test.tolist() == np.flatnonzero(held).tolist()
+    assert len(split_votes(votes, watch=False).validation) == 0
+    with pytest.raises(GalaxyError, match="too few to hold a fifth"):
+        split_votes(votes.rows(np.arange(1)), watch=True)
+
+
+def test_the_command_line_trains_the_shipped_network_of_votes(folder, tmp_path, capsys):
+    """The recipe by the name of the shipped network, for one short epoch."""
+    command = ["train", "--recipe", "zoo2", "--data", str(folder), "--out", str(tmp_path / "run")]
+    few = ["--network", "gz_cnn", "--epochs", "1", "--batch-size", "2", "--quiet"]
+    assert main([*command, *few]) == 0, capsys.readouterr().err
+    meta = load_votes_network(tmp_path / "run").meta
+    assert meta["task"]["name"] == "zoo2"
+    held = held_out(zoo2.read_votes(folder).ids, near_duplicates(zoo2.read_votes(folder).images))
+    assert sorted(meta["task"]["trained_on"]) == sorted(zoo2.read_votes(folder).ids[~held].tolist())
 
 
 def test_a_network_of_votes_is_kept_and_scored(folder, tmp_path, capsys):
     votes = zoo2.read_votes(folder)
-    plan = TAILORED.but(network="gz_cnn", epochs=1, batch_size=4)
-    network, _ = train_votes(votes, plan, progress=False)
-    save_votes_network(tmp_path / "kept", network, plan, trained_on=votes.ids[:4])
+    recipe = TAILORED_RECIPE.but(network="gz_cnn", epochs=1, batch_size=4, schedule="constant")
+    seen = tuple(votes.ids[:4].tolist())
+    trained(votes, divided(votes, 6), recipe, tmp_path / "kept", trained_on=seen)
     command = ["evaluate", "--task", "zoo2", "--data", str(folder), "--out", str(tmp_path / "out")]
     assert main([*command, "--checkpoint", str(tmp_path / "kept")]) == 0
     told = capsys.readouterr()
@@ -221,13 +268,13 @@ def test_a_network_of_votes_is_kept_and_scored(folder, tmp_path, capsys):
 
 
 def test_a_checkpoint_of_other_outputs_is_refused(folder, tmp_path, capsys):
-    network = training.build("gz_cnn", classes=10)
+    network = build("gz_cnn", classes=10)
     checkpoint.save(
         tmp_path / "ten",
         network,
         name="gz_cnn",
         options={"classes": 10},
-        preprocess=training.PREPROCESS,
+        preprocess=outputs.PREPROCESS,
         class_names=CLASS_NAMES,
     )
     command = ["evaluate", "--task", "zoo2", "--data", str(folder), "--out", str(tmp_path / "out")]
@@ -239,7 +286,7 @@ def test_a_checkpoint_of_other_outputs_is_refused(folder, tmp_path, capsys):
 
 def test_averaging_over_symmetries_makes_the_answer_symmetric():
     torch.manual_seed(0)
-    network = training.build("gz_cnn", classes=37)
+    network = build("gz_cnn", classes=37)
     images = blob_votes(3).images
     turned = np.ascontiguousarray(np.rot90(images, axes=(1, 2)))
     one = predict_votes(network, images, "tree", symmetries=True)
@@ -253,25 +300,26 @@ def test_top_in_top_by_hand():
     predicted = np.zeros((6, 37))
     predicted[:, 0] = [0.1, 0.9, 0.2, 0.8, 0.0, 0.7]
     # The three favourites are rows 1, 3, 5, which truly stand second, fourth and last.
-    assert training.top_in_top(predicted, observed, top=3, within=2)[0] == 1
-    assert training.top_in_top(predicted, observed, top=3, within=4)[0] == 2
-    assert len(training.top_in_top(predicted, observed)) == len(ANSWERS)
+    assert outputs.top_in_top(predicted, observed, top=3, within=2)[0] == 1
+    assert outputs.top_in_top(predicted, observed, top=3, within=4)[0] == 2
+    assert len(outputs.top_in_top(predicted, observed)) == len(ANSWERS)
 
 
-def test_a_wrong_recipe_is_told():
-    with pytest.raises(GalaxyError, match="choose plateau, cosine or constant"):
-        TAILORED.but(schedule="linear")
-    with pytest.raises(GalaxyError, match="no galaxy to train on"):
-        train_votes(blob_votes(2).rows(np.zeros(2, bool)), TAILORED, progress=False)
+def test_a_wrong_rule_is_told(tmp_path):
+    with pytest.raises(GalaxyError, match="choose one of sigmoid"):
+        VoteFractions("softmax")
+    votes = blob_votes(2).rows(np.zeros(2, bool))
+    with pytest.raises(DataError, match="give more galaxies"):
+        trained(votes, divided(votes, 0), TAILORED_RECIPE, tmp_path / "none")
 
 
 def test_the_network_that_comes_with_the_book_holds_on_real_galaxies_it_never_saw():
     loaded = load_votes_network("pretrained")
     votes = zoo2.read_votes(shared_data("gz2"))
     held = held_out(votes.ids, near_duplicates(votes.images))
-    assert not np.isin(votes.ids[held], loaded.meta["trained_on"]).any()
+    assert not np.isin(votes.ids[held], loaded.meta["task"]["trained_on"]).any()
     test = votes.rows(held)
-    found = zoo2.rmse(predict_votes(loaded.network, test.images, loaded.meta["rule"]), test.fractions)
+    found = zoo2.rmse(predict_votes(loaded.network, test.images, loaded.meta["task"]["rule"]), test.fractions)
     guess = votes.fractions[~held].mean(axis=0, keepdims=True)
     assert zoo2.rmse(guess, test.fractions) > 0.16
     assert found <= 0.11

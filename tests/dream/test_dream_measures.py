@@ -1,4 +1,4 @@
-"""The scores of dreams on images whose answer is known."""
+"""The measures of dreams on images whose answer is known."""
 
 import numpy as np
 import pandas as pd
@@ -9,27 +9,27 @@ from torch import nn
 
 from galaxylib import DMAGNet
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import PAPER, Prior, Settings, channel, layer, logit
+from galaxylib.dream import PAPER_DREAM, Prior, Settings, channel, layer, logit
 from galaxylib.dream import images as pictures
-from galaxylib.dream.scores import (
+from galaxylib.dream.measures import (
     as_seen,
     change_spectrum,
     describe,
     footprint,
     fourier_modes,
+    measure_change,
     morphology,
     motif,
     objective_value,
     probabilities,
     random_twin,
     references,
-    score,
     spectrum_distance,
 )
 from galaxylib.paper.dream_panels import (
     dreams,
     interval,
-    scores,
+    measured,
     stage_objectives,
     telling_channels,
     verdicts,
@@ -125,12 +125,12 @@ def test_the_share_of_a_change_inside():
     reference = sky() + 0.3 * ellipse(30, 30)[..., None]
     mask = ellipse(30, 30)
     change = np.where(mask, 0.2, 0.1)[..., None]
-    found = score(reference + change, reference, mask=mask)
+    found = measure_change(reference + change, reference, mask=mask)
     share = mask.mean()
     assert found["inside_share"] == pytest.approx(4 * share / (4 * share + 1 - share))
     assert found["focus"] == pytest.approx(found["inside_share"] / share)
     assert found["change_rms"] == pytest.approx(np.sqrt(0.04 * share + 0.01 * (1 - share)))
-    everywhere = score(reference + 0.1, reference, mask=mask)
+    everywhere = measure_change(reference + 0.1, reference, mask=mask)
     assert everywhere["focus"] == pytest.approx(1)
 
 
@@ -176,12 +176,12 @@ def test_probabilities_see_images_as_in_use(network):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
-def test_a_gallery_and_its_scores(network, galaxies):
+def test_a_gallery_and_its_measures(network, galaxies):
     preprocess = Preprocess(size=64)
     objectives = stage_objectives(("stem", "lam"))
     made = dreams(network, galaxies, objectives, settings=QUICK, preprocess=preprocess, seed=0, batch=2)
     still = references(network, galaxies, settings=QUICK, preprocess=preprocess)
-    table = scores(made, still, network=network, preprocess=preprocess, measure=False)
+    table = measured(made, still, network=network, preprocess=preprocess, measure=False)
     assert list(table["objective"]) == ["stem"] * 3 + ["lam"] * 3
     assert (table["gain"] > 1).all()
     assert (table["change_rms"] > 0.001).all()
@@ -207,9 +207,9 @@ def test_a_gallery_and_its_scores(network, galaxies):
 
 
 def test_references_take_no_step(network, galaxies):
-    still = references(network, galaxies, settings=PAPER.to(64), preprocess=Preprocess())
+    still = references(network, galaxies, settings=PAPER_DREAM.to(64), preprocess=Preprocess())
     assert still.shape == (3, 3, 64, 64)
-    other = references(DMAGNet(width=0.05), galaxies, settings=PAPER.to(64), preprocess=Preprocess())
+    other = references(DMAGNet(width=0.05), galaxies, settings=PAPER_DREAM.to(64), preprocess=Preprocess())
     assert torch.equal(still, other)
 
 

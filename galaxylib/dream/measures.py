@@ -1,8 +1,8 @@
 """What a dream did, in numbers, so that words about dreams can be tested.
 
-Every score compares a dream with its *reference*: the same image through the same protocol without a step,
-so that what resampling and sharpening do does not count as dreaming. And every score can be had from the same
-network with random weights (`random_twin`), which anything said to be *learned* must beat.
+Every measure of a change compares a dream with its *reference*: the same image through the same protocol
+without a step, so that what resampling and sharpening do does not count as dreaming. And every measure can be
+had from the same network with random weights (`random_twin`), which anything said to be *learned* must beat.
 """
 
 import copy
@@ -22,10 +22,15 @@ from galaxylib.dream.images import Prior, frequencies
 from galaxylib.dream.objectives import OUTPUT, Objective, layer
 from galaxylib.dream.prior import radial_amplitude
 from galaxylib.dream.settings import Settings
-from galaxylib.networks.dmagnet import DMAGNet, initialise
+from galaxylib.evaluation.judge import judge
+from galaxylib.networks.batch_norm import fresh_statistics
 
 STORED = 256
 """Pixels a side of the stored images that a preprocessing's crop counts in."""
+BRIGHT = 1.5
+"""How far above the sky a galaxy's footprint begins, in units of the sky's scatter."""
+ANGLES = 128
+"""Samples on a circle round the galaxy."""
 
 
 def references(network: nn.Module, images: Tensor, *, settings: Settings, preprocess: Preprocess) -> Tensor:
@@ -41,28 +46,23 @@ def random_twin(network: nn.Module, images: Tensor, *, preprocess: Preprocess, s
     Without the second part the control would see signals of a size that no trained network sees.
 
     Args:
-        network: copied, not changed.
+        network: any network; it is copied and left as it was.
         images: (N, 3, H, W) in [0, 1], at least two.
-        preprocess: as the trained network's.
-        seed: of the weights; the global generator is left alone.
+        preprocess: that of the trained network.
+        seed: start of the weights' random numbers; the global generator is left alone.
     """
     twin = copy.deepcopy(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for module in twin.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-        if isinstance(network, DMAGNet):
-            twin.apply(initialise)
-    norms = [module for module in twin.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.momentum = None  # a plain average over what comes
-    twin.eval()
-    for norm in norms:
-        norm.train()
-    with torch.no_grad():
+        twin.apply(_draw_weights)  # children first: a network that draws its own has the last word
+    with torch.no_grad(), fresh_statistics(twin):
         twin(as_seen(images, preprocess))
-    return twin.eval()
+    return twin
+
+
+def _draw_weights(module: nn.Module) -> None:
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
 
 
 def as_seen(images: Tensor, preprocess: Preprocess) -> Tensor:
@@ -73,8 +73,7 @@ def as_seen(images: Tensor, preprocess: Preprocess) -> Tensor:
 
 def probabilities(network: nn.Module, images: Tensor, *, preprocess: Preprocess) -> Tensor:
     """Class probabilities (N, classes) of images in [0, 1] of any size."""
-    with torch.no_grad():
-        return Tap(network, [""])(as_seen(images, preprocess))[""].softmax(dim=1)
+    return judge(network, as_seen(images, preprocess)).float()
 
 
 def objective_value(
@@ -86,16 +85,16 @@ def objective_value(
         return torch.cat([objective.value(tap(preprocess.normalise(image[None]))) for image in images])
 
 
-def footprint(image: np.ndarray, *, threshold: float = 1.5) -> np.ndarray:
+def footprint(image: np.ndarray) -> np.ndarray:
     """Where the central galaxy is.
 
     Args:
         image: (H, W, 3) in [0, 1].
-        threshold: above the sky's median, in units of its scatter, after a blur of 1/128 of the width.
 
     Returns:
         (H, W) bool: the connected bright region on or nearest to the centre, holes filled; all `False` where
-        nothing is bright.
+        nothing is bright. Bright is what lies, after a blur of 1/128 of the width, `BRIGHT` times the sky's
+        scatter above its median.
     """
     grey = image.mean(axis=2)
     height, width = grey.shape
@@ -104,7 +103,7 @@ def footprint(image: np.ndarray, *, threshold: float = 1.5) -> np.ndarray:
     below = blurred[blurred <= sky]
     scatter = 1.4826 * np.median(np.abs(below - sky))
     radius = max(1, width // 64)
-    bright = blurred > sky + max(threshold * scatter, 0.02)
+    bright = blurred > sky + max(BRIGHT * scatter, 0.02)
     # Cuts the bridges to neighbours, and stars on the rim off.
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     opened = ndimage.binary_opening(bright, np.hypot(y, x) <= radius)
@@ -185,13 +184,12 @@ def spectrum_distance(image: np.ndarray, prior: Prior | None = None) -> float:
     return float(np.sqrt(np.average(ratio**2, weights=1 / k)))
 
 
-def fourier_modes(image: np.ndarray, mask: np.ndarray, *, angles: int = 128) -> dict[str, float]:
+def fourier_modes(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """Bar and arms by the light's harmonics round the galaxy.
 
     Args:
         image: (H, W, 3) in [0, 1].
-        mask: (H, W) the galaxy's footprint.
-        angles: samples on a circle.
+        mask: (H, W) bool, the galaxy's footprint.
 
     Returns:
         `bar`: the largest amplitude of the second harmonic, relative to the mean light, within half of the
@@ -208,7 +206,7 @@ def fourier_modes(image: np.ndarray, mask: np.ndarray, *, angles: int = 128) -> 
     centre = (light * y).sum() / total, (light * x).sum() / total
     outer = np.sqrt(mask.sum() / np.pi)
     radii = np.linspace(0.05, 1, 40) * outer
-    theta = np.arange(angles) * 2 * np.pi / angles
+    theta = np.arange(ANGLES) * 2 * np.pi / ANGLES
     rings = ndimage.map_coordinates(
         light,
         [
@@ -233,11 +231,11 @@ MORPHOLOGY: dict[str, str] = {
 """Our names of the measures, and statmorph's attributes."""
 
 
-def morphology(image: np.ndarray, mask: np.ndarray, *, width: int = 128) -> dict[str, float]:
+def morphology(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """Concentration, asymmetry, smoothness, Gini and M20 of the central galaxy, by statmorph.
 
-    Measured on the mean of the channels at `width` pixels, which is quick and blurs single pixels. The images
-    are stretched, so the values compare a dream with its reference and are no photometry.
+    Measured on the mean of the channels at a width of 128 pixels, which is quick and blurs single pixels. The
+    images are stretched, so the values compare a dream with its reference and are no photometry.
 
     Returns:
         the five measures; all NaN where statmorph is not installed or finds no galaxy.
@@ -247,6 +245,7 @@ def morphology(image: np.ndarray, mask: np.ndarray, *, width: int = 128) -> dict
         import statmorph
     except ModuleNotFoundError:
         return nothing
+    width = 128
     height = round(width * image.shape[0] / image.shape[1])
     tensor = torch.from_numpy(np.ascontiguousarray(image.mean(axis=2))).float()[None, None]
     grey = pictures.fit(tensor, height, width)[0, 0].double().numpy()
@@ -278,16 +277,15 @@ def describe(
     return found | morphology(image, mask) if measure else found
 
 
-def score(
-    dreamed: np.ndarray, reference: np.ndarray, *, mask: np.ndarray | None = None, prior: Prior | None = None
+def measure_change(
+    dreamed: np.ndarray, reference: np.ndarray, *, mask: np.ndarray | None = None
 ) -> dict[str, float]:
     """What one dream changed.
 
     Args:
-        dreamed: (H, W, 3) in [0, 1].
-        reference: of the same size.
-        mask: (H, W) the galaxy's footprint; found in the reference where none is given.
-        prior: of galaxies' spectra; the shipped one where none is given.
+        dreamed: (H, W, 3) the dream, in [0, 1].
+        reference: (H, W, 3) the same image without a step, in [0, 1].
+        mask: (H, W) bool, the galaxy's footprint; found in the reference where none is given.
 
     Returns:
         `change_rms`; `change_frequency` (cycles per image width); `motif` and `motif_distance` (image

@@ -1,0 +1,220 @@
+"""One round of training as a Lightning module: the step, its figures, the optimiser, the moving average."""
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from galaxylib.data.augmentation import Augment
+from galaxylib.data.loader import batches
+from galaxylib.data.preprocessing import Preprocess
+from galaxylib.errors import GalaxyError
+from galaxylib.networks.batch_norm import fresh_statistics
+from galaxylib.training.callbacks import Keeper
+from galaxylib.training.depthwise import quicken
+from galaxylib.training.hardware import Arithmetic
+from galaxylib.training.plan import Feed, Plan
+from galaxylib.training.recipes import Recipe
+from galaxylib.training.tasks import Task
+
+PARTS = ("train", "validation")
+
+
+class Run(L.LightningModule):
+    """One round of training: what a step is, what is measured, and how the learning rate goes."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: Plan,
+        recipe: Recipe,
+        task: Task,
+        mode: Arithmetic,
+        keeper: Keeper,
+        *,
+        epochs: int,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=mode.memory_format)
+        if not torch.cuda.is_available():
+            quicken(network)
+        self.average: AveragedModel | None = None
+        if recipe.averaging:
+            # Part of this module, so that Lightning keeps and restores it; its own callback would swap the
+            # weights only for validation and keep a copy more.
+            mean = get_ema_multi_avg_fn(recipe.averaging)
+            self.average = AveragedModel(self.network, multi_avg_fn=mean, use_buffers=True)
+            self.average.requires_grad_(requires_grad=False)
+        self.plan, self.recipe, self.task, self.mode = plan, recipe, task, mode
+        self.keeper, self.epochs = keeper, epochs
+        self.unchecked: tuple[int, Tensor] | None = None
+        self.augment = Augment(
+            rotate=recipe.rotate,
+            flip=recipe.flip,
+            brightness=recipe.brightness,
+            contrast=recipe.contrast,
+            quarter_turns=recipe.quarter_turns,
+            jitter=recipe.jitter,
+            # Black corners would be a mark of training images alone where the frame is moved and magnified.
+            corners="reflection" if recipe.jitter else "zeros",
+        )
+        self.metrics = nn.ModuleDict(
+            {f"{part}_{name}": metric for part in PARTS for name, metric in task.metrics().items()}
+        )
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network whose weights are validated and kept: the moving average where there is one."""
+        return self.network if self.average is None else self.average.module
+
+    @property
+    def epoch(self) -> int:
+        """Counted from 0 over both rounds; Lightning's own lags when a resumed run asks for its batches."""
+        return len(self.keeper.history)
+
+    def train_dataloader(self) -> Feed:
+        """Lightning asks for this."""
+        return Feed(self.plan, lambda: self.epoch, training=True)
+
+    def val_dataloader(self) -> Feed:
+        """Lightning asks for this."""
+        return Feed(self.plan, lambda: self.epoch, training=False)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Everything but the row numbers, which the augmentation needs on the CPU."""
+        images, labels, rows = batch
+        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True), rows
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Stored pixels -> what the network reads, in float32, the whole batch at once."""
+        images, labels, rows = batch
+        return self.prepared(images, rows, training=self.trainer.training), labels
+
+    def prepared(self, images: Tensor, rows: Tensor, *, training: bool) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, 3, size, size) normalised, augmented in training."""
+        recipe = self.recipe
+        size, crop = recipe.view(self.epoch) if training else (recipe.size, recipe.crop)
+        preprocess = Preprocess(size=size, crop=crop, mean=self.task.mean, std=self.task.std)
+        augment = self.augment if training else None
+        x = preprocess(images, augment=augment, seed=recipe.seed, epoch=self.epoch, rows=rows)
+        return x.contiguous(memory_format=self.mode.memory_format)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The task's loss."""
+        key = (self.recipe.seed, self.epoch, batch_idx, self.plan.devices.rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))  # for dropout
+        loss = self._measured(batch, "train")
+        # The loss of the step before is known by now; asking for this one would let a GPU run dry.
+        self._check_loss()
+        self.unchecked = (self.trainer.global_step + 1, loss.detach())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """The same figures on images that are not augmented."""
+        self._measured(batch, "validation")
+
+    def _check_loss(self) -> None:
+        if self.unchecked is not None and not torch.isfinite(self.unchecked[1]):
+            raise GalaxyError(
+                f"The loss stopped being a number at step {self.unchecked[0]} (epoch {self.epoch + 1}): "
+                "lower the learning rate (or train in float32); the last good checkpoint is kept."
+            )
+        self.unchecked = None
+
+    def on_validation_start(self) -> None:
+        """Check the last loss of the epoch, and let the processes agree on BatchNorm's running statistics.
+
+        Each process saw its own images: all get the mean.
+
+        Raises:
+            GalaxyError: the loss is not a number.
+        """
+        self._check_loss()
+        world = self.plan.devices.world
+        if world > 1:
+            for buffer in self.network.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.trainer.strategy.reduce(buffer, reduce_op="mean"))
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm; Lightning's own way refuses fused optimisers, for the sake of float16 alone."""
+        if self.recipe.gradient_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
+
+    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
+        """Take the step, then let the moving average follow."""
+        super().optimizer_step(*arguments, **named)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The recipe's optimiser, and how the learning rate goes over the whole round."""
+        recipe = self.recipe
+        rate = recipe.learning_rate
+        if self.keeper.round == 2 and recipe.more_learning_rate:
+            rate = recipe.more_learning_rate
+        weights = self.network.parameters()
+        optimiser: torch.optim.Optimizer
+        if recipe.optimizer == "adamw":
+            # Fused: one pass over the weights instead of five; not with float16, whose scaled gradients it
+            # would have to unscale before they are clipped.
+            fused = self.mode.name != "float16"
+            optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=recipe.weight_decay, fused=fused)
+        else:
+            optimiser = {"adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}[recipe.optimizer](
+                weights, lr=rate
+            )
+        if recipe.schedule == "constant":
+            return {"optimizer": optimiser}
+        if recipe.schedule == "plateau":
+            waits = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, patience=recipe.plateau)
+            return {
+                "optimizer": optimiser,
+                "lr_scheduler": {"scheduler": waits, "monitor": "validation_loss"},
+            }
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser,
+            max_lr=rate,
+            total_steps=self.epochs * self.plan.steps,
+            pct_start=recipe.warm_up,
+            div_factor=25.0,
+            final_div_factor=1000.0,
+            cycle_momentum=recipe.cycle_momentum and recipe.optimizer != "rmsprop",
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def _measured(self, batch: tuple[Tensor, Tensor], part: str) -> Tensor:
+        images, labels = batch
+        network = self.network if part == "train" else self.kept
+        logits = network(images).float()
+        loss = self.task.loss(logits, labels)
+        values: dict[str, Any] = {f"{part}_loss": loss.detach()}
+        for name, metric in self.metrics.items():
+            if name.startswith(part):
+                metric.update(logits.detach(), labels)
+                values[name] = metric
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+        return loss
+
+
+@torch.no_grad()
+def settled(run: Run) -> nn.Module:
+    """Averaged weights with BatchNorm statistics of their own: those gathered on the way belong to others.
+
+    They are measured anew on up to 4,096 training images, augmented as in training at the full size.
+    """
+    device = next(run.kept.parameters()).device
+    rows = np.random.default_rng(run.recipe.seed).permutation(run.plan.train)[:4096]
+    with fresh_statistics(run.kept) as network:
+        for images, _, numbers in batches(run.plan.data, rows, batch_size=run.plan.part):
+            with torch.autocast(device.type, run.mode.dtype, enabled=run.mode.name != "float32"):
+                network(run.prepared(images.to(device), numbers, training=True))
+    return network
