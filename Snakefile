@@ -42,6 +42,7 @@ UPSTREAM = {
 # What a chapter reads beside galaxy images.
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 READING = "benchmarks/results/reading.json"
+BLIND = "benchmarks/results/blind_test.json"
 CLAIMS = "book/claims.yml"
 
 
@@ -55,9 +56,9 @@ def shipped(network):
 
 
 FILES = {
-    "01_data": [*MEASURED, READING],
+    "01_data": [*MEASURED, READING, BLIND],
     "02_architecture": [CLAIMS],
-    "03_training": [*shipped("pretrained"), *shipped("small")],
+    "03_training": [BLIND, *shipped("pretrained"), *shipped("small")],
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
     "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],

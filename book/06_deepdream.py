@@ -51,7 +51,7 @@ from galaxylib.dream import PAPER_DREAM, Prior, channel, dream, dream_batch, log
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.measures import probabilities, random_twin, references
 from galaxylib.errors import DreamError
-from galaxylib.files import discard
+from galaxylib.files import filling
 from galaxylib.networks.checkpoint import PRETRAINED
 from galaxylib.paper.dream_panels import (
     DREAMT,
@@ -206,25 +206,24 @@ report.figure("stages", image_grid(tiles, titles=titles, columns=1 + len(DREAMT)
 # The paper's images went on to twice and four times that width.
 
 # %%
-folder = Path(outputs) / "dreams"
-discard(folder)  # of a former run
 large = {}
-for index in range(min(large_galaxies, len(rows))):
-    for stage, objective in objectives.items():
-        large[index, stage] = dream(
-            network,
-            images[index],
-            objective,
-            settings=PAPER_DREAM.to(largest),
-            preprocess=preprocess,
-            seed=seed,
-            keep_frames=index == 0 and stage == "lam",
-        )
-        large[index, stage].save(
-            folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
-        )
-for name, pixels in (("lam-0.gif", 192), ("lam-0.mp4", 512)):
-    save_film(large[0, "lam"].frames, folder / name, width=pixels)
+with filling(Path(outputs) / "dreams", mark="lam-0.png") as folder:
+    for index in range(min(large_galaxies, len(rows))):
+        for stage, objective in objectives.items():
+            large[index, stage] = dream(
+                network,
+                images[index],
+                objective,
+                settings=PAPER_DREAM.to(largest),
+                preprocess=preprocess,
+                seed=seed,
+                keep_frames=index == 0 and stage == "lam",
+            )
+            large[index, stage].save(
+                folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
+            )
+    for name, pixels in (("lam-0.gif", 192), ("lam-0.mp4", 512)):
+        save_film(large[0, "lam"].frames, folder / name, width=pixels)
 
 # %% tags=["remove-output", "hide-input"]
 tiles = [shown(images[0], 512), *(shown(large[0, stage].image, 512) for stage in DREAMT)]

@@ -49,7 +49,8 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") ->
         shutil.copytree(assets / "html-manager" / "dist", icons, ignore=shutil.ignore_patterns("*.js"))
         # The dreams at full size, one click from their figure.
         if (results / "dreams").is_dir():
-            shutil.copytree(results / "dreams", folder / "extra" / "dreams")
+            dreams = folder / "extra" / "dreams"
+            shutil.copytree(results / "dreams", dreams, ignore=shutil.ignore_patterns(LIST))
         stage_lab(results / "lab", assets / RUNTIME, folder)
         for chapter in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
             executed = results / "notebooks" / f"{chapter.stem}.ipynb"

@@ -186,15 +186,10 @@ def _train(options: argparse.Namespace) -> None:
         progress=not options.quiet,
     )
     if Devices.announced().rank == 0:
-        figures = ", ".join(
-            f"{name.replace('_', ' ')} {value:.4f}"
-            for name, value in done.items()
-            if name.startswith("validation_")
-        )
-        print(
-            f"The weights of epoch {done['best_epoch']} are in {options.out}"
-            f"{': ' if figures else ''}{figures}."
-        )
+        which = "Best" if recipe.keep == "best" else "Ended"
+        figures = {"validation_accuracy": ": validation accuracy {:.1%}", "validation_rmse": ": error {:.4f}"}
+        told = [words.format(done[name]) for name, words in figures.items() if name in done]
+        print(f"{which} after epoch {done['best_epoch']}{''.join(told)}. The checkpoint is in {options.out}.")
 
 
 def _classes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, None]:

@@ -327,7 +327,7 @@ def test_a_folder_where_a_file_is_written_stays(
         ("--out {d}/a.png --json {d}/checkpoint/checkpoint.json", "is read"),
         ("--out {d}/a.png --json {d}/checkpoint", "is a folder"),
         ("--out {d}/a.png --film {d}/clips.gif", "is a folder"),
-        ("--out .", "is a folder"),
+        ("--out .", "saved as PNG"),
     ],
 )
 def test_one_output_of_a_dream_never_overwrites_another_or_an_input(

@@ -95,7 +95,9 @@ def judge_rows(
         GalaxyError: the memory does not suffice, or the network cannot read images of that size.
     """
     network, device = network.to(default_device()), default_device()
-    unreadable = f"The network cannot read images of {preprocess.size} x {preprocess.size} pixels"
+    unreadable = (
+        f"The network cannot read images of {preprocess.size} x {preprocess.size} pixels, as it was asked to"
+    )
     found = []
     with tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar:
         for images, _, _ in batches(data, rows, batch_size=batch_size):

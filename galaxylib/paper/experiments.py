@@ -25,7 +25,7 @@ STAGED = {
     "learning_rate": 1e-3,
     "more_learning_rate": 5e-4,
     "patience": 5,
-    "monitor": "accuracy",
+    "best_by": "accuracy",
 }
 """Seed 003, section 4.1: 0.001, then 0.0005, each until five epochs bring nothing better.
 

@@ -59,8 +59,8 @@ class Keeper(L.Callback):
 
     def figure(self, epoch: Mapping[str, Any]) -> float:
         """What epochs are compared by, the lower the better."""
-        value = epoch[f"validation_{self.recipe.monitor}"]
-        return value if self.recipe.monitor == "loss" else -value
+        value = epoch[f"validation_{self.recipe.best_by}"]
+        return value if self.recipe.best_by == "loss" else -value
 
     @property
     def best(self) -> dict[str, Any]:

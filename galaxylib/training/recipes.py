@@ -13,7 +13,7 @@ from galaxylib.errors import GalaxyError
 CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("adamw", "adam", "rmsprop"),
     "schedule": ("one_cycle", "plateau", "constant"),
-    "monitor": ("loss", "accuracy"),
+    "best_by": ("loss", "accuracy"),
     "keep": ("best", "last"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
 }
@@ -54,9 +54,7 @@ class Recipe:
     crop: int = _setting(
         256, "side of the centre that is cut out before resizing, pixels", least=32, most=256
     )
-    growth: str = _setting(
-        "", "smaller centres first, as 'pixels x epochs' of the network's image: '128x6, 192x5'; '' for none"
-    )
+    growth: str = _setting("", "smaller centres first, as 'pixels x epochs', such as '128x6, 192x5'")
     epochs: int = _setting(140, "passes over the training images", least=1, most=100_000)
     more_epochs: int = _setting(
         40, "passes of the second round, from the weights kept; 0 for none", least=0, most=100_000
@@ -98,7 +96,7 @@ class Recipe:
         least=0,
         most=2,
     )
-    monitor: str = _choice("monitor", "loss", "which validation figure tells the best epoch")
+    best_by: str = _choice("best_by", "loss", "which validation figure tells the best epoch")
     patience: int = _setting(
         0, "stop after so many epochs without a better one; 0: never", least=0, most=100_000
     )

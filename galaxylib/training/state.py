@@ -112,6 +112,8 @@ def read_run(out: Path, facts: Mapping[str, Any], *, resume: bool) -> dict[str, 
     except Exception as fault:  # torch.load raises many kinds for a damaged file
         raise _damaged(path, fault) from fault
     check(content | {"callbacks": {"Keeper": plain}}, STATE, where=path, cure=CURE)
+    if len(content["lr_schedulers"]) != int(facts["recipe"]["schedule"] != "constant"):
+        raise _damaged(path, ValueError("lr_schedulers"))
     begun = {key: state["facts"][key] for key in facts}
     if begun != facts:
         was, now = begun["recipe"], facts["recipe"]

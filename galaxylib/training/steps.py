@@ -180,11 +180,14 @@ class Run(L.LightningModule):
                 "optimizer": optimiser,
                 "lr_scheduler": {"scheduler": waits, "monitor": "validation_loss"},
             }
+        steps, warm_up = self.epochs * self.plan.steps, float(recipe.warm_up)
+        if warm_up * steps == 1:
+            warm_up -= 1e-9  # PyTorch divides by the length of the climb less one step
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimiser,
             max_lr=rate,
-            total_steps=self.epochs * self.plan.steps,
-            pct_start=recipe.warm_up,
+            total_steps=steps,
+            pct_start=warm_up,
             div_factor=25.0,
             final_div_factor=1000.0,
             cycle_momentum=recipe.cycle_momentum and recipe.optimizer != "rmsprop",

@@ -266,7 +266,7 @@ def test_a_network_of_ones_own_is_not_verified_wholly(saved, tiny_checkpoint, tm
     """Its weights are compared; its code cannot be."""
     loaded = load(tiny_checkpoint)
     loaded.meta["network"] = "mynets:Small"
-    monkeypatch.setattr("galaxylib.networks.checkpoint.load", lambda _: loaded)
+    monkeypatch.setattr("galaxylib.networks.checkpoint.load", lambda _, **__: loaded)
     status, said = again(saved, tmp_path / "out.png", capsys)
     assert status == 0
     assert "same pixels, but no record holds the code of mynets:Small" in said.err

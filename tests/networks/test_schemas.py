@@ -181,7 +181,7 @@ def state_of(folder: Path) -> dict[str, Any]:
         ("callbacks.Keeper.facts.recipe.epochs", "many", "recipe.epochs must be integer"),
         ("callbacks.Keeper.facts.split_fingerprint", 5, "split_fingerprint must be string"),
         ("callbacks", {}, "damaged or no training state"),
-        ("callbacks.Keeper", [], "damaged or no training state"),
+        ("callbacks.Keeper", [], "callbacks.Keeper must be object"),
     ],
 )
 def test_a_state_to_resume_from_is_checked_likewise(trained, tmp_path, way, value, said) -> None:

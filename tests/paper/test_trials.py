@@ -62,7 +62,7 @@ def test_emphasis_multiplies_the_loss_of_its_class_alone():
 
 def test_stages_stop_by_patience_and_go_on_from_the_last_weights():
     train, unseen = bright_or_dark(48), bright_or_dark(24, seed=1)
-    trial = SMALL.but(epochs=12, more_epochs=12, patience=2, monitor="accuracy", more_learning_rate=1e-12)
+    trial = SMALL.but(epochs=12, more_epochs=12, patience=2, best_by="accuracy", more_learning_rate=1e-12)
     result = run_trial(trial, train, class_names=TWO, validation=unseen, watch={"unseen": unseen})
     first, second = (result.history[result.history["round"] == number] for number in (1, 2))
     curve = first["validation_accuracy"].to_list()
