@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from ci.parameters import profile_values, run_name
-from galaxylib.errors import DataError, GalaxyError
+from galaxylib.errors import DataError, GalaxyError, status_of
 from galaxylib.files import check_outputs, hold_lock
 
 BUILD = Path("_build")
@@ -198,21 +198,21 @@ def main(arguments: list[str] | None = None) -> int:
     settings |= {"data": options.data} if options.data != "simulated" else {}
     settings |= {"real_sample": options.real_sample} if options.real_sample else {}
     settings |= {"repository": options.repository} if options.repository else {}
-    try:
-        profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
-        check_files(*(settings[name] for name in ("data", "real_sample") if name in settings))
-        if options.why:
-            steps = plan(settings, changed_outside(folder_of(settings)))
-            say(f"{len(steps)} steps would run." if steps else "Nothing would run.")
-        else:
-            build(settings)
-    except GalaxyError as fault:
-        say(f"{fault}")
-        return 1
-    except KeyboardInterrupt:
-        say("\nInterrupted; the next `make book` goes on at the step that was cut.")
-        return 130
-    return 0
+    return status_of(
+        lambda: _run(settings, why=options.why),
+        say=say,
+        interrupted="\nInterrupted; the next `make book` goes on at the step that was cut.",
+    )
+
+
+def _run(settings: dict[str, str], *, why: bool) -> None:
+    profile_values(settings["profile"], "", takes={})  # refuses a profile that does not exist
+    check_files(*(settings[name] for name in ("data", "real_sample") if name in settings))
+    if why:
+        steps = plan(settings, changed_outside(folder_of(settings)))
+        say(f"{len(steps)} steps would run." if steps else "Nothing would run.")
+    else:
+        build(settings)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python -m ci.execute book/03_training.ipynb --profile smoke -p epochs 3
 import argparse
 import json
 import os
+import reprlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import nbformat
 
 from ci.parameters import check, declared, parse, profile_values, read_chapter, run_name
 from ci.rerun import RECORD, describe_run
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import GalaxyError, status_of
 from galaxylib.files import atomic, check_outputs, hold_lock, saving
 
 
@@ -127,31 +128,42 @@ def main(arguments: list[str] | None = None) -> int:
         help="one parameter; may be repeated, and wins over the profile",
     )
     parser.add_argument("--out", type=Path, help="the executed notebook (_build/by-hand/NN_name.ipynb)")
-    parser.add_argument("--values", type=json.loads, help="all parameters as JSON, instead of a profile's")
+    parser.add_argument("--values", help="all parameters as JSON, instead of a profile's")
     options = parser.parse_args(arguments)
+    return status_of(
+        lambda: _run(options),
+        say=lambda text: print(text, file=sys.stderr),
+        interrupted=f"\nInterrupted in {options.chapter}; what was finished before is kept.",
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
     chapter = options.chapter
+    takes = declared(chapter)
+    if options.values is not None:
+        values = _read_values(options.values)
+    else:
+        values = profile_values(options.profile, chapter.stem, takes=takes)
+        values |= {"profile": options.profile}
+        values |= {name: parse(chapter, name, text, takes=takes) for name, text in options.given}
+        run = run_name(options.profile, values.get("data", "simulated"))
+        values.setdefault("outputs", f"_build/results/{run}")
+    check(chapter, values, takes=takes)
+    out = options.out or Path("_build/by-hand", f"{chapter.stem}.ipynb")
+    check_paths(chapter, out, values)
+    print(_step(chapter), file=sys.stderr, flush=True)
+    with hold_lock(out.with_name(f".{out.name}.lock")):
+        execute(chapter, out, values)
+
+
+def _read_values(text: str) -> dict[str, Any]:
     try:
-        takes = declared(chapter)
-        values = options.values
-        if values is None:
-            values = profile_values(options.profile, chapter.stem, takes=takes)
-            values |= {"profile": options.profile}
-            values |= {name: parse(chapter, name, text, takes=takes) for name, text in options.given}
-            run = run_name(options.profile, values.get("data", "simulated"))
-            values.setdefault("outputs", f"_build/results/{run}")
-        check(chapter, values, takes=takes)
-        out = options.out or Path("_build/by-hand", f"{chapter.stem}.ipynb")
-        check_paths(chapter, out, values)
-        print(_step(chapter), file=sys.stderr, flush=True)
-        with hold_lock(out.with_name(f".{out.name}.lock")):
-            execute(chapter, out, values)
-    except GalaxyError as fault:
-        print(fault, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\nInterrupted in {chapter}; what was finished before is kept.", file=sys.stderr)
-        return 130
-    return 0
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        raise GalaxyError(f"--values is {reprlib.repr(text)}: give JSON such as '{{\"epochs\": 3}}'.")
+    return values
 
 
 if __name__ == "__main__":

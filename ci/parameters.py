@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import json
 import re
+import reprlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +111,13 @@ def check(path: Path, values: Mapping[str, Any], *, takes: Mapping[str, Mapping[
     for name, value in values.items():
         kind = _kind(path, name, takes)
         if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
-            raise GalaxyError(f"{path}: {name} is of type {kind}, and {value!r} is not.")
+            raise GalaxyError(f"{path}: {name} is of type {kind}, and {reprlib.repr(value)} is not.")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (ValueError, TypeError, RecursionError) as fault:
+            raise GalaxyError(
+                f"{path}: {name} is {reprlib.repr(value)}: give finite numbers, texts, lists."
+            ) from fault
 
 
 def parse(path: Path, name: str, text: str, *, takes: Mapping[str, Mapping[str, str]]) -> Any:
@@ -126,10 +133,11 @@ def parse(path: Path, name: str, text: str, *, takes: Mapping[str, Mapping[str, 
         if kind == "bool":
             return {"true": True, "false": False}[text.lower()]
         if kind in ("int", "float"):
-            return {"int": int, "float": float}[kind](text)
-        value = json.loads(text) if text[:1] in "[{" else ast.literal_eval(text)
-    except (KeyError, ValueError, SyntaxError) as fault:
-        raise GalaxyError(f"{path}: {name} is of type {kind}, and {text!r} is not.") from fault
+            value = {"int": int, "float": float}[kind](text)
+        else:
+            value = json.loads(text) if text[:1] in "[{" else ast.literal_eval(text)
+    except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as fault:
+        raise GalaxyError(f"{path}: {name} is of type {kind}, and {reprlib.repr(text)} is not.") from fault
     check(path, {name: value}, takes=takes)
     return value
 

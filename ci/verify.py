@@ -16,7 +16,7 @@ from ci.book import BUILD, check_files, check_space, say, snakemake
 from ci.compare import compare, load_rules
 from ci.manifest import MANIFEST, read
 from ci.parameters import profile_values, run_name
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import status_of
 from galaxylib.files import check_outputs, hold_lock, saving
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,25 +143,22 @@ def main(arguments: list[str] | None = None) -> int:
         "--folders", type=Path, nargs=2, help="compare two finished runs, and compute nothing"
     )
     options = parser.parse_args(arguments)
-    try:
-        if options.folders:
-            return 0 if report(*options.folders) else 1
-        profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
-        first = options.against or BUILD / "results" / run_name(options.profile, options.data)
-        # Reading refuses a folder without a run, before an hour goes by.
-        settings = {"profile": options.profile} | files_given(read(first), options.data)
-        check_outputs(PLACE.with_name("verify.lock"))
-        with hold_lock(PLACE.with_name("verify.lock")):
-            check_space(BUILD)
-            say(f"Computing the {options.profile} run again in {PLACE}.")
-            second = compute(settings, PLACE)
-            same = report(first, second)
-    except GalaxyError as fault:
-        say(f"{fault}")
-        return 1
-    except KeyboardInterrupt:
-        say("\nInterrupted.")
-        return 130
+    return status_of(lambda: _run(options), say=say, interrupted="\nInterrupted.")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.folders:
+        return 0 if report(*options.folders) else 1
+    profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
+    first = options.against or BUILD / "results" / run_name(options.profile, options.data)
+    # Reading refuses a folder without a run, before an hour goes by.
+    settings = {"profile": options.profile} | files_given(read(first), options.data)
+    check_outputs(PLACE.with_name("verify.lock"))
+    with hold_lock(PLACE.with_name("verify.lock")):
+        check_space(BUILD)
+        say(f"Computing the {options.profile} run again in {PLACE}.")
+        second = compute(settings, PLACE)
+        same = report(first, second)
     say("Verified." if same else "Not verified: the two runs disagree.")
     return 0 if same else 1
 

@@ -1,18 +1,20 @@
 """The command `galaxylib`: simulate, fetch, train, evaluate, dream, export-web.
 
-Exit status 0, or one sentence on standard error and status 1. What a subcommand needs is imported when it
-runs, so that `--help` answers at once.
+Exit status 0, or one sentence on standard error and status 1; with GALAXYLIB_TRACEBACK=1 in the environment,
+where a fault arose is shown too. What a subcommand needs is imported when it runs, so that `--help` answers
+at once.
 """
 
 import argparse
 import json
+import reprlib
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from galaxylib.errors import DreamError, GalaxyError
+from galaxylib.errors import BATCHES, GALAXIES, PROCESSES, SEEDS, DreamError, GalaxyError, filled, status_of
 from galaxylib.training.recipes import RECIPES, Recipe
 
 PARTS = ("all", "train", "validation", "test")
@@ -29,28 +31,21 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return status_of(
+        lambda: _run(words),
+        # A name in the sentence may hold a line break.
+        say=lambda text: print("galaxylib:", " ".join(text.splitlines()), file=sys.stderr),
+        interrupted="stopped; `train --resume` and `simulate` go on from here.",
+    )
+
+
+def _run(arguments: list[str]) -> int | None:
     try:
         options = parser(arguments[0] if arguments else "").parse_args(arguments)
-        return _run(options)
-    except GalaxyError as fault:
-        print(f"galaxylib: {fault}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(
-            "galaxylib: stopped; `train --resume` and `simulate` go on from here.",
-            file=sys.stderr,
-        )
-        return 130
-
-
-def _run(options: argparse.Namespace) -> int:
-    try:
-        return options.run(options) or 0
-    except SystemExit as stop:
-        raise GalaxyError(
-            f"The code of a network ended Python (sys.exit, {stop.code!r}): take that out of it."
-        ) from stop
+    except SystemExit:  # help was printed
+        return 0
+    return options.run(options)
 
 
 def parser(chosen: str = "") -> Parser:
@@ -79,10 +74,14 @@ def parser(chosen: str = "") -> Parser:
 
 
 def _add_simulate(command: Parser) -> None:
-    command.add_argument("--n", type=int, required=True, metavar="N", help="galaxies to draw")
-    command.add_argument("--out", required=True, metavar="FILE", help="the HDF5 file to write")
+    command.add_argument("--n", type=GALAXIES.read, required=True, metavar="N", help="galaxies to draw")
+    command.add_argument("--out", type=filled, required=True, metavar="FILE", help="the HDF5 file to write")
     command.add_argument(
-        "--seed", type=int, default=0, help="same seed, same galaxies (default: %(default)s)"
+        "--seed",
+        type=SEEDS.read,
+        default=0,
+        metavar="N",
+        help="same seed, same galaxies (default: %(default)s)",
     )
     command.add_argument(
         "--balance",
@@ -91,7 +90,10 @@ def _add_simulate(command: Parser) -> None:
         help="shares of the classes: as in the real set, or equal (default: %(default)s)",
     )
     command.add_argument(
-        "--processes", type=int, metavar="N", help="how many draw side by side (default: one a core)"
+        "--processes",
+        type=PROCESSES.read,
+        metavar="N",
+        help="how many draw side by side (default: one a core)",
     )
     _add_quiet(command)
     command.set_defaults(run=_simulate)
@@ -112,7 +114,7 @@ def _simulate(options: argparse.Namespace) -> None:
 
 
 def _add_fetch(command: Parser) -> None:
-    command.add_argument("--out", required=True, metavar="FOLDER", help="where the file goes")
+    command.add_argument("--out", type=filled, required=True, metavar="FOLDER", help="where the file goes")
     command.add_argument("--url", help="another address than the published one; needs --sha256")
     command.add_argument("--sha256", help="what the file's SHA-256 must be")
     _add_quiet(command)
@@ -131,11 +133,14 @@ def _fetch(options: argparse.Namespace) -> None:
 def _add_train(command: Parser) -> None:
     command.add_argument(
         "--data",
+        type=filled,
         required=True,
         metavar="PATH",
         help="a Galaxy10 HDF5 file; for a network of votes a folder in the Galaxy Zoo challenge's layout",
     )
-    command.add_argument("--out", required=True, metavar="FOLDER", help="the checkpoint folder to write")
+    command.add_argument(
+        "--out", type=filled, required=True, metavar="FOLDER", help="the checkpoint folder to write"
+    )
     command.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
@@ -147,7 +152,7 @@ def _add_train(command: Parser) -> None:
         "--split", choices=METHODS, default="sky", help="how the file is divided (default: %(default)s)"
     )
     command.add_argument(
-        "--split-seed", type=int, default=0, metavar="N", help="of the division (default: 0)"
+        "--split-seed", type=SEEDS.read, default=0, metavar="N", help="of the division (default: 0)"
     )
     _add_quiet(command)
     settings = command.add_argument_group("recipe (default: as the recipe says)")
@@ -158,9 +163,9 @@ def _add_train(command: Parser) -> None:
         elif setting.type is dict:
             settings.add_argument(flag, type=_json, metavar="JSON", help=meaning)
         else:
-            settings.add_argument(
-                flag, type=setting.type, metavar=setting.type.__name__.upper(), help=meaning
-            )
+            limits = setting.metadata["range"]
+            kind = limits.read if limits else setting.type
+            settings.add_argument(flag, type=kind, metavar=setting.type.__name__.upper(), help=meaning)
     command.set_defaults(run=_train)
 
 
@@ -213,9 +218,12 @@ def _votes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, A
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        return json.loads(text)
-    except ValueError as fault:
-        raise argparse.ArgumentTypeError(f"{text!r} is no JSON, such as '{{\"blocks\": 5}}'") from fault
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f"{reprlib.repr(text)} is no JSON such as '{{\"blocks\": 5}}'")
+    return content
 
 
 def _add_evaluate(command: Parser) -> None:
@@ -227,16 +235,21 @@ def _add_evaluate(command: Parser) -> None:
     )
     command.add_argument(
         "--data",
+        type=filled,
         required=True,
         metavar="PATH",
         help="a Galaxy10 HDF5 file; for zoo2 a folder in the Galaxy Zoo challenge's layout",
     )
     command.add_argument(
-        "--checkpoint", required=True, metavar="PATH", help="a folder that `train` wrote, or `pretrained`"
+        "--checkpoint",
+        type=filled,
+        required=True,
+        metavar="PATH",
+        help="a folder that `train` wrote, or `pretrained`",
     )
     _add_own_network(command)
     command.add_argument(
-        "--out", required=True, metavar="FOLDER", help="for evaluation.json and predictions.csv"
+        "--out", type=filled, required=True, metavar="FOLDER", help="for evaluation.json and predictions.csv"
     )
     command.add_argument(
         "--part",
@@ -245,7 +258,7 @@ def _add_evaluate(command: Parser) -> None:
         help="which galaxies: all, or a part of the split kept with the checkpoint (default: all)",
     )
     command.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="images at once (default: 64)"
+        "--batch-size", type=BATCHES.read, default=64, metavar="N", help="images at once (default: 64)"
     )
     command.add_argument(
         "--symmetries", action="store_true", help="average over the eight views of each image"
@@ -349,12 +362,13 @@ def _add_dream(command: Parser) -> None:
 def _add_export_web(command: Parser) -> None:
     command.add_argument(
         "--checkpoint",
+        type=filled,
         required=True,
         metavar="PATH",
         help="a folder that `train` wrote, or `pretrained` or `small`",
     )
     _add_own_network(command)
-    command.add_argument("--out", required=True, metavar="FOLDER", help="the folder to write")
+    command.add_argument("--out", type=filled, required=True, metavar="FOLDER", help="the folder to write")
     command.set_defaults(run=_export_web)
 
 

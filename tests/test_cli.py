@@ -11,12 +11,14 @@ from dataclasses import fields
 
 import pandas as pd
 import pytest
+import torch
 from conftest import ROOT, write_galaxy10
 from PIL import Image
 
 from galaxylib import cli
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.splits import make_split
+from galaxylib.errors import TRACEBACK, DataError
 from galaxylib.training.recipes import RECIPES, Recipe
 
 
@@ -55,15 +57,18 @@ def test_help_answers_at_once():
 
 
 def test_every_setting_of_a_recipe_is_an_option():
-    given = {"network": "convnet", "precision": "float32", "cycle_momentum": False}
+    given = {"network": "convnet", "precision": "float32", "cycle_momentum": False, "options": {"blocks": 5}}
     words = ["train", "--data", "x", "--out", "y"]
     for setting in fields(Recipe):
-        value = given.get(
-            setting.name, setting.type(setting.default / 2) if setting.type in (int, float) else None
-        )
-        given[setting.name] = value
+        value, limits = setting.default, setting.metadata["range"]
+        if limits and (half := setting.type(value / 2)) in limits:
+            value = half
+        value = given.setdefault(setting.name, value)
         flag = f"--{setting.name.replace('_', '-')}"
-        words += ["--no-cycle-momentum"] if value is False else [flag, str(value)]
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no{flag[1:]}")
+        else:
+            words += [flag, json.dumps(value) if isinstance(value, dict) else str(value)]
     parsed = vars(cli.parser().parse_args(words))
     assert {name: parsed[name] for name in given} == given
     untouched = vars(cli.parser().parse_args(["train", "--data", "x", "--out", "y"]))
@@ -169,11 +174,14 @@ def test_a_part_is_scored_only_where_it_was_kept_from_training(tmp_path, blob_fi
         (["conquer"], "invalid choice"),
         (["train", "--data", "x"], "--out"),
         (["train", "--data", "nowhere.h5", "--out", "y"], "nowhere.h5"),
-        (["train", "--data", "x", "--out", "y", "--epochs", "many"], "invalid int value"),
-        (["train", "--data", "x", "--out", "y", "--epochs", "0"], "at least 1"),
+        (
+            ["train", "--data", "x", "--out", "y", "--epochs", "many"],
+            "--epochs: 'many' is no whole number from 1",
+        ),
+        (["train", "--data", "x", "--out", "y", "--epochs", "0"], "--epochs: '0' is no whole number from 1"),
         (["train", "--data", "x", "--out", "y", "--precision", "float8"], "float8"),
-        (["train", "--data", "x", "--out", "y", "--learning-rate", "inf"], "choose a value that is finite"),
-        (["train", "--data", "x", "--out", "y", "--learning-rate", "nan"], "choose a value at least 0"),
+        (["train", "--data", "x", "--out", "y", "--learning-rate", "inf"], "'inf' is no number from 0 to 10"),
+        (["train", "--data", "x", "--out", "y", "--learning-rate", "nan"], "'nan' is no number from 0 to 10"),
         (["train", "--data", "x", "--out", "y", "--split", "half"], "invalid choice: 'half'"),
         (["evaluate", "--data", "nowhere.h5", "--checkpoint", "x", "--out", "y"], "nowhere.h5"),
         (["fetch", "--out", "x", "--url", "http://localhost/x"], "--sha256"),
@@ -269,7 +277,7 @@ def writing(command, out, data, checkpoint, picture):
         ),
         "dream": (["--image", picture, "--checkpoint", checkpoint], "galaxylib.dream.dreaming.dream"),
         "export-web": (["--checkpoint", checkpoint], "galaxylib.web.export.load"),
-        "fetch": (["--url", "http://127.0.0.1:9/x.h5", "--sha256", 0], "pooch.retrieve"),
+        "fetch": (["--url", "http://127.0.0.1:9/x.h5", "--sha256", "0" * 64], "pooch.retrieve"),
     }[command]
     return [command, *words, "--out", out], work
 
@@ -327,7 +335,7 @@ def test_a_folder_where_a_file_is_written_stays(
         ("--out {d}/a.png --json {d}/checkpoint/checkpoint.json", "is read"),
         ("--out {d}/a.png --json {d}/checkpoint", "is a folder"),
         ("--out {d}/a.png --film {d}/clips.gif", "is a folder"),
-        ("--out .", "saved as PNG"),
+        ("--out .", "is a folder"),
     ],
 )
 def test_one_output_of_a_dream_never_overwrites_another_or_an_input(
@@ -354,3 +362,75 @@ def test_a_dream_is_not_made_again_over_itself(tmp_path, tiny_checkpoint, pictur
     status, _, err = run(capsys, *given, "--from", tmp_path / "a.png")
     assert (status, "is read" in err, one_sentence(err)) == (1, True, True)
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+class OfAnotherKindError(BaseException):
+    pass
+
+
+FAULTS = [
+    (PermissionError(13, "Permission denied", "x.h5"), r"x\.h5 cannot be used \(Permission denied\)"),
+    (OSError(5, "Input/output error"), r"refuses a step \(Input/output error\)"),
+    (MemoryError(), r"memory does not suffice \(MemoryError\)"),
+    (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "memory does not suffice"),
+    (torch.OutOfMemoryError("CUDA out of memory"), "memory does not suffice"),
+    (SystemExit(0), r"ended Python \(sys\.exit, 0\)"),
+    (SystemExit(), r"ended Python \(sys\.exit, None\)"),
+    (ModuleNotFoundError("No module named 'y'", name="y"), "needs the package y"),
+    (DataError("The file\nis empty: give another."), r"^galaxylib: The file is empty: give another\.$"),
+]
+UNKNOWN = [
+    ValueError("one line\nand another"),
+    OverflowError("int too large"),
+    RecursionError("maximum recursion depth exceeded"),
+    OSError("HDF5 says so"),
+    RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+    AssertionError(),
+    OfAnotherKindError("boom"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [*FAULTS, *((fault, f"does not know \\({type(fault).__name__}.*{TRACEBACK}=1") for fault in UNKNOWN)],
+    ids=repr,
+)
+def test_whatever_a_command_raises_is_one_sentence(fault, sentence, monkeypatch, capsys):
+    def fail(_):
+        raise fault
+
+    monkeypatch.delenv(TRACEBACK, raising=False)
+    monkeypatch.setattr(cli, "_fetch", fail)
+    status, said, err = run(capsys, "fetch", "--out", "x")
+    assert (status, said) == (1, "")
+    assert one_sentence(err), err
+    assert re.search(sentence, err)
+    assert (TRACEBACK in err) == (fault in UNKNOWN)
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(monkeypatch, capsys):
+    monkeypatch.setenv(TRACEBACK, "1")
+    monkeypatch.setattr(cli, "_fetch", lambda _: 1 / 0)
+    status, said, err = run(capsys, "fetch", "--out", "x")
+    assert (status, said) == (1, "")
+    assert err.startswith("Traceback")
+    assert "test_cli.py" in err
+    assert one_sentence(err.splitlines()[-1] + "\n")
+
+
+def test_a_network_that_ends_python_in_training_is_no_success(tmp_path, blob_file, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaving.py").write_text(
+        "import sys\n"
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))\n"
+        "    def forward(self, x):\n"
+        "        return sys.exit(0) if self.training else super().forward(x)\n"
+    )
+    words = ["train", "--data", blob_file, "--out", "new", *TINY, "--network", "leaving:Net"]
+    status, said, err = run(capsys, *words)
+    assert (status, said) == (1, "")
+    assert "ended Python (sys.exit, 0)" in err
+    assert one_sentence(err), err

@@ -5,10 +5,13 @@ attempt, in the same run or in a later one, goes on from there. Only a file with
 name.
 """
 
+import re
+import reprlib
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -51,10 +54,10 @@ def fetch(
         GalaxyError: the folder cannot be written, there is no network, the server refuses or keeps breaking
             off, or the disk is too small.
     """
-    name = url.split("?")[0].rsplit("/", 1)[-1]
+    name = _name(url)
     target = Path(folder) / name
-    if name in ("", ".", ".."):
-        raise GalaxyError(f"{url} does not end in a file's name: give the address of the file itself.")
+    if not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise GalaxyError(f"{reprlib.repr(sha256)} is no SHA-256: give its 64 hexadecimal digits.")
     transfer = Transfer(
         part=target.with_name(name + ".part"), stall=stall, attempts=attempts, pause=pause, progress=progress
     )
@@ -74,6 +77,25 @@ def fetch(
             "afresh; if it happens twice, the file there has changed."
         ) from fault
     return target
+
+
+def _name(url: str) -> str:
+    """The name of the file at an address.
+
+    Raises:
+        GalaxyError: it is no address of a file on the web.
+    """
+    try:
+        address = urlsplit(url)
+        reachable = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:  # brackets that do not pair, or an impossible port
+        reachable = False
+    if not reachable:
+        raise GalaxyError(f"{url!r} is not an address that can be fetched: give one like {URL}.")
+    name = address.path.rpartition("/")[2]
+    if name in ("", ".", ".."):
+        raise GalaxyError(f"{url} does not end in a file's name: give the address of the file itself.")
+    return name
 
 
 class Interrupted(Exception):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import h5py
 import numpy as np
 
-from galaxylib.data.storage import PixelStore, open_hdf5, pixel_store
+from galaxylib.data.storage import PixelStore, missing_filter, open_hdf5, pixel_store
 from galaxylib.errors import DataError
 
 if TYPE_CHECKING:
@@ -245,6 +245,11 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
         raise DataError(
             f"{path} has no dataset `{name}` (it has: {', '.join(file) or 'nothing'}): "
             "a Galaxy10 file holds `images` and `ans`."
+        )
+    if lacking := missing_filter(found):
+        raise DataError(
+            f"`{name}` in {path} is packed with the filter {lacking}, which this HDF5 has not: where it is "
+            "installed (often as hdf5plugin), write the file again, packed with gzip."
         )
     return found
 

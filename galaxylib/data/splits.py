@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.errors import DataError, GalaxyError
+from galaxylib.errors import SEEDS, DataError, GalaxyError
 from galaxylib.files import write_json
 
 PUBLISHED_SIZE = 17_736
@@ -93,13 +93,16 @@ def load_split(path: str | Path, data: Positioned | None = None) -> Split:
         rows = [row for part in PARTS for row in content[part]]
         if not all(type(row) is int and 0 <= row < 2**31 for row in rows) or len(set(rows)) < len(rows):
             raise ValueError("the parts are no lists of row numbers without repeats")
+        if not all(isinstance(content[key], str) for key in ("method", "fingerprint")):
+            raise ValueError("the method or the fingerprint is no text")
+        SEEDS.check("seed", content["seed"])
         split = Split(**content | {part: np.asarray(content[part], np.int64) for part in PARTS})
     except FileNotFoundError as fault:
         raise DataError(
             f"There is no split {path}: training leaves one beside its weights, and without it only a whole "
             "file can be scored."
         ) from fault
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, GalaxyError) as fault:
         raise DataError(
             f"{path} is not a split: put back the one that was written there, or train again."
         ) from fault
@@ -119,6 +122,8 @@ def check_file(split: Split, data: Positioned, *, name: str = "The split") -> No
             f"{name} belongs to another file (fingerprint {split.fingerprint}, this file's is "
             f"{data.fingerprint}): give the file that was split, or use a split of this one."
         )
+    if any(len(rows) and rows.max() >= len(data) for rows in (split.train, split.validation, split.test)):
+        raise DataError(f"{name} has rows that its file of {len(data)} galaxies has not: split it again.")
 
 
 def make_split(
@@ -143,8 +148,10 @@ def make_split(
 
     Raises:
         DataError: the file has too few galaxies of a class for this method.
-        GalaxyError: the method is unknown, or the fractions are not three shares that add up to 1.
+        GalaxyError: the method is unknown, the seed is out of range, or the fractions are not three shares
+            that add up to 1.
     """
+    SEEDS.check("seed", seed)
     if method == "sky":
         parts = _sky(data, _checked(fractions), seed)
     elif method == "paper":

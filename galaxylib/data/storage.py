@@ -44,6 +44,16 @@ def open_hdf5(path: Path, mode: str = "r") -> h5py.File:
         return h5py.File(path, mode, locking=False)
 
 
+def missing_filter(dataset: h5py.Dataset) -> str:
+    """The name of a filter without which `dataset` cannot be unpacked here; empty where none is missing."""
+    filters = dataset.id.get_create_plist()
+    for number in range(filters.get_nfilters()):
+        code, _, _, name = filters.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            return name.decode(errors="replace") or f"number {code}"
+    return ""
+
+
 def pixel_store(path: Path, images: h5py.Dataset) -> PixelStore:
     """The quickest reader for the layout of `images`, a dataset of the open file `path`."""
     if images.file.userblock_size or not (hasattr(os, "pread") and hasattr(images.id, "chunk_iter")):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from galaxylib.dream.settings import CHOICES, LIMITS, PAPER_DREAM
-from galaxylib.errors import DreamError
+from galaxylib.errors import DreamError, filled
 
 STEP_OPTIONS = ("start", "parametrisation", "magnitude", "precision")
 
@@ -19,57 +19,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--image", type=_filled, metavar="FILE", help="the picture to start from: PNG, JPEG, FITS, ..."
+        "--image", type=filled, metavar="FILE", help="the picture to start from: PNG, JPEG, FITS, ..."
     )
     source.add_argument(
         "--from",
         dest="former",
-        type=_filled,
+        type=filled,
         metavar="FILE",
         help="a dream that this command saved, to be made again and compared",
     )
     parser.add_argument(
-        "--out", type=_filled, required=True, metavar="FILE", help="the PNG to write; it carries its record"
+        "--out", type=filled, required=True, metavar="FILE", help="the PNG to write; it carries its record"
     )
     parser.add_argument(
         "--layer",
-        type=_filled,
+        type=filled,
         metavar="OBJECTIVE",
         help="what shall grow: a stage or any layer (lam), a channel (dma2:5), a neuron (dma2:5@3,4), "
         "a class (logit:Merging), or a sum of them (lam - 0.5*stem); default: lam",
     )
     parser.add_argument(
         "--checkpoint",
-        type=_filled,
+        type=filled,
         metavar="PATH",
         help="a folder that `train` wrote, or `pretrained` (default: pretrained, or that of --from)",
     )
     parser.add_argument(
         "--size",
-        type=int,
+        type=LIMITS["sizes"].read,
         metavar="PIXELS",
         help=f"last width, {LIMITS['sizes']} (default: 1024, the paper's)",
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help=f"of shifts and noise, {LIMITS['seed']} (default: 0)"
+        "--seed",
+        type=LIMITS["seed"].read,
+        metavar="N",
+        help=f"of shifts and noise, {LIMITS['seed']} (default: 0)",
     )
     parser.add_argument(
-        "--mask", type=_filled, metavar="FILE", help="a grey picture: the dream stays where it is bright"
+        "--mask", type=filled, metavar="FILE", help="a grey picture: the dream stays where it is bright"
     )
-    parser.add_argument("--tile", type=int, metavar="PIXELS", help="cut large images into such windows")
     parser.add_argument(
-        "--film", type=_filled, metavar="FILE", help="write the dream's steps as a film too: .gif or .mp4"
+        "--tile", type=LIMITS["tile"].read, metavar="PIXELS", help="cut large images into such windows"
     )
-    parser.add_argument("--json", type=_filled, metavar="FILE", help="write the record as JSON too")
+    parser.add_argument(
+        "--film", type=filled, metavar="FILE", help="write the dream's steps as a film too: .gif or .mp4"
+    )
+    parser.add_argument("--json", type=filled, metavar="FILE", help="write the record as JSON too")
     for name in STEP_OPTIONS:
         parser.add_argument(f"--{name}", choices=CHOICES[name], help=f"default: {getattr(PAPER_DREAM, name)}")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
-
-
-def _filled(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty")
-    return text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     from galaxylib.dream.film import check_film
 
     out = Path(options.out)
-    if out.suffix.lower() != ".png":
+    if out.suffix.lower() != ".png" and not out.is_dir():
         raise DreamError(
             f"A dream is saved as PNG, which keeps its record: call it {out.stem.strip('.') or 'dream'}.png."
         )
@@ -97,7 +96,6 @@ def run(options: argparse.Namespace) -> int:
     settings = PAPER_DREAM.but(**{name: value for name, value in given.items() if value is not None})
     settings = settings if options.size is None else settings.to(options.size)
     seed = options.seed or 0
-    LIMITS["seed"].check("seed", seed)
     image = read_image(options.image)
     mask = read_image(options.mask).mean(0) if options.mask else None
     checkpoint = options.checkpoint or "pretrained"

@@ -4,35 +4,19 @@ import json
 import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral, Real
 from typing import Any, Self, TypeVar
 
+from galaxylib import errors
 from galaxylib.errors import DreamError
 
 SMALLEST, LARGEST = 32, 8192
 Kind = TypeVar("Kind")
 
 
-@dataclass(frozen=True)
-class Range:
-    """The numbers that a field may hold: from `low` to `high`, both included; only whole ones if `whole`."""
+class Range(errors.Range):
+    """What a number of a dream may be."""
 
-    low: float
-    high: float
-    whole: bool = True
-
-    def __str__(self) -> str:
-        return f"from {self.low:,} to {self.high:,}{', in whole numbers' * self.whole}"
-
-    def check(self, name: str, value: Any) -> None:
-        """Refuse a value that is no such number.
-
-        Raises:
-            DreamError: names the field and the range.
-        """
-        number = isinstance(value, Integral if self.whole else Real) and not isinstance(value, bool)
-        if not (number and self.low <= value <= self.high):
-            raise DreamError(f"{name} is {reprlib.repr(value)}: choose {name} {self}.")
+    fault = DreamError
 
 
 LIMITS = {
@@ -48,7 +32,7 @@ LIMITS = {
     "distance": Range(0, 100, whole=False),
     "tile": Range(0, LARGEST),
     "overlap": Range(0, LARGEST),
-    "seed": Range(0, 2**32 - 1),
+    "seed": Range(errors.SEEDS.low, errors.SEEDS.high),
     "threads": Range(1, 1024),
     "index": Range(0, 1_000_000),
     "place": Range(0, 1_000_000),

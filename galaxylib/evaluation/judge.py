@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from galaxylib.data.loader import Images, batches
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import BATCHES, GalaxyError, is_lack_of_memory
 from galaxylib.networks.own_network import told
 from galaxylib.training.hardware import default_device
 
@@ -94,6 +94,7 @@ def judge_rows(
         DataError: a row is not in the file.
         GalaxyError: the memory does not suffice, or the network cannot read images of that size.
     """
+    BATCHES.check("batch_size", batch_size)
     network, device = network.to(default_device()), default_device()
     unreadable = (
         f"The network cannot read images of {preprocess.size} x {preprocess.size} pixels, as it was asked to"
@@ -110,7 +111,9 @@ def judge_rows(
 def _judged(network: nn.Module, images: Tensor, activation: Activation, symmetries: bool) -> Tensor:
     try:
         return judge(network, images, activation=activation, symmetries=symmetries)
-    except torch.OutOfMemoryError as fault:
+    except (MemoryError, RuntimeError) as fault:
+        if not is_lack_of_memory(fault):
+            raise
         raise GalaxyError(
             f"The memory does not suffice for {len(images)} images at once: "
             f"try a batch size of {max(1, len(images) // 2)}."

@@ -10,11 +10,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from galaxylib.errors import GalaxyError, cause
+from galaxylib.errors import GalaxyError, cause, is_lack_of_memory
 from galaxylib.networks.baselines import pass_one
 
 
@@ -22,16 +21,18 @@ from galaxylib.networks.baselines import pass_one
 def told(what: str, cure: str) -> Iterator[None]:
     """Turn whatever a network's code raises into the sentence "`what` (cause): `cure`.".
 
-    A GPU's lack of memory passes: what helps against it, the caller knows.
+    A lack of memory passes: what helps against it, the caller knows.
 
     Raises:
         GalaxyError: the code failed, or ended Python.
     """
     try:
         yield
-    except (GalaxyError, KeyboardInterrupt, torch.OutOfMemoryError):
+    except (GalaxyError, KeyboardInterrupt):
         raise
     except BaseException as fault:
+        if is_lack_of_memory(fault):
+            raise
         raise GalaxyError(f"{what} ({cause(fault)}): {cure}.") from fault
 
 

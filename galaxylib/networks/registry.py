@@ -289,7 +289,7 @@ def entry(name: str) -> Entry:
         return Entry(title=name, builder=builder, source=f"timm, {name}", size=128, crop=128)
     near = difflib.get_close_matches(name, NETWORKS, n=2, cutoff=0.5)
     near += difflib.get_close_matches(name, timm.list_models(), n=2, cutoff=0.75)
-    meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(NETWORKS)}."
+    meant = f"the nearest are {', '.join(near)}." if near else f"there are {', '.join(NETWORKS)}."
     raise GalaxyError(f"No network is called {name!r}: {meant}")
 
 

@@ -136,7 +136,7 @@ def check(content: Any, schema: Schema, *, where: str | Path, cure: str = CURE) 
         raise CheckpointError(f"In {where}, {what}: {cure}.") from fault
 
 
-def check_options(name: str, options: Mapping[str, Any], *, where: str | Path) -> None:
+def check_options(name: str, options: Mapping[str, Any], *, where: str | Path, cure: str = CURE) -> None:
     """Refuse options that a checkpoint must not set.
 
     Raises:
@@ -151,4 +151,4 @@ def check_options(name: str, options: Mapping[str, Any], *, where: str | Path) -
         taken = inspect.signature(entry(name).builder).parameters
         allowed = record(**{option: OPTIONS[option] for option in taken if option in OPTIONS})
         allowed["additionalProperties"] = False
-    check({"options": dict(options)}, record(options=allowed), where=where)
+    check({"options": dict(options)}, record(options=allowed), where=where, cure=cure)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from galaxylib.data.galaxy10 import CLASS_COUNTS, SHAPE
 from galaxylib.data.storage import open_hdf5
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import GALAXIES, PROCESSES, SEEDS, GalaxyError
 from galaxylib.files import atomic, check_outputs, saving
 from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
 from galaxylib.simulate.light import PIXEL_SCALE
@@ -40,10 +40,9 @@ def class_counts(n: int, balance: str) -> np.ndarray:
         balance: "catalogue" (as in the real set) or "uniform".
 
     Raises:
-        GalaxyError: `n` is below one, or there is no such balance.
+        GalaxyError: `n` is out of range, or there is no such balance.
     """
-    if n < 1:
-        raise GalaxyError(f"Asked for {n} galaxies: ask for at least one.")
+    GALAXIES.check("n", n)
     if balance not in ("catalogue", "uniform"):
         raise GalaxyError(f'There is no balance "{balance}": choose "catalogue" or "uniform".')
     shares = np.array(list(CLASS_COUNTS.values()), float)
@@ -86,8 +85,9 @@ def simulate(
         GalaxyError: a number makes no sense, `out` holds something else or cannot be written, another process
             is drawing it, or the disk is full.
     """
-    if processes is not None and processes < 1:
-        raise GalaxyError(f"Cannot draw with {processes} processes: ask for at least one.")
+    SEEDS.check("seed", seed)
+    if processes is not None:
+        PROCESSES.check("processes", processes)
     out = Path(out)
     partial = Path(f"{out}.partial")
     labels = labels_of(n, seed=seed, balance=balance)

@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import GalaxyError, is_lack_of_memory
 from galaxylib.training.recipes import Recipe
 
 
@@ -38,11 +37,9 @@ def memory_advice(recipe: Recipe) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as fault:
-        if isinstance(fault, RuntimeError) and not isinstance(fault, torch.OutOfMemoryError):
-            text = str(fault).lower()
-            if "not enough memory" not in text and "can't allocate memory" not in text:
-                raise
+    except (MemoryError, RuntimeError) as fault:
+        if not is_lack_of_memory(fault):
+            raise
         part = recipe.batch_size // recipe.accumulate
         cure = (
             f"try a batch size of {max(2, part // 2)}, or keep {recipe.batch_size} and set accumulate to "

@@ -20,6 +20,7 @@ from galaxylib.data.splits import SPLIT, Split
 from galaxylib.files import check_outputs, hold_lock
 from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS
 from galaxylib.networks.registry import build_for
+from galaxylib.networks.schemas import check_options
 from galaxylib.training.callbacks import Keeper, Progress
 from galaxylib.training.faults import interruptible, memory_advice, quiet
 from galaxylib.training.hardware import Arithmetic, Devices, arithmetic
@@ -127,9 +128,12 @@ def train(
 
 def _network(recipe: Recipe, *, classes: int) -> nn.Module:
     """The recipe's network with its first weights, which depend on the seed alone."""
+    options = recipe.network_options()
+    # Its checkpoint could not be read back with others.
+    check_options(recipe.network, options, where="the recipe", cure="choose another value")
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        return build_for(recipe.network, size=recipe.size, classes=classes, options=recipe.network_options())
+        return build_for(recipe.network, size=recipe.size, classes=classes, options=options)
 
 
 def _trainer(

@@ -4,11 +4,11 @@ The same fields are the papermill parameters of the training chapter and the opt
 a checkpoint records them all.
 """
 
-import math
+import re
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import GalaxyError, Range
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("adamw", "adam", "rmsprop"),
@@ -21,7 +21,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 def _setting(default: Any, meaning: str, *, least: float | None = None, most: float | None = None) -> Any:
-    return field(default=default, metadata={"help": meaning, "least": least, "most": most})
+    limits = None if least is None else Range(least, most, whole=isinstance(default, int))
+    return field(default=default, metadata={"help": meaning, "range": limits})
 
 
 def _choice(name: str, default: str, meaning: str) -> Any:
@@ -46,7 +47,7 @@ class Recipe:
     network: str = _setting("dmagnet", "which network; `galaxylib.networks.registry.NETWORKS` lists them")
     options: dict = field(
         default_factory=dict,
-        metadata={"help": "the network's own options by name", "least": None, "most": None},
+        metadata={"help": "the network's own options by name", "range": None},
     )
     width: float = _setting(1.0, "factor on DMAGNet's channels; 1 is the paper", least=0.03, most=4)
     dropout: float = _setting(0.3, "dropout in DMAGNet's head", least=0, most=0.99)
@@ -148,13 +149,13 @@ class Recipe:
         """
         found = []
         for part in filter(None, (part.strip() for part in self.growth.split(","))):
-            size, _, epochs = part.partition("x")
-            if not (size.strip().isdecimal() and epochs.strip().isdecimal() and 32 <= int(size) <= self.size):
+            numbers = re.fullmatch(r"(\d{1,4}) *x *(\d{1,6})", part)
+            if not (numbers and 32 <= int(numbers[1]) <= self.size):
                 raise GalaxyError(
                     f"The recipe's growth {self.growth!r} is not of the form '128x6, 192x5' with sizes from "
                     f"32 to {self.size} pixels: mend {part!r}."
                 )
-            found.append((int(size), int(epochs)))
+            found.append((int(numbers[1]), int(numbers[2])))
         left = self.epochs - sum(epochs for _, epochs in found)
         if left < 1:
             raise GalaxyError(
@@ -192,12 +193,10 @@ def _check(setting: "Field[Any]", value: Any) -> None:
         raise GalaxyError(
             f"The recipe's {setting.name} is {value!r}: choose one of {', '.join(CHOICES[setting.name])}."
         )
-    least, most = setting.metadata["least"], setting.metadata["most"]
-    # `not >=` also refuses a value that is not a number.
-    if least is not None and not (math.isfinite(value) and least <= value <= most):
+    limits = setting.metadata["range"]
+    if limits is not None and value not in limits:
         raise GalaxyError(
-            f"The recipe's {setting.name} is {value}: choose a value from {least} to {most} "
-            f"({setting.metadata['help']})."
+            f"The recipe's {setting.name} is {value}: choose a value {limits} ({setting.metadata['help']})."
         )
 
 

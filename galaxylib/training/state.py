@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from galaxylib.data.splits import SPLIT
-from galaxylib.errors import CheckpointError, GalaxyError
+from galaxylib.errors import CheckpointError, GalaxyError, is_lack_of_memory
 from galaxylib.files import atomic
 from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, describe
 from galaxylib.networks.schemas import TEXT, Schema, check, read_json, real, record, several, strict, whole
@@ -27,8 +27,8 @@ def _recipe() -> Schema:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object"}
     settings: dict[str, Schema] = {}
     for setting in fields(Recipe):
-        limits = {"minimum": setting.metadata["least"], "maximum": setting.metadata["most"]}
-        given = {limit: value for limit, value in limits.items() if value is not None}
+        limits = setting.metadata["range"]
+        given = {"minimum": limits.low, "maximum": limits.high} if limits else {}
         settings[setting.name] = {"type": kinds[setting.type]} | given
         if setting.name in CHOICES:
             settings[setting.name]["enum"] = list(CHOICES[setting.name])
@@ -155,6 +155,6 @@ def restoring(keeper: Any) -> Iterator[None]:
     try:
         yield
     except Exception as fault:  # Lightning raises many kinds
-        if keeper.clock or isinstance(fault, GalaxyError | MemoryError | torch.OutOfMemoryError):
+        if keeper.clock or isinstance(fault, GalaxyError) or is_lack_of_memory(fault):
             raise
         raise _damaged(keeper.out / LAST, fault) from fault

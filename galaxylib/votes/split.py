@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from galaxylib.data.splits import Split
-from galaxylib.errors import GalaxyError
+from galaxylib.errors import SEEDS, GalaxyError
 from galaxylib.votes.zoo2 import CHALLENGE_IDS, WIDE, Votes
 
 
@@ -85,6 +85,7 @@ def split_votes(votes: Votes, *, watch: bool, seed: int = 0) -> Split:
     Raises:
         GalaxyError: the galaxies are too few to hold a fifth of them out.
     """
+    SEEDS.check("seed", seed)
     held = held_out(votes.ids, near_duplicates(votes.images))
     if not 0 < held.sum() < len(held):
         raise GalaxyError(f"{len(votes)} galaxies are too few to hold a fifth of them out: give at least 20.")

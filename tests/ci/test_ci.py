@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import pytest
 import yaml
 
+import ci.book
+import ci.execute
+import ci.verify
 from ci.execute import check_paths, execute, hide_injected, main
 from ci.imports import used_files
 from ci.lab import LabSettings
@@ -185,6 +189,63 @@ def test_chapter_that_would_destroy_something_is_refused(
         check_paths(chapter, other_half if out == other_half.name else tmp_path / out, values)
     assert sentence in str(fault.value)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--values", text] for text in ("", "{", "[1]", "3", "null", '"x"', 10**5 * "[", 5000 * "9")),
+        *(["--values", json.dumps({"epochs": value})] for value in (None, "3", 1.5, True, [], {})),
+        *(["--values", json.dumps({"rate": value})] for value in (float("nan"), float("inf"), "1", None)),
+        *(
+            ["--values", text]
+            for text in ('{"rate": 1e999}', '{"widths": [NaN]}', '{"": 1}', '{"nosuch": 1}')
+        ),
+        *(["-p", "rate", text] for text in ("nan", "inf", "1e999", "", "many")),
+        *(["-p", "epochs", text] for text in ("1.5", "1e3", "nan", 5000 * "9", "")),
+        *(
+            ["-p", "widths", text]
+            for text in ("[NaN]", "[1", "{}", 10**5 * "[", 10**5 * "(", "(1, 2)", "[b'x']")
+        ),
+        ["--profile", ""],
+    ],
+    ids=lambda words: " ".join(words)[:40],
+)
+def test_bad_values_are_one_sentence(
+    chapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture, words: list[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert main([str(chapter), *words, "--out", str(tmp_path / "out.ipynb")]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.endswith(".\n")
+    assert said.err.count("\n") == 1
+    assert "does not know" not in said.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("tool", [ci.execute, ci.book, ci.verify], ids=lambda tool: tool.__name__)
+def test_whatever_stops_a_tool_is_one_sentence(
+    tool: ModuleType, chapter: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    words = [str(chapter)] if tool is ci.execute else []
+    for fault, status, sentence in (
+        (OverflowError("int too large"), 1, "does not know (OverflowError: int too large)"),
+        (PermissionError(13, "Permission denied", "x"), 1, "x cannot be used (Permission denied)"),
+        (MemoryError(), 1, "memory does not suffice"),
+        (SystemExit(0), 1, "ended Python"),
+        (KeyboardInterrupt(), 130, "Interrupted"),
+    ):
+
+        def fail(*_: object, fault: BaseException = fault, **__: object) -> None:
+            raise fault
+
+        monkeypatch.setattr(tool, "profile_values", fail)
+        assert tool.main(words) == status
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert sentence in said.err
+        assert said.err.strip().count("\n") == 0
 
 
 def test_notebook_in_the_place_of_a_folder_is_refused_and_no_lock_overwritten(

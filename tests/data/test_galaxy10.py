@@ -281,3 +281,20 @@ def test_random_batches_are_read_in_a_blink(tmp_path, blob_file):
     data.read(rows)
     # The quickest training here takes 300 ms a batch of 64.
     assert time.perf_counter() - start < 0.15
+
+
+@pytest.mark.parametrize("packed", ["images", "ans", "ra"])
+def test_a_filter_that_is_not_here_is_named_before_anything_is_read(tmp_path, packed):
+    path = write_galaxy10(tmp_path / "x.h5", labels=[0, 1])
+    with h5py.File(path, "r+") as file:
+        shape, kind = file[packed].shape, file[packed].dtype
+        del file[packed]
+        one = file.create_dataset(
+            packed, shape, kind, chunks=shape, compression=32001, allow_unknown_filter=True
+        )
+        one.id.write_direct_chunk((0,) * len(shape), bytes(64))
+    with pytest.raises(
+        DataError, match=rf"`{packed}` in .* is packed with the filter number 32001, which"
+    ) as told:
+        Galaxy10(path)
+    assert "damaged" not in str(told.value)

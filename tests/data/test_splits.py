@@ -185,3 +185,20 @@ def test_a_file_that_is_no_catalogue(tmp_path, text):
     (tmp_path / "sky.csv").write_text(text)
     with pytest.raises(DataError):
         Catalogue.read(tmp_path / "sky.csv")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 0.5, True, float("nan")])
+@pytest.mark.parametrize("method", ["sky", "paper", "published_code"])
+def test_a_seed_out_of_range_is_told(method, seed):
+    with pytest.raises(GalaxyError, match=r"^seed is .*: choose seed from 0 to 4,294,967,295"):
+        make_split(catalogue(), method=method, seed=seed)
+
+
+def test_rows_beyond_the_file_are_told(tmp_path):
+    data = catalogue(200)
+    path = make_split(data).save(tmp_path / "split.json")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"test": [*content["test"], 200]}))
+    with pytest.raises(DataError, match="rows that its file of 200 galaxies has not"):
+        load_split(path, data)
+    load_split(path)
