@@ -75,7 +75,7 @@ WORDS = {
     ],
     "train": [
         *(f"--{name}" for name in (
-            "recipe nosuch", "split half", "optimizer sgd", "schedule none", "monitor f1", "keep first",
+            "recipe nosuch", "split half", "optimizer sgd", "schedule none", "best-by f1", "keep first",
             "precision float8", "growth 32", "growth 16x1", "growth 64x1", "growth 32x1", "growth axb",
             f"growth 32x{5000 * '9'}", "growth 32x-1", "accumulate 3", "batch-size 1", "options [1]",
             "options x",
@@ -89,8 +89,7 @@ WORDS = {
             "network convnext_atto.d2_in1k", "network ../evil:Net", "network vit_tiny_patch16_224.x",
             "network gz_resnet18", "options {\"unpooled\":-1}",
             "data nowhere.h5", "data=", "data folder", "data file", "data galaxy.png", "data short.h5",
-            "out=",
-            "data few.h5", "data votes", "out file", "out file/x", "out run", "out galaxies.h5",
+            "out=", "data few.h5", "data votes", "out file", "out file/x", "out run", "out galaxies.h5",
         )),
         "extra", "--resume --out broken", "--resume --out folder --network nosuch",
     ],

@@ -157,9 +157,18 @@ def test_classes_are_balanced_as_asked():
         class_counts(10, "even")
 
 
-@pytest.mark.parametrize("wrong", [{"n": 0}, {"n": 3, "processes": 0}])
-def test_numbers_that_make_no_sense_are_refused(tmp_path, wrong):
-    with pytest.raises(GalaxyError, match="at least one"):
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"n": 0}, "n is 0: choose n from 1"),
+        ({"n": 10**15}, "n is 1000000000000000: choose n from 1 to 10,000,000"),
+        ({"n": 1.5}, "n is 1.5: choose n from 1 to 10,000,000, in whole numbers"),
+        ({"n": 3, "processes": 0}, "processes is 0: choose processes from 1"),
+        ({"n": 3, "seed": -1}, "seed is -1: choose seed from 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path, wrong, sentence):
+    with pytest.raises(GalaxyError, match=sentence):
         simulate(tmp_path / "none.h5", **wrong)
 
 
