@@ -4,13 +4,20 @@ DATA ?= simulated
 REAL_SAMPLE ?=
 REPOSITORY ?=
 AGAINST ?=
+# Taken as typed ($$ and all) and handed to the recipes' shell as variables: no character of a path means anything there.
+override DATA := $(value DATA)
+override REAL_SAMPLE := $(value REAL_SAMPLE)
+override AGAINST := $(value AGAINST)
+export PROFILE DATA REAL_SAMPLE REPOSITORY AGAINST
+# Packages of another Python do not mix with those of the lock.
+unexport PYTHONPATH PYTHONHOME
 # The first Python that is new enough and can make environments; else the one that says why it cannot.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	if "$$name" -c "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; \
 	then echo "$$name"; exit; fi; done; command -v python3)
 VENV := .venv
-BOOK := $(VENV)/bin/python -m ci.book --profile "$(PROFILE)" --data "$(DATA)" $(if $(REAL_SAMPLE),--real-sample "$(REAL_SAMPLE)") \
-	$(if $(REPOSITORY),--repository "$(REPOSITORY)")
+BOOK := $(VENV)/bin/python -m ci.book --profile="$$PROFILE" --data="$$DATA" --real-sample="$$REAL_SAMPLE" \
+	--repository="$$REPOSITORY"
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf why verify jupyter test lint sync clean setup
@@ -39,11 +46,12 @@ why: setup ## say what `make book` would run, and why
 	@$(BOOK) --why
 
 verify: setup ## compute the run again elsewhere and compare every number [PROFILE=..., DATA=file, AGAINST=folder]
-	@$(VENV)/bin/python -m ci.verify --profile "$(PROFILE)" --data "$(DATA)" $(if $(AGAINST),--against "$(AGAINST)")
+	@$(VENV)/bin/python -m ci.verify --profile="$$PROFILE" --data="$$DATA" $${AGAINST:+--against="$$AGAINST"}
 
 jupyter: setup ## open the chapters in JupyterLab, with kernels that start in the repository's root
-	@IPYTHONDIR="$(CURDIR)/_build/ipython" sh postBuild
-	@IPYTHONDIR="$(CURDIR)/_build/ipython" $(VENV)/bin/jupyter lab book
+	@IPYTHONDIR="$$PWD/_build/ipython" sh postBuild
+	@root=$$(test "$$(id -u)" != 0 || echo --allow-root); \
+	IPYTHONDIR="$$PWD/_build/ipython" $(VENV)/bin/python -m jupyterlab $$root book
 
 test: setup ## run the tests
 	@$(VENV)/bin/python -m pytest

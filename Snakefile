@@ -12,11 +12,12 @@ sys.path.insert(0, str(workflow.basedir))
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from ci.imports import used_files
-from ci.parameters import names, profile_values, run_name
+from ci.parameters import names, profile_values, run_name, typed
 
+config |= typed(sys.argv)
 PROFILE = config.get("profile", "default")
-DATA = str(config.get("data", "simulated"))
-REAL_SAMPLE = str(config.get("real_sample", ""))
+DATA = config.get("data", "simulated")
+REAL_SAMPLE = config.get("real_sample", "")
 REPOSITORY = str(config.get("repository", ""))  # on the web: launch buttons lead there
 RESULTS = f"_build/results/{run_name(PROFILE, DATA)}"
 
@@ -43,6 +44,7 @@ UPSTREAM = {
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 READING = "benchmarks/results/reading.json"
 BLIND = "benchmarks/results/blind_test.json"
+DESCRIPTIONS = [f"galaxylib/weights/{name}/checkpoint.json" for name in ("pretrained", "small")]
 CLAIMS = "book/claims.yml"
 
 
@@ -56,9 +58,9 @@ def shipped(network):
 
 
 FILES = {
-    "01_data": [*MEASURED, READING, BLIND],
+    "01_data": [*MEASURED, READING, BLIND, *DESCRIPTIONS],
     "02_architecture": [CLAIMS],
-    "03_training": [BLIND, *shipped("pretrained"), *shipped("small")],
+    "03_training": [BLIND, *DESCRIPTIONS, *shipped("pretrained"), *shipped("small")],
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
     "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
@@ -98,18 +100,20 @@ for rank, chapter in enumerate(UPSTREAM):
             source=f"book/{chapter}.py",
             library=[str(path) for path in used_files(Path("book", f"{chapter}.py"))],
             lock="requirements.lock",
-            files=files(chapter),
+            files=[path for path in files(chapter) if "{" not in path],
             upstream=[f"{RESULTS}/{earlier}.json" for earlier in UPSTREAM[chapter]],
         output:
             numbers=f"{RESULTS}/{chapter}.json",
             notebook=f"{RESULTS}/notebooks/{chapter}.ipynb",
         params:
-            values=json.dumps(values(chapter), sort_keys=True),
+            values=lambda _, chapter=chapter: json.dumps(values(chapter), sort_keys=True),
+            # Snakemake takes a path with braces for a pattern: such a file is known by its size and time.
+            stamps=[os.stat(path)[6:9:2] for path in files(chapter) if "{" in path],
         # One chapter at a time: two busy processes on two cores slow each other many times over.
         threads: workflow.cores
         priority: len(UPSTREAM) - rank
         shell:
-            "python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook}"
+            "python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook:q}"
 
 
 rule manifest:
@@ -120,7 +124,7 @@ rule manifest:
         f"{RESULTS}/manifest.json",
     threads: workflow.cores
     shell:
-        f"python -m ci.manifest {RESULTS}"
+        "python -m ci.manifest {RESULTS:q}"
 
 
 rule assets:
@@ -146,7 +150,7 @@ rule lab:
         values=json.dumps(LAB, sort_keys=True),
     threads: workflow.cores
     shell:
-        f"python -m ci.lab {RESULTS} _build/assets --values {{params.values:q}}"
+        "python -m ci.lab {RESULTS:q} _build/assets --values {params.values:q}"
 
 
 rule html:
@@ -166,4 +170,4 @@ rule html:
         repository=["--repository", REPOSITORY] if REPOSITORY else [],
     threads: workflow.cores
     shell:
-        f"python -m ci.pages {RESULTS} {{params.repository:q}}"
+        "python -m ci.pages {RESULTS:q} {params.repository:q}"

@@ -47,9 +47,9 @@ from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue, Galaxy
 from galaxylib.data.preprocessing import MEAN, STD, Augment, Preprocess
 from galaxylib.data.splits import make_split, survey
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.networks.checkpoint import describe
 from galaxylib.paper.blind_test import accuracy_in_words, blind_figures
 from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
+from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
 from galaxylib.paper.transfer import accuracy_table
 from galaxylib.paper.workspace import open_data
@@ -61,10 +61,11 @@ from galaxylib.simulate.realism import portrait, rows_alike, tell_apart
 from galaxylib.simulate.scene import frame, galaxy, paint_field
 
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "01_data")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 real = Galaxy10(real_sample) if real_sample else None
-measured = json.loads(Path("benchmarks/results/real_statistics.json").read_text(encoding="utf-8"))
+measured = json.loads(repository("benchmarks/results/real_statistics.json").read_text(encoding="utf-8"))
 kind = "simulated" if galaxies.simulated else "real"
 report.number("kind", kind)
 report.number("n_galaxies", len(galaxies))
@@ -555,7 +556,7 @@ report.number(
 # than a chapter may, so a benchmark does it and this page quotes its result.
 
 # %% tags=["remove-output", "hide-input"]
-benchmark = Path("benchmarks/results/sim_to_real.json")
+benchmark = repository("benchmarks/results") / "sim_to_real.json"
 result = json.loads(benchmark.read_text(encoding="utf-8")) if benchmark.exists() else None
 report.table("sim_to_real", accuracy_table(result))
 
@@ -612,10 +613,11 @@ report.figure("recall", fig)
 # weights has. There the shipped networks are judged by somebody else:
 
 # %% tags=["remove-output", "hide-input"]
-blind_test = json.loads(Path("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
+blind_test = json.loads(repository("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
 blind = {}
 for shipped in ("pretrained", "small"):
-    about = describe(shipped)
+    card = repository(f"galaxylib/weights/{shipped}/checkpoint.json")
+    about = json.loads(card.read_text(encoding="utf-8"))
     found = blind_figures(blind_test, meta=about)
     sample = about["results"]["real"]["plain"]
     blind[f'galaxylib.load("{shipped}")'] = {
@@ -644,7 +646,7 @@ report.table("blind_test", pd.DataFrame.from_dict(blind, orient="index").rename_
 # reads the rows of a batch when they are wanted, a few batches ahead.
 
 # %% tags=["remove-output", "hide-input"]
-reading = json.loads(Path("benchmarks/results/reading.json").read_text(encoding="utf-8"))
+reading = json.loads(repository("benchmarks/results/reading.json").read_text(encoding="utf-8"))
 report.number("unpacked_gb", published.sum() * 256 * 256 * 3 / 1e9)
 report.number("opening_ms", 1000 * reading["opening"]["seconds"])
 report.number("opening_mb", reading["opening"]["peak_megabytes"])

@@ -43,10 +43,12 @@ from galaxylib.networks.dmagnet import STAGES, count_parameters
 from galaxylib.networks.inspection import draw, reach, stage_outputs, stage_table
 from galaxylib.paper.claims import load_claims
 from galaxylib.paper.figures import style
+from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
 from galaxylib.paper.workspace import open_data
 
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "02_architecture")
 torch.manual_seed(seed)
 network = DMAGNet(width=width)
@@ -84,7 +86,7 @@ report.figure("architecture", draw(network))
 at_256, at_512 = (stage_table(network, size=size) for size in (256, 512))
 report.number("larger", 512)
 total = count_parameters(network)
-printed = load_claims("book/claims.yml")
+printed = load_claims(repository("book/claims.yml"))
 paper = printed.table("000-table-1-params")["params"]
 paper_output = printed.table("000-table-1-shapes")["output shape"]
 table = pd.DataFrame(

@@ -72,6 +72,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.networks.checkpoint import describe
 from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
+from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import CHECKPOINT
 from galaxylib.paper.workspace import open_data, open_split
@@ -79,6 +80,7 @@ from galaxylib.training.loop import train
 from galaxylib.training.recipes import PAPER_RECIPE, Recipe
 
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "03_training")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 division = open_split(galaxies, outputs=outputs, method=split, seed=seed)
@@ -249,7 +251,7 @@ report.figure("learning_rate", fig)
 # `small` of `galaxylib train`; the files themselves were made by an earlier loop, whose commit each description names.
 
 # %% tags=["remove-output", "hide-input"]
-blind_test = json.loads(Path("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
+blind_test = json.loads(repository("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
 brought = {}
 for name in ("pretrained", "small"):
     about = describe(name)

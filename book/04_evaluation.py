@@ -51,11 +51,13 @@ from galaxylib.paper.error_analysis import (
     worst_confusions,
 )
 from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
+from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.workspace import open_data, open_split
 
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "04_evaluation")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 division = open_split(galaxies, outputs=outputs, method=split, seed=seed)

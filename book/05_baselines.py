@@ -72,6 +72,7 @@ from galaxylib.paper.experiments import (
 )
 from galaxylib.paper.figures import ACCENT, CONTRAST, image_grid, style
 from galaxylib.paper.hierarchy import hierarchy_probabilities, run_hierarchy
+from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.report import Report
 from galaxylib.paper.trials import probabilities, run_trial
 from galaxylib.paper.two_answers import OTHERS, OtherObjects, answered, merged, questions
@@ -81,6 +82,7 @@ from galaxylib.training.recipes import PAPER_RECIPE, QUICK
 
 # %% tags=["hide-input"]
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "05_baselines")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 split = open_split(galaxies, outputs=outputs, seed=seed)

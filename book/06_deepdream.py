@@ -62,12 +62,14 @@ from galaxylib.paper.dream_panels import (
     verdicts,
 )
 from galaxylib.paper.figures import image_grid, style
+from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.workspace import open_data, open_split
 
 # %% tags=["hide-input"]
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "06_deepdream")
 catalogue = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 split = open_split(catalogue, outputs=outputs, seed=seed)

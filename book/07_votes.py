@@ -40,7 +40,6 @@ schedule: str = "one_cycle"  # of the tailored network's learning rate: "one_cyc
 
 # %% tags=["hide-input"]
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -53,6 +52,7 @@ from galaxylib.dream import Settings, dream, logit
 from galaxylib.networks.checkpoint import PRETRAINED
 from galaxylib.paper.claims import load_claims
 from galaxylib.paper.figures import ACCENT, image_grid, style
+from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.vote_networks import class_images, planned, run_votes
@@ -67,6 +67,7 @@ from galaxylib.votes.zoo2 import ANSWERS, NAMES, PLACES, TREE, rmse, rmse_interv
 
 # %% tags=["hide-input"]
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "07_votes")
 # A real Galaxy10 file has no true parameters to draw votes from; then galaxies are drawn.
 source = data if data != "simulated" and Galaxy10(data).truth is not None else "simulated"
@@ -238,7 +239,7 @@ table = pd.DataFrame(
 report.data("results", table.reset_index(names="model").to_dict(orient="records"))
 for name, title in zip(("one_mean", "guess", "cnn", "resnet", "tailored"), rows, strict=True):
     report.number(f"{name}_rmse", table.loc[title, "rmse"])
-claimed = load_claims("book/claims.yml")  # what the paper prints
+claimed = load_claims(repository("book/claims.yml"))  # what the paper prints
 printed = {
     "one mean for all": claimed.value("004-guess"),
     "every answer's mean": "",
@@ -701,7 +702,7 @@ report.figure("dmagnet_beside", confusion_figure(beside["confusion"]))
 # the counts.
 
 # %% tags=["hide-input"]
-kept_bridge = json.loads(Path("benchmarks/results/bridge.json").read_text(encoding="utf-8"))
+kept_bridge = json.loads(repository("benchmarks/results/bridge.json").read_text(encoding="utf-8"))
 on_real = kept_bridge["own_light"]
 for score in ("n", "share", "low", "high", "chance", "kappa"):
     report.number(f"real_{score}", on_real[score])

@@ -30,7 +30,6 @@ catalogue: str = ""  # CSV of the published set (columns label, ra, dec); empty:
 
 # %% tags=["hide-input"]
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -43,14 +42,16 @@ from galaxylib.paper.claims import load_claims
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.ledger import CHAPTERS, GALAXIES, Results, Verdict, as_table, judge
 from galaxylib.paper.ledger_page import checks, ledger, meanings, summary
+from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
 
 style()
+globals().update(as_declared(globals()))
 report = Report(outputs, "08_ledger")
 published = Catalogue.read(catalogue) if catalogue else None
 if published is None and data != "simulated" and len(given := Galaxy10(data)) == GALAXIES:
     published = given
-measured = json.loads(Path("benchmarks/results/published_labels.json").read_text(encoding="utf-8"))
+measured = json.loads(repository("benchmarks/results/published_labels.json").read_text(encoding="utf-8"))
 results = Results(Evidence(load_claims(claims), measured, published), outputs)
 printed = results.evidence.printed
 findings = judge(results)

@@ -17,8 +17,10 @@ from typing import IO
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import DataError, GalaxyError, status_of
 from galaxylib.files import check_outputs, hold_lock
+from galaxylib.provenance import threads
 
 BUILD = Path("_build")
+COPIED = ".copied-by-make-book"  # marks a copy of the pages, where the system makes no links
 # Less than this and no run ends well; the default profile's own needs are the larger part of it.
 NEEDED = 3e9  # bytes
 
@@ -69,7 +71,7 @@ def snakemake(
     Raises:
         GalaxyError: a step failed, or the graph itself is wrong.
     """
-    cores = os.environ.get("OMP_NUM_THREADS", "all")  # a shared machine may grant fewer than it has
+    cores = f"{threads() or 'all'}"  # a shared machine may grant fewer than it has
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--nolock", "--rerun-incomplete"]
     # The configuration takes all words up to the next option, so it goes before one.
     command += ["--config", *(f"{name}={value}" for name, value in settings.items()), *options]
@@ -129,14 +131,23 @@ def check_link(link: Path) -> None:
     Raises:
         GalaxyError: one sentence.
     """
-    if link.exists() and not link.is_symlink():
+    if link.exists() and not link.is_symlink() and not (link / COPIED).is_file():
         raise GalaxyError(f"{link} was not made by `make book`: move it elsewhere and run again.")
 
 
 def point_to(html: Path, link: Path) -> None:
-    """Let `_build/html` show this run's pages."""
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.relpath(html, link.parent), target_is_directory=True)
+    """Let `_build/html` show this run's pages: a link, or a copy where the system makes no links."""
+    if link.is_symlink() or not link.exists():
+        link.unlink(missing_ok=True)
+    elif (link / COPIED).is_file():
+        shutil.rmtree(link)
+    try:
+        link.symlink_to(os.path.relpath(html, link.parent), target_is_directory=True)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copytree(html, link)
+        (link / COPIED).touch()
 
 
 def say(text: str) -> None:
@@ -189,13 +200,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0, or 1 after one sentence."""
     parser = argparse.ArgumentParser(prog="python -m ci.book", description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="default", help="of ci/profiles.yml (%(default)s)")
-    parser.add_argument("--data", default="simulated", help="simulated, or the path of a Galaxy10 HDF5 file")
-    parser.add_argument("--real-sample", default="", help="real images to evaluate the trained network on")
+    parser.add_argument(
+        "--data",
+        type=os.path.expanduser,
+        default="simulated",
+        help="simulated, or the path of a Galaxy10 HDF5 file",
+    )
+    parser.add_argument(
+        "--real-sample",
+        type=os.path.expanduser,
+        default="",
+        help="real images to evaluate the trained network on",
+    )
     parser.add_argument("--repository", default="", help="its address on the web, for launch buttons")
     parser.add_argument("--why", action="store_true", help="say what would run and why, and run nothing")
     options = parser.parse_args(arguments)
     settings = {"profile": options.profile}
-    settings |= {"data": options.data} if options.data != "simulated" else {}
+    settings |= {"data": options.data} if options.data not in ("", "simulated") else {}
     settings |= {"real_sample": options.real_sample} if options.real_sample else {}
     settings |= {"repository": options.repository} if options.repository else {}
     return status_of(

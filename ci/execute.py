@@ -5,7 +5,6 @@ python -m ci.execute book/03_training.ipynb --profile smoke -p epochs 3
 
 import argparse
 import json
-import os
 import reprlib
 import sys
 from collections.abc import Mapping
@@ -38,8 +37,6 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
 
     unfinished = _unfinished(out)
     run = describe_run()  # before the chapter: an edit during an hour's training is not what was run
-    # Figures reach the page through Jupyter's own backend, whatever the terminal is set to.
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     try:
         with saving(out):
             out.parent.mkdir(parents=True, exist_ok=True)

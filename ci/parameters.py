@@ -4,29 +4,23 @@ import ast
 import difflib
 import hashlib
 import json
+import os
 import re
 import reprlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from galaxylib.errors import GalaxyError
+from galaxylib.paper.parameters import TYPES, as_type
 
 if TYPE_CHECKING:
     import nbformat
 
 PROFILES = Path(__file__).with_name("profiles.yml")
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "bool": bool,
-    "dict": dict,
-    "float": (int, float),
-    "int": int,
-    "list": list,
-    "str": str,
-}
 
 
 def read_chapter(path: Path) -> "nbformat.NotebookNode":
@@ -102,6 +96,21 @@ def run_name(profile: str, data: str) -> str:
     return f"{profile}-{readable}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
 
 
+def typed(words: Sequence[str]) -> dict[str, str]:
+    """Read the paths in `snakemake --config data=FILE real_sample=FILE out=FOLDER` as they were typed.
+
+    Snakemake reads a value as YAML, where " #" begins a comment, "007" is 7 and "null" is nothing.
+
+    Args:
+        words: The command line.
+
+    Returns:
+        Those that it gives; `~` is the home folder.
+    """
+    found = (re.fullmatch(r"(data|real_sample|out)=('?)(.*)\2", word) for word in words)
+    return {match[1]: os.path.expanduser(match[3]) for match in found if match and match[3]}
+
+
 def check(path: Path, values: Mapping[str, Any], *, takes: Mapping[str, Mapping[str, str]]) -> None:
     """Refuse a parameter that the chapter does not know, or whose value has another type.
 
@@ -110,7 +119,8 @@ def check(path: Path, values: Mapping[str, Any], *, takes: Mapping[str, Mapping[
     """
     for name, value in values.items():
         kind = _kind(path, name, takes)
-        if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+        exact = (int, float) if kind == "float" else TYPES[kind]
+        if not isinstance(value, exact) or (isinstance(value, bool) and kind != "bool"):
             raise GalaxyError(f"{path}: {name} is of type {kind}, and {reprlib.repr(value)} is not.")
         try:
             json.dumps(value, allow_nan=False)
@@ -127,16 +137,17 @@ def parse(path: Path, name: str, text: str, *, takes: Mapping[str, Mapping[str, 
         GalaxyError: the chapter has no such parameter, or the text is no value of its type.
     """
     kind = _kind(path, name, takes)
-    if kind == "str":
-        return text
     try:
-        if kind == "bool":
-            return {"true": True, "false": False}[text.lower()]
-        if kind in ("int", "float"):
-            value = {"int": int, "float": float}[kind](text)
-        else:
-            value = json.loads(text) if text[:1] in "[{" else ast.literal_eval(text)
-    except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as fault:
+        value = as_type(text, kind)
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        SyntaxError,
+        MemoryError,
+        OverflowError,
+        RecursionError,
+    ) as fault:
         raise GalaxyError(f"{path}: {name} is of type {kind}, and {reprlib.repr(text)} is not.") from fault
     check(path, {name: value}, takes=takes)
     return value

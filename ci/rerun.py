@@ -172,7 +172,7 @@ def _plain(default: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`"
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _cell(source: str, name: str) -> nbformat.NotebookNode:

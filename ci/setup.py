@@ -4,6 +4,7 @@ Written for any Python 3, so that one which is too old can say so.
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,15 @@ def main(folder: str) -> None:
             "This is Python {}.{} and the book needs 3.11 or later: install one, or name it with "
             "`make book PYTHON=/path/to/python3.11`.".format(*sys.version_info[:2])
         )
+    if sys.platform == "win32":
+        stop("`make` needs a Unix shell: on Windows, set the book up inside WSL (`wsl --install`).")
+    if sys.platform == "darwin" and platform.machine() != "arm64":
+        stop(
+            "This Python is for Intel Macs, for which PyTorch ends at 2.2, and the book needs 2.11 or later: "
+            "on Apple silicon install a Python for arm64; an Intel Mac is not supported."
+        )
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        os.environ.setdefault("UV_CACHE_DIR", os.path.join(folder, "cache"))
     python = os.path.join(folder, "bin", "python")
     if not os.path.exists(os.path.join(folder, "bin", "pip")):
         free = shutil.disk_usage(".").free

@@ -7,15 +7,22 @@
 # `sweep.csv` in the folder `out` has a line a run: seed, width, and the scores on the test galaxies.
 import csv
 import json
+import shlex
 import sys
+from pathlib import Path
 
+sys.path.insert(0, str(Path(workflow.basedir).parent))
+
+from ci.parameters import typed
+
+config |= typed(sys.argv)
 DATA = config["data"]
 OUT = config.get("out", "_build/sweep")
 OPTIONS = config.get("options", "--recipe quick")
 SEEDS = str(config.get("seeds", "0,1,2")).split(",")
 WIDTHS = str(config.get("widths", "0.125,0.25")).split(",")
 SCORES = ("n", "accuracy", "macro_f1", "weighted_f1")
-GALAXYLIB = f"{sys.executable} -m galaxylib"
+GALAXYLIB = f"{shlex.quote(sys.executable)} -m galaxylib"
 
 
 rule table:
@@ -36,15 +43,16 @@ rule table:
 
 rule run:
     input:
-        DATA,
+        [DATA] if "{" not in DATA else [],  # Snakemake takes a path with braces for a pattern
     output:
         f"{OUT}/seed{{seed}}-width{{width}}/evaluation.json",
     params:
+        data=lambda _: DATA,
         folder=f"{OUT}/seed{{seed}}-width{{width}}",
     threads: 2
     resources:
         gpu=1,
     shell:
-        "{GALAXYLIB} train --data {input} --out {params.folder} {OPTIONS} --seed {wildcards.seed}"
+        "{GALAXYLIB} train --data {params.data:q} --out {params.folder:q} {OPTIONS} --seed {wildcards.seed}"
         " --width {wildcards.width} --resume --quiet && "
-        "{GALAXYLIB} evaluate --data {input} --checkpoint {params.folder} --part test --out {params.folder} --quiet"
+        "{GALAXYLIB} evaluate --data {params.data:q} --checkpoint {params.folder:q} --part test --out {params.folder:q} --quiet"

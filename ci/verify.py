@@ -6,6 +6,7 @@ python -m ci.verify --folders FOLDER FOLDER             two finished runs, compu
 """
 
 import argparse
+import os
 import shutil
 import sys
 from collections import Counter
@@ -137,7 +138,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 where all agrees, else 1."""
     parser = argparse.ArgumentParser(prog="python -m ci.verify", description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="default", help="of ci/profiles.yml (%(default)s)")
-    parser.add_argument("--data", default="simulated", help="as the first run was given it")
+    parser.add_argument(
+        "--data", type=os.path.expanduser, default="simulated", help="as the first run was given it"
+    )
     parser.add_argument("--against", type=Path, help="the first run's folder (_build/results/<run>)")
     parser.add_argument(
         "--folders", type=Path, nargs=2, help="compare two finished runs, and compute nothing"

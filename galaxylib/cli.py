@@ -7,6 +7,7 @@ at once.
 
 import argparse
 import json
+import os
 import reprlib
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    words = [_at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     return status_of(
         lambda: _run(words),
         # A name in the sentence may hold a line break.
@@ -71,6 +72,12 @@ def parser(chosen: str = "") -> Parser:
         if add is not None:
             add(command)
     return whole
+
+
+def _at_home(word: str) -> str:
+    """`--out=~/x.h5` as the shell leaves it, with the home folder in place of `~`."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{os.path.expanduser(value)}"
 
 
 def _add_simulate(command: Parser) -> None:

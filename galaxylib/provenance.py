@@ -63,14 +63,19 @@ def machine() -> dict[str, Any]:
 
     `threads` is what OMP_NUM_THREADS sets, and None where nothing does.
     """
-    threads = os.environ.get("OMP_NUM_THREADS", "")
     return {
         "processor": processor(),
         "cores": _cores(),
-        "threads": int(threads) if threads.isdecimal() else None,
+        "threads": threads(),
         "gpus": _gpus(),
         "system": platform.system(),
     }
+
+
+def threads() -> int | None:
+    """The threads that OMP_NUM_THREADS grants, the first of a list such as "4,2"; None without one."""
+    outermost = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(outermost) if outermost.isdecimal() and int(outermost) else None
 
 
 def _cores() -> int | None:

@@ -127,7 +127,8 @@ class Files {
   }
 }
 
-async function download(address) {
+/** Fetch an address; what goes wrong is a `Fault`. */
+export async function download(address) {
   let response;
   try {
     response = await fetch(address);

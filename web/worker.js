@@ -3,14 +3,15 @@
 // Messages in: {id, command, ...}. Messages out: {id, result} or {id, fault}, and {event} on the way.
 
 import { ascend, complete } from "./ascent.js";
-import { Fault, openNetwork } from "./network.js";
+import { download, Fault, openNetwork } from "./network.js";
 import { asSeen, toRGBA } from "./pixels.js";
 
 // Below this, starting hundreds of small kernels on a graphics card takes longer than computing them here.
 
+// The runtime's script, and the stem of its two halves.
 const runtimes = {
-  wasm: "ort.wasm.min.mjs",
-  webgpu: "ort.webgpu.min.mjs",
+  wasm: ["ort.wasm.min.mjs", "ort-wasm-simd-threaded"],
+  webgpu: ["ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify"],
 };
 
 let ort = null;
@@ -87,15 +88,24 @@ async function start(base, kind) {
     throw new Fault("This browser has no WebAssembly, so it cannot dream live: use a newer one.", "wasm");
   }
   backend = kind;
+  const [entry, half] = runtimes[kind];
+  let mjs = `${base}ort/${half}.mjs`;
   try {
-    ort = await import(`${base}ort/${runtimes[kind]}`);
+    ort = await import(`${base}ort/${entry}`);
   } catch {
-    throw new Fault("The runtime could not be loaded: check the connection and reload the page.", "offline");
+    ort = await import(await script(`${base}ort/${entry}`));
+    mjs = await script(mjs);
   }
   // One thread: more need headers that a plain file server does not send.
   ort.env.wasm.numThreads = 1;
-  ort.env.wasm.wasmPaths = `${base}ort/`;
+  ort.env.wasm.wasmPaths = { mjs, wasm: `${base}ort/${half}.wasm` };
   ort.env.logLevel = "error";
+}
+
+// Many servers do not know .mjs, and a browser runs no module that comes as another type: give it the right one.
+async function script(address) {
+  const text = await (await download(address)).text();
+  return URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 }
 
 async function forget() {

@@ -10,11 +10,14 @@ import reprlib
 import shutil
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 import pooch
 import requests
+import urllib3
 from tqdm import tqdm
 
 from galaxylib.errors import DataError, GalaxyError
@@ -23,6 +26,8 @@ from galaxylib.files import check_outputs, saving
 URL = "https://zenodo.org/records/10845026/files/Galaxy10_DECals.h5"
 SHA256 = "19aefc477c41bb7f77ff07599a6b82a038dc042f889a111b0d4d98bb755c1571"
 CHUNK = 1 << 20
+PASSING = (408, 425, 429)  # refusals that pass: too slow, too early, too many requests
+LONGEST = 300.0  # seconds that a server's Retry-After is waited for
 
 
 def fetch(
@@ -38,12 +43,12 @@ def fetch(
     """Download a file, or find it already there.
 
     Args:
-        folder: where the file goes, under the name that the address ends in.
+        folder: where the file goes, under the name that the address ends in, a last slash aside.
         url: its address; the published set by default.
         sha256: what the content must hash to.
         stall: seconds without a byte after which the connection counts as lost.
         attempts: lost connections in a row, none of which brought anything, before giving up.
-        pause: seconds before trying again.
+        pause: seconds before trying again, or longer where a busy server asks for it, up to five minutes.
         progress: whether to show a progress bar.
 
     Returns:
@@ -92,14 +97,18 @@ def _name(url: str) -> str:
         reachable = False
     if not reachable:
         raise GalaxyError(f"{url!r} is not an address that can be fetched: give one like {URL}.")
-    name = address.path.rpartition("/")[2]
+    name = PurePosixPath(unquote(address.path)).name
     if name in ("", ".", ".."):
         raise GalaxyError(f"{url} does not end in a file's name: give the address of the file itself.")
     return name
 
 
 class Interrupted(Exception):
-    """The connection was lost on the way; trying again may help."""
+    """The connection was lost on the way; trying again may help, after `wait` seconds."""
+
+    def __init__(self, cause: str, *, wait: float = 0.0) -> None:
+        super().__init__(cause)
+        self.wait = wait
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,11 +139,11 @@ class Transfer:
                 break
             except Interrupted as fault:
                 fruitless = 0 if self._size() > before else fruitless + 1
-                if fruitless >= self.attempts:
+                if fruitless >= self.attempts or fault.wait > LONGEST:
                     if not self._size():
                         self.part.unlink(missing_ok=True)
                     raise GalaxyError(self._sentence(url, fault)) from fault
-                time.sleep(self.pause)
+                time.sleep(max(self.pause, fault.wait))
         self.part.replace(output)
 
     def _attempt(self, url: str) -> None:
@@ -148,8 +157,8 @@ class Transfer:
                 if answer.status_code == requests.codes.requested_range_not_satisfiable:
                     self._finished_or_stale(answer, have)
                     return
-                if answer.status_code >= 500:
-                    raise Interrupted(f"the server answered {answer.status_code}")
+                if answer.status_code >= 500 or answer.status_code in PASSING:
+                    raise _refusal(answer)
                 if not answer.ok:
                     raise GalaxyError(
                         f"{url} answered {answer.status_code} ({answer.reason}): check the address, or "
@@ -157,17 +166,15 @@ class Transfer:
                     )
                 resumed = answer.status_code == requests.codes.partial_content and _starts_at(answer, have)
                 self._receive(answer, have if resumed else 0)
-        except (
-            requests.ConnectionError,
-            requests.Timeout,
-            requests.exceptions.ChunkedEncodingError,
-        ) as fault:
+        except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as fault:
             raise Interrupted(_cause(fault, self.stall)) from fault
         except requests.RequestException as fault:
             raise GalaxyError(f"{url} is not an address that can be fetched: {fault}.") from fault
 
     def _receive(self, answer: requests.Response, have: int) -> None:
-        length = answer.headers.get("Content-Length")
+        # What comes packed all the same is unpacked, has no known size, and cannot be resumed.
+        packed = answer.headers.get("Content-Encoding", "identity") != "identity"
+        length = None if packed else answer.headers.get("Content-Length")
         total = have + int(length) if length else None
         self._check_space(answer.url, total, have)
         with (
@@ -182,9 +189,15 @@ class Transfer:
             ) as bar,
         ):
             stream.seek(have)
-            for chunk in answer.iter_content(CHUNK):
-                stream.write(chunk)
-                bar.update(len(chunk))
+            try:
+                # Not `iter_content`, which loses what came of a chunk when the connection breaks.
+                while chunk := answer.raw.read1(CHUNK, decode_content=True):
+                    stream.write(chunk)
+                    bar.update(len(chunk))
+            except urllib3.exceptions.HTTPError:
+                if packed:
+                    stream.truncate(0)
+                raise
         if total is not None and self._size() < total:
             raise Interrupted(f"the connection ended after {self._size():,} of {total:,} bytes")
 
@@ -212,6 +225,20 @@ class Transfer:
             f"{url} cannot be fetched ({fault}): check the network and run again{kept}, "
             "or work with simulated galaxies, which need no network."
         )
+
+
+def _refusal(answer: requests.Response) -> Interrupted:
+    """A server that is busy or broken, with the time that it asks for as seconds or as a date."""
+    asked = answer.headers.get("Retry-After", "")
+    try:
+        if asked.isdecimal():
+            wait = float(asked)
+        else:
+            wait = (parsedate_to_datetime(asked) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        wait = 0.0
+    later = f" and asks to come back in {wait:.0f} s" if wait > 0 else ""
+    return Interrupted(f"the server answered {answer.status_code}{later}", wait=max(wait, 0.0))
 
 
 def _starts_at(answer: requests.Response, start: int) -> bool:

@@ -5,6 +5,8 @@ apart with any of the common kinds of colour blindness; each class keeps its col
 """
 
 import math
+import re
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,7 +42,13 @@ CONTRAST = "#EE6677"
 
 
 def style() -> None:
-    """Set the book's style; call it once at the top of a chapter."""
+    """Set the book's style; call it once at the top of a chapter.
+
+    In a notebook, figures appear below their cell even where `MPLBACKEND` asks for files or for windows.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if hasattr(shell, "kernel") and not re.search("inline|ipympl|nbagg", plt.get_backend()):
+        shell.run_line_magic("matplotlib", "inline")
     sns.set_theme(context="notebook", style="ticks", palette=list(CLASS_COLOURS.values()))
     plt.rcParams.update(
         {

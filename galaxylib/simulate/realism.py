@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from galaxylib.errors import DataError
 from galaxylib.simulate.light import PIXEL_SCALE
 
 APERTURE = 4.0
@@ -139,6 +140,9 @@ def rows_alike(labels: np.ndarray, counts: Sequence[int], *, at_most: int, seed:
 
     Returns:
         sorted rows; where a class has too few rows for the mixture even once, all of them.
+
+    Raises:
+        DataError: no row is of a class that the other set has.
     """
     counts = np.asarray(counts)
     available = np.bincount(labels, minlength=len(counts))
@@ -149,6 +153,8 @@ def rows_alike(labels: np.ndarray, counts: Sequence[int], *, at_most: int, seed:
         generator.permutation(np.flatnonzero(labels == kind))[: times * count]
         for kind, count in enumerate(counts)
     ]
+    if not sum(map(len, chosen)):
+        raise DataError(f"None of {len(labels)} galaxies is of a class of the other set: compare more.")
     return np.sort(np.concatenate(chosen))
 
 

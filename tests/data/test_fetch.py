@@ -1,8 +1,11 @@
+import gzip
 import hashlib
 import shutil
 import threading
 import time
 from collections import namedtuple
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -26,6 +29,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.plan, self.ranges, self.resumable, self.size = [], [], True, len(CONTENT)
+        self.retry_after = None
 
     @property
     def url(self):
@@ -41,7 +45,19 @@ class Handler(BaseHTTPRequestHandler):
         server.ranges.append(asked)
         fault = server.plan.pop(0) if server.plan else "none"
         if isinstance(fault, int):
-            self.send_error(fault)
+            self.send_response(fault)
+            if server.retry_after is not None:
+                self.send_header("Retry-After", server.retry_after)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if fault.startswith("packed"):
+            body = gzip.compress(CONTENT, compresslevel=1)
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if fault == "packed and cut" else body)
             return
         start = int(asked[len("bytes=") : -1]) if asked and server.resumable else 0
         if start >= server.size:
@@ -59,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if fault == "cut":
             self.wfile.write(body[:1_200_000])
+        elif fault == "cut early":
+            self.wfile.write(body[:5_000])
         elif fault == "stall":
             self.wfile.write(body[:1_200_000])
             self.wfile.flush()
@@ -107,6 +125,72 @@ def test_a_cut_transfer_goes_on_where_it_broke_off(server, tmp_path):
     assert len(starts) == 2
     assert 1_000_000 < starts[0] < starts[1]
     assert left(tmp_path) == ["galaxies.h5"]
+
+
+def test_each_byte_that_came_before_a_break_is_kept(server, tmp_path):
+    server.plan = ["cut early"] * 4
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == [None, *(f"bytes={5_000 * cut}-" for cut in range(1, 5))]
+
+
+def in_seconds(seconds):
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        (lambda: "7", 7, 7),
+        (lambda: in_seconds(60), 50, 60),
+        (lambda: in_seconds(-60), 0.01, 0.01),
+        (lambda: "soon", 0.01, 0.01),
+        (lambda: None, 0.01, 0.01),
+    ],
+    ids=["seconds", "date", "past", "nonsense", "nothing"],
+)
+def test_a_busy_server_is_given_the_time_that_it_asks_for(
+    server, tmp_path, monkeypatch, status, asked, least, most
+):
+    waited = []
+    monkeypatch.setattr("galaxylib.data.fetch.time.sleep", waited.append)
+    server.plan, server.retry_after = [status], asked()
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert len(waited) == 1
+    assert least <= waited[0] <= most
+
+
+def test_a_server_that_asks_for_an_hour_is_not_waited_for(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("galaxylib.data.fetch.time.sleep", lambda _: pytest.fail("it waits"))
+    server.plan, server.retry_after = [429], "3600"
+    with pytest.raises(GalaxyError, match=r"answered 429 and asks to come back in 3600 s.*run again"):
+        get(server, tmp_path)
+    assert left(tmp_path) == []
+
+
+def test_a_server_that_stays_busy_is_given_up(server, tmp_path):
+    server.plan = [429] * 3
+    with pytest.raises(GalaxyError, match=r"answered 429\).*run again"):
+        get(server, tmp_path)
+    assert len(server.ranges) == 2
+
+
+def test_a_packed_answer_is_unpacked_and_never_resumed(server, tmp_path):
+    server.plan = ["packed and cut", "packed"]
+    assert get(server, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == [None, None]
+    assert left(tmp_path) == ["galaxies.h5"]
+
+
+def test_the_file_is_called_as_the_address_ends(server, tmp_path):
+    start = server.url.partition("/files")[0]
+    for address, name in (("/files/galaxies.h5/", "galaxies.h5"), ("/a%20b.h5?x=/y#z", "a b.h5")):
+        path = fetch(tmp_path / "new", start + address, DIGEST, pause=0.01, progress=False)
+        assert path == tmp_path / "new" / name
+    for address in ("", "/", "/files/..", "/?file=a.h5"):
+        with pytest.raises(GalaxyError, match="does not end in a file's name: give the address"):
+            fetch(tmp_path / "none", start + address, DIGEST, progress=False)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_stalled_transfer_goes_on(server, tmp_path):
