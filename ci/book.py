@@ -143,8 +143,6 @@ def point_to(html: Path, link: Path) -> None:
         shutil.rmtree(link)
     try:
         link.symlink_to(os.path.relpath(html, link.parent), target_is_directory=True)
-    except FileExistsError:
-        raise
     except OSError:
         shutil.copytree(html, link)
         (link / COPIED).touch()

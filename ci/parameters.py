@@ -139,15 +139,7 @@ def parse(path: Path, name: str, text: str, *, takes: Mapping[str, Mapping[str, 
     kind = _kind(path, name, takes)
     try:
         value = as_type(text, kind)
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        SyntaxError,
-        MemoryError,
-        OverflowError,
-        RecursionError,
-    ) as fault:
+    except (ValueError, OverflowError) as fault:
         raise GalaxyError(f"{path}: {name} is of type {kind}, and {reprlib.repr(text)} is not.") from fault
     check(path, {name: value}, takes=takes)
     return value

@@ -98,7 +98,7 @@ def _name(url: str) -> str:
     if not reachable:
         raise GalaxyError(f"{url!r} is not an address that can be fetched: give one like {URL}.")
     name = PurePosixPath(unquote(address.path)).name
-    if name in ("", ".", ".."):
+    if name in ("", "..") or not name.isprintable():
         raise GalaxyError(f"{url} does not end in a file's name: give the address of the file itself.")
     return name
 

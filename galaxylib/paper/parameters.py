@@ -7,6 +7,7 @@ its notebook. One line after the parameters cell, `globals().update(as_declared(
 import ast
 import json
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def as_declared(names: Mapping[str, Any]) -> dict[str, Any]:
         try:
             value = as_type(names[name], kind)
         except (ValueError, OverflowError) as fault:
-            raise GalaxyError(f"{name} is of type {kind}, and {names[name]!r} is not.") from fault
+            raise GalaxyError(f"{name} is of type {kind}, and {reprlib.repr(names[name])} is not.") from fault
         if kind == "str":
             inside = value == own and "/" in value and Path.cwd() != ROOT
             value = str(ROOT / value) if inside else os.path.expanduser(value)

@@ -187,7 +187,7 @@ def test_the_file_is_called_as_the_address_ends(server, tmp_path):
     for address, name in (("/files/galaxies.h5/", "galaxies.h5"), ("/a%20b.h5?x=/y#z", "a b.h5")):
         path = fetch(tmp_path / "new", start + address, DIGEST, pause=0.01, progress=False)
         assert path == tmp_path / "new" / name
-    for address in ("", "/", "/files/..", "/?file=a.h5"):
+    for address in ("", "/", "/files/..", "/?file=a.h5", "/a%00b"):
         with pytest.raises(GalaxyError, match="does not end in a file's name: give the address"):
             fetch(tmp_path / "none", start + address, DIGEST, progress=False)
     assert not (tmp_path / "none").exists()
