@@ -39,6 +39,8 @@ def main(folder: str) -> None:
             "This Python is for Intel Macs, for which PyTorch ends at 2.2, and the book needs 2.11 or later: "
             "on Apple silicon install a Python for arm64; an Intel Mac is not supported."
         )
+    if sys.platform == "darwin" and int(platform.mac_ver()[0].split(".")[0]) < 14:
+        stop(f"This is macOS {platform.mac_ver()[0]}, and the wheels of PyTorch need 14 or later: update it.")
     if not os.access(os.path.expanduser("~"), os.W_OK):
         os.environ.setdefault("UV_CACHE_DIR", os.path.join(folder, "cache"))
     python = os.path.join(folder, "bin", "python")

@@ -189,6 +189,7 @@ def test_a_checkout_that_git_distrusts_has_no_commit(tmp_path: Path, monkeypatch
     [
         ("win32", "AMD64", "on Windows, set the book up inside WSL"),
         ("darwin", "x86_64", "an Intel Mac is not supported"),
+        ("darwin", "arm64", "This is macOS 13.6, and the wheels of PyTorch need 14 or later"),
     ],
 )
 def test_setup_says_which_machines_are_not_supported(
@@ -197,6 +198,7 @@ def test_setup_says_which_machines_are_not_supported(
     setup = runpy.run_path(str(ROOT / "ci" / "setup.py"))
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr("platform.machine", lambda: processor)
+    monkeypatch.setattr("platform.mac_ver", lambda: ("13.6", ("", "", ""), processor))
     with pytest.raises(SystemExit):
         setup["main"](".venv")
     said = capsys.readouterr().err
