@@ -44,7 +44,7 @@ UPSTREAM = {
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 READING = "benchmarks/results/reading.json"
 BLIND = "benchmarks/results/blind_test.json"
-DESCRIPTIONS = [f"galaxylib/weights/{name}/checkpoint.json" for name in ("pretrained", "small")]
+DESCRIPTIONS = ["galaxylib/weights/pretrained/checkpoint.json", "galaxylib/weights/small/checkpoint.json"]
 CLAIMS = "book/claims.yml"
 
 

@@ -276,7 +276,9 @@ for name in ("pretrained", "small"):
     report.number(f"{name}_blind", accuracy_in_words(blind.get("blind")))
     report.number(f"{name}_pooled", accuracy_in_words(blind.get("pooled")))
 report.number("n_real", results["real"]["plain"]["n"])
-report.number("n_blind", max(row["n"] for row in blind_test["rows"]))
+n_blind = max(row["n"] for row in blind_test["rows"])
+report.number("n_blind", n_blind)
+report.number("n_all_real", results["real"]["plain"]["n"] + n_blind)
 report.table("weights", pd.DataFrame(brought))
 
 # %% [markdown]

@@ -66,9 +66,9 @@ def book(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "ci", tmp_path / "ci", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "requirements.lock", "_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path)
-    (tmp_path / "galaxylib").mkdir()
-    for name in ("__init__", "errors", "files", "provenance"):
-        shutil.copy(ROOT / "galaxylib" / f"{name}.py", tmp_path / "galaxylib")
+    (tmp_path / "galaxylib" / "paper").mkdir(parents=True)
+    for name in ("__init__", "errors", "files", "provenance", "paper/__init__", "paper/parameters"):
+        shutil.copy(ROOT / "galaxylib" / f"{name}.py", tmp_path / "galaxylib" / f"{name}.py")
     (tmp_path / "book").mkdir()
     for chapter in CHAPTERS:
         (tmp_path / "book" / f"{chapter}.py").write_text(CHAPTER.replace("NAME", chapter))
