@@ -222,7 +222,8 @@ def test_the_fiftieth_dream_costs_what_the_first_did(network, galaxy):
         dream(network, galaxy, layer("dma1"), settings=short)
         times.append(time.process_time() - start)
     assert traces(network) == before
-    assert np.median(times[-10:]) < 1.5 * np.median(times[1:11])
+    # The quickest of ten: other work on the machine slows some, and none is ever too quick.
+    assert min(times[-10:]) < 1.5 * min(times[1:11])
 
 
 def test_the_forward_pass_stops_at_the_target_and_weights_get_no_gradient(network, galaxy):
