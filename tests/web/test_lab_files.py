@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT, served
 from PIL import Image, PngImagePlugin
 
+from galaxylib.files import listed
 from galaxylib.web import export_web
 
 LINK = "https://example.org/lab.html#galaxy=own&stage=lam"
@@ -139,7 +140,8 @@ def test_what_export_web_writes_is_taken(page, exported: Path) -> None:
             return { stages, bytes, read: [...content.values()].reduce((sum, one) => sum + one.length, 0) };
         }"""
     )
-    size = sum(file.stat().st_size for file in exported.iterdir() if file.name != "network.json")
+    files = (exported / name for name in listed(exported) if name.name != "network.json")
+    size = sum(file.stat().st_size for file in files)
     stages = [stage for stage in about["graphs"] if stage != "logits"]
     assert found == {"stages": stages, "bytes": size, "read": size}
 
