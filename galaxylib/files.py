@@ -239,14 +239,6 @@ def _write_list(folder: Path, names: Iterable[Path]) -> None:
         partial.write_text("".join(f"{name.as_posix()}\n" for name in sorted(names)), encoding="utf-8")
 
 
-def discard(path: Path) -> None:
-    """Remove the file or folder at `path`, if there is one."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def write_json(path: str | Path, content: Any) -> None:
     """Write `content` as readable JSON, whole or not at all.
 

@@ -133,8 +133,10 @@ class Keeper(L.Callback):
                 "seconds": time.perf_counter() - self.clock,
             }
         )
-        if self.best is self.history[-1] and trainer.is_global_zero:
-            self._save(run.kept, self.best, self.out)
+        if self.best is self.history[-1]:
+            network = run.to_keep(final=self.round_is_over())  # by every process: they may share statistics
+            if trainer.is_global_zero:
+                self._save(network, self.best, self.out)
         if self.is_stale([epoch for epoch in self.history if epoch["round"] == self.round]):
             trainer.should_stop = True
         if trainer.is_global_zero:
@@ -142,10 +144,6 @@ class Keeper(L.Callback):
                 pd.DataFrame(self.history).to_csv(partial, index=False)
         # The state comes last: whatever a run is resumed from is there whole.
         trainer.save_checkpoint(self.out / LAST)
-
-    def replace_weights(self, network: nn.Module) -> None:
-        """Keep the same epoch with these weights."""
-        self._save(network, self.best, self.out)
 
     def summary(self, network: nn.Module) -> dict[str, Any]:
         """What `train` returns."""

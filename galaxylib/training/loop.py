@@ -27,7 +27,7 @@ from galaxylib.training.hardware import Arithmetic, Devices, arithmetic
 from galaxylib.training.plan import Plan
 from galaxylib.training.recipes import Recipe
 from galaxylib.training.state import HISTORY, LAST, AtomicCheckpoints, read_run, remove_run, restoring
-from galaxylib.training.steps import Run, settled
+from galaxylib.training.steps import Run
 from galaxylib.training.tasks import Classification, Task
 
 
@@ -120,8 +120,6 @@ def train(
             trainer = _trainer(plan, recipe, mode, epochs, [keeper, *bar, *callbacks])
             with restoring(keeper) if going_on else nullcontext():
                 trainer.fit(run, ckpt_path=str(out / LAST) if going_on else None)
-            if recipe.averaging and devices.rank == 0:
-                keeper.replace_weights(settled(run))
             network = run.network
     return keeper.summary(network)
 

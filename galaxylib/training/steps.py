@@ -1,5 +1,6 @@
 """One round of training as a Lightning module: the step, its figures, the optimiser, the moving average."""
 
+from copy import deepcopy
 from typing import Any
 
 import lightning as L
@@ -70,6 +71,15 @@ class Run(L.LightningModule):
         """The network whose weights are validated and kept: the moving average where there is one."""
         return self.network if self.average is None else self.average.module
 
+    def to_keep(self, *, final: bool) -> nn.Module:
+        """The network to write down at the end of an epoch, `final` if it is the round's last.
+
+        Averaged weights get BatchNorm statistics of their own where no later epoch will replace them.
+        """
+        if self.average is None or (self.recipe.keep == "last" and not final):
+            return self.kept
+        return settled(self)
+
     @property
     def epoch(self) -> int:
         """Counted from 0 over both rounds; Lightning's own lags when a resumed run asks for its batches."""
@@ -91,14 +101,16 @@ class Run(L.LightningModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Stored pixels -> what the network reads, in float32, the whole batch at once."""
         images, labels, rows = batch
-        return self.prepared(images, rows, training=self.trainer.training), labels
+        training = self.trainer.training
+        view = self.recipe.view(self.epoch) if training else (self.recipe.size, self.recipe.crop)
+        return self.prepared(images, rows, view=view, augment=self.augment if training else None), labels
 
-    def prepared(self, images: Tensor, rows: Tensor, *, training: bool) -> Tensor:
-        """(N, H, W, 3) uint8 -> (N, 3, size, size) normalised, augmented in training."""
-        recipe = self.recipe
-        size, crop = recipe.view(self.epoch) if training else (recipe.size, recipe.crop)
+    def prepared(
+        self, images: Tensor, rows: Tensor, *, view: tuple[int, int], augment: Augment | None
+    ) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, 3, size, size) normalised, the `view` being size and crop."""
+        recipe, (size, crop) = self.recipe, view
         preprocess = Preprocess(size=size, crop=crop, mean=self.task.mean, std=self.task.std)
-        augment = self.augment if training else None
         x = preprocess(images, augment=augment, seed=recipe.seed, epoch=self.epoch, rows=rows)
         return x.contiguous(memory_format=self.mode.memory_format)
 
@@ -210,14 +222,17 @@ class Run(L.LightningModule):
 
 @torch.no_grad()
 def settled(run: Run) -> nn.Module:
-    """Averaged weights with BatchNorm statistics of their own: those gathered on the way belong to others.
+    """A copy of the averaged weights with BatchNorm statistics of its own.
 
-    They are measured anew on up to 4,096 training images, augmented as in training at the full size.
+    Those gathered on the way belong to other weights, so they are measured anew on up to 4,096
+    training images, augmented as in training at the full size.
     """
-    device = next(run.kept.parameters()).device
+    network = deepcopy(run.kept)
+    device = next(network.parameters()).device
     rows = np.random.default_rng(run.recipe.seed).permutation(run.plan.train)[:4096]
-    with fresh_statistics(run.kept) as network:
+    full = (run.recipe.size, run.recipe.crop)
+    with fresh_statistics(network):
         for images, _, numbers in batches(run.plan.data, rows, batch_size=run.plan.part):
             with torch.autocast(device.type, run.mode.dtype, enabled=run.mode.name != "float32"):
-                network(run.prepared(images.to(device), numbers, training=True))
+                network(run.prepared(images.to(device), numbers, view=full, augment=run.augment))
     return network

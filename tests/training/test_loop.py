@@ -567,17 +567,30 @@ def test_the_moving_average_is_kept_with_statistics_of_its_own(tmp_path, data, s
     assert any(not torch.equal(found.state_dict()[name], last[f"network.{name}"]) for name in statistics)
 
 
-def test_an_averaged_growing_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch):
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_averaged_growing_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch, epoch):
     recipe = SMALL.but(
         size=48, growth="32x1", epochs=3, averaging=0.9, jitter=1.0, keep="last", brightness=0.0, contrast=0.0
     )
     train(data, split, recipe, out=tmp_path / "whole", progress=False)
-    cut_after(1)
+    cut_after(epoch)
     with pytest.raises(Cut):
         train(data, split, recipe, out=tmp_path / "cut", progress=False)
     monkeypatch.undo()
     train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+def test_the_best_epochs_average_is_kept_and_not_the_last(tmp_path, data, split, monkeypatch):
+    def ever_worse(run, *_):
+        run.log("validation_loss", torch.tensor(float(run.epoch + 1)), batch_size=1)
+
+    monkeypatch.setattr(Run, "validation_step", ever_worse)
+    done = train(data, split, SMALL.but(epochs=2, averaging=0.9), out=tmp_path / "run", progress=False)
+    assert done["best_epoch"] == 1
+    found, last = weights(tmp_path / "run"), last_weights(tmp_path / "run")
+    names = [name for name in found if name.endswith("weight")]
+    assert any(not torch.equal(found[name], last[f"average.module.{name}"]) for name in names)
 
 
 @pytest.mark.parametrize("name", ["pretrained", "small"])
