@@ -11,10 +11,10 @@ import numpy as np
 from galaxylib.errors import GalaxyError
 from galaxylib.simulate import light
 from galaxylib.simulate.camera import photograph
-from galaxylib.simulate.components import band_fluxes
+from galaxylib.simulate.components import BAND_AXIS, band_fluxes
 from galaxylib.simulate.drawing import CAMERA, FIELD
 from galaxylib.simulate.light import GRID, SIZE, Map
-from galaxylib.simulate.scene import BAND_AXIS, flux, paint_field, paint_haze
+from galaxylib.simulate.scene import flux, paint_field, paint_haze
 
 STAR = "star"
 ARTEFACTS = ("satellite trail", "dragged star", "saturated star", "cosmic ray")

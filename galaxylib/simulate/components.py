@@ -13,6 +13,7 @@ from galaxylib.simulate import light
 from galaxylib.simulate.light import GRID, Map
 
 ZERO_POINT = 22.5  # magnitude of one nanomaggy
+BAND_AXIS = (slice(None), None, None)  # spreads a number for each band over rows and columns
 # Extinction in z, r, g over that in g: 1.21, 2.17 and 3.21 x E(B-V) (Schlafly & Finkbeiner 2011, DECam).
 EXTINCTION = np.array([0.38, 0.68, 1.0], np.float32)
 

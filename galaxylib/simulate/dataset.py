@@ -26,7 +26,7 @@ from galaxylib.files import atomic, check_outputs, saving
 from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
 from galaxylib.simulate.light import PIXEL_SCALE
 
-VERSION = "1"  # changes whenever the same seed draws another image
+VERSION = "2"  # changes whenever the same seed draws another image
 CHUNK = 32  # galaxies a process draws before it hands them over: 6 MB
 FEWEST = 128  # galaxies for which starting one more process pays
 NOT_YET = 255  # in `ans` of the unfinished file: this galaxy is still to be drawn

@@ -222,3 +222,55 @@ def shell(x: Map, y: Map, *, radius: float, width: float, angle: float, opening:
     away = np.abs(np.angle(np.exp(1j * (theta - angle)))).astype(np.float32)
     edge = np.where(r < radius, width, 0.3 * width).astype(np.float32)
     return np.exp(-0.5 * ((r - radius) / edge) ** 2) * soft_cut(away, opening / 2, 0.15)
+
+
+def ring(radius: Map, at: float, width: float) -> Map:
+    """A ring of light around `at`, with a Gaussian section of sigma `width`."""
+    return np.exp(-0.5 * ((radius - np.float32(at)) / np.float32(width)) ** 2)
+
+
+def bridge(
+    start: tuple[float, float], end: tuple[float, float], rng: np.random.Generator, *, width: float
+) -> Map:
+    """A bridge of unit flux between two places (arcsec): blobs along a bow, thinnest in the middle."""
+    (x0, y0), (x1, y1) = start, end
+    length = math.hypot(x1 - x0, y1 - y0)
+    steps = max(6, int(length / (0.8 * width)))
+    t = (np.arange(steps) + 0.5) / steps
+    bow = rng.normal(0, 0.15) * 4 * t * (1 - t)
+    flux = (1 + 2 * (2 * t - 1) ** 2) * rng.lognormal(0, 0.25, steps)
+    px, py = x0 + (x1 - x0) * t - (y1 - y0) * bow, y0 + (y1 - y0) * t + (x1 - x0) * bow
+    sigma = width * (0.7 + 0.5 * (2 * t - 1) ** 2)
+    return blobs(*plane(), np.stack([px, py, sigma, flux / flux.sum()], axis=1))
+
+
+def stream(
+    x0: float,
+    y0: float,
+    rng: np.random.Generator,
+    *,
+    radius: float,
+    width: float,
+    start: float,
+    turn: float,
+    axis_ratio: float,
+) -> Map:
+    """A stream of unit flux: blobs along a part of an ellipse around a galaxy, fading to both ends.
+
+    Args:
+        x0: the galaxy's centre, arcsec right of the image's centre.
+        y0: the same, arcsec below the image's centre.
+        rng: the generator of the blobs' irregularities.
+        radius: half of the ellipse's major axis, arcsec.
+        width: sigma of the stream, arcsec.
+        start: direction of its middle, radians.
+        turn: radians that it goes around.
+        axis_ratio: minor over major axis of the ellipse.
+    """
+    steps = max(8, int(radius * turn / width))
+    t = (np.arange(steps) + 0.5) / steps - 0.5
+    away = radius * (1 + rng.uniform(-0.5, 0.5) * t)
+    u, v = turned(away * np.cos(turn * t), away * axis_ratio * np.sin(turn * t), -start)
+    flux = np.exp(-4 * t**2) * rng.lognormal(0, 0.2, steps)
+    places = np.stack([x0 + u, y0 + v, np.full(steps, width), flux / flux.sum()], axis=1)
+    return blobs(*plane(), places)

@@ -15,30 +15,13 @@ import numpy as np
 from galaxylib.simulate import light
 from galaxylib.simulate.bodies import paint
 from galaxylib.simulate.classes import ClassRecipe
-from galaxylib.simulate.components import ZERO_POINT, Body, Place, band_fluxes
-from galaxylib.simulate.distributions import LogNormal, Normal, Uniform, happens
-from galaxylib.simulate.kinds import EdgeOn, Merger, Spheroid, Spiral, Tails
+from galaxylib.simulate.components import BAND_AXIS, ZERO_POINT, Body, Place, band_fluxes
+from galaxylib.simulate.distributions import LogNormal, Uniform, happens
+from galaxylib.simulate.kinds import Merger, Spheroid, Tails
 from galaxylib.simulate.light import CENTRE, GRID, MARGIN, PIXEL_SCALE, SIZE
+from galaxylib.simulate.mergers import MERGING_SPIRAL, merger
 
 HALF_FIELD = GRID / 2 * PIXEL_SCALE  # arcsec from the centre to the edge of the grid
-BAND_AXIS = (slice(None), None, None)
-
-# The bodies that meet in a merger: smooth, spiral, edge-on (share, kind).
-MERGING_BODIES = (
-    (0.55, Spheroid(Uniform(1.2, 4.2), Normal(0.8, 0.15, 0.45, 1.0), envelope=0.5)),
-    (
-        0.33,
-        Spiral(
-            cos_inclination=Uniform(0.3, 1.0),
-            pitch=Normal(25, 9, 8, 55),
-            arms=Uniform(1.0, 3.0),
-            lopsided=Uniform(0.1, 0.7),
-            warp_share=0.7,
-            wander=Uniform(0.3, 1.2),
-        ),
-    ),
-    (0.12, EdgeOn(Uniform(0.15, 0.35), Uniform(0.0, 0.4))),
-)
 
 
 @dataclass(frozen=True)
@@ -54,7 +37,7 @@ class Field:
     star_depth: float = 1.5
     star_brightest: float = 14.5
     neighbour: float = 0.22
-    companion: float = 0.12  # a small galaxy or star close to the galaxy, by chance
+    companion: float = 0.22  # a small galaxy or star close to the galaxy, or before it, by chance
     glow: float = 0.08
     gradient: float = 0.10
 
@@ -70,7 +53,7 @@ def galaxy(recipe: ClassRecipe, rng: np.random.Generator) -> tuple[np.ndarray, d
     size = LogNormal(recipe.size, recipe.size_scatter)(rng) * 10 ** (
         -0.12 * (magnitude - recipe.magnitude.mean)
     )
-    size = float(np.clip(size, 0.9, 16.0))
+    size = float(np.clip(size, recipe.smallest, 16.0))
     shares = np.array([share for share, _ in recipe.kinds])
     kind = recipe.kinds[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
     place = Place(*rng.normal(0, 0.08, 2), size, colour, rng.normal(0.015, 0.05))
@@ -84,45 +67,6 @@ def galaxy(recipe: ClassRecipe, rng: np.random.Generator) -> tuple[np.ndarray, d
         "tail_fraction": tail_share,
     }
     return painted * np.float32(flux(magnitude)), truth
-
-
-def merger(kind: Merger, place: Place, rng: np.random.Generator) -> Body:
-    """Two or three bodies in contact, the first at the centre, alike in colour, perhaps in a common halo."""
-    count = int(kind.bodies(rng))
-    second = kind.secondary_flux(rng)
-    fluxes = [1 - second, second] if count == 2 else [1 - second, 0.65 * second, 0.35 * second]
-    separation = kind.separation(rng)
-    angle = rng.uniform(0, 2 * math.pi)
-    total = np.zeros((3, GRID, GRID), np.float32)
-    shares = np.array([share for share, _ in MERGING_BODIES])
-    first = place.size * rng.uniform(0.5, 0.85)
-    for number, share in enumerate(fluxes):
-        size = first * max(0.45, (share / fluxes[0]) ** 0.4) * math.exp(rng.normal(0, 0.15))
-        away = 0.0 if number == 0 else separation * first * rng.uniform(0.85, 1.15)
-        x, y = place.x + away * math.cos(angle), place.y + away * math.sin(angle)
-        there = Place(x, y, size, place.colour + rng.normal(0, 0.08), place.redder_z)
-        body = paint(MERGING_BODIES[int(rng.choice(3, p=shares / shares.sum()))][1], there, rng)
-        total += body.light * np.float32(share)
-        if number > 0 or count == 2:
-            angle += 0 if number == 0 else rng.normal(math.pi, 0.7)
-    if happens(rng, kind.halo_share):
-        share = rng.uniform(0.08, 0.35)
-        x, y = (
-            place.x + 0.4 * separation * first * math.cos(angle),
-            place.y + 0.4 * separation * first * math.sin(angle),
-        )
-        halo = light.sersic(
-            x,
-            y,
-            n=1,
-            half_light_radius=first * rng.uniform(1.8, 3.2),
-            axis_ratio=rng.uniform(0.5, 0.9),
-            angle=angle + rng.normal(0, 0.4),
-        )
-        fluxes_ = np.array(band_fluxes(share, place.colour - 0.05), np.float32)
-        total = total * np.float32(1 - share) + light.unit(halo) * fluxes_[BAND_AXIS]
-    truth = {"bodies": count, "separation": separation * first, "asymmetry": second}
-    return Body(total, truth, angle)
 
 
 def with_tails(body: Body, tails: Tails, place: Place, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -176,12 +120,14 @@ def paint_field(canvas: np.ndarray, field: Field, reach: float, rng: np.random.G
         if math.hypot(x, y) > 0.8 * reach:
             _star(canvas, x, y, magnitude, rng)
     if happens(rng, field.companion):
-        away, angle = reach * rng.uniform(1.2, 3.0) + 1.5, rng.uniform(0, 2 * math.pi)
+        angle, is_star = rng.uniform(0, 2 * math.pi), happens(rng, 0.5)
+        # A star may stand before the galaxy itself; a galaxy there would look like a merger.
+        away = reach * rng.uniform(0.5, 3.0) + 0.5 if is_star else reach * rng.uniform(1.2, 3.0) + 1.5
         x, y = away * math.cos(angle), away * math.sin(angle)
-        if happens(rng, 0.5):
+        if is_star:
             _star(canvas, x, y, rng.uniform(17.0, 21.0), rng)
         else:
-            _small_galaxy(canvas, x, y, rng.uniform(18.0, 21.0), rng.uniform(0.6, 1.6), rng)
+            _small_galaxy(canvas, x, y, rng.uniform(18.2, 21.0), rng.uniform(0.6, 1.6), rng)
     if happens(rng, field.neighbour):
         away, angle = rng.uniform(12, 36), rng.uniform(0, 2 * math.pi)
         there = Place(
@@ -190,7 +136,7 @@ def paint_field(canvas: np.ndarray, field: Field, reach: float, rng: np.random.G
             float(rng.uniform(1.2, 4.0)),
             rng.normal(0.75, 0.2),
         )
-        kind = Spheroid(Uniform(0.8, 4), Uniform(0.25, 1)) if happens(rng, 0.7) else MERGING_BODIES[1][1]
+        kind = Spheroid(Uniform(0.8, 4), Uniform(0.25, 1)) if happens(rng, 0.7) else MERGING_SPIRAL
         canvas += paint(kind, there, rng).light * np.float32(flux(rng.uniform(16.3, 19.5)))
 
 

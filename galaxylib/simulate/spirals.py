@@ -60,6 +60,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
 
     pitch = math.radians(kind.pitch(rng)) * (1 if happens(rng, 0.5) else -1)
     arms, kappa, strength = int(kind.arms(rng)), kind.sharpness(rng), kind.strength(rng)
+    arms, pitch = _spaced(arms, pitch, room=1.5 * h, spacing=kind.spacing)
     wander = _wander(log_radius, rng, kind.wander(rng))
     # A barred galaxy's arms leave the ends of its bar.
     origin = (
@@ -103,10 +104,21 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
     if ring_share:
         at = bar_half * rng.uniform(0.95, 1.3) if barred else rng.uniform(0.8, 2.2)
         width = at * rng.uniform(0.12, 0.25)
-        stack.add(np.exp(-0.5 * ((radius - np.float32(at)) / np.float32(width)) ** 2), ring_share, -0.08)
+        stack.add(light.ring(radius, at, width), ring_share, -0.08)
+    if happens(rng, kind.outer_ring_share):
+        at = rng.uniform(2.0, 3.0)
+        stack.add(light.ring(radius, at, at * rng.uniform(0.08, 0.18)), rng.uniform(0.02, 0.08), -0.1)
     if barred:
-        q_bar = rng.uniform(0.18, 0.45)
+        # Short bars are fat as often as long ones are slender.
+        q_bar = rng.uniform(0.18, 0.45) + (0.2 * rng.random() if bar_half < 0.9 else 0.0)
         ub, vb = light.turned(u, v, bar_angle)
+        if happens(rng, kind.ansae):
+            spots = light.ring(
+                np.hypot((np.abs(ub) / np.float32(h) - np.float32(0.9 * bar_half)), vb / h),
+                0,
+                q_bar * bar_half * 0.6,
+            )
+            stack.add(spots, bar_flux * rng.uniform(0.1, 0.3), -rng.uniform(0.0, 0.1))
         stack.add(
             light.bar(ub, vb, half_length=bar_half * h, axis_ratio=q_bar, boxiness=rng.uniform(2.2, 3.5)),
             bar_flux,
@@ -140,6 +152,19 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
         "asymmetry": lopsided,
     }
     return Body(stack.combined(), truth, angle)
+
+
+def _spaced(arms: int, pitch: float, *, room: float, spacing: float) -> tuple[int, float]:
+    """Number and pitch of arms that keep `spacing` arcsec between them at a radius of `room` arcsec.
+
+    Arms are left out first, down to two, then the pitch is opened, by half at most.
+    """
+    wanted = spacing / (2 * math.pi * room)  # the sine of the pitch of a single arm that keeps it
+    while arms > 2 and math.sin(abs(pitch)) < arms * wanted:
+        arms -= 1
+    if math.sin(abs(pitch)) < arms * wanted:
+        pitch = math.copysign(min(math.asin(min(1.0, arms * wanted)), 1.5 * abs(pitch)), pitch)
+    return arms, pitch
 
 
 def _wander(log_radius: Map, rng: np.random.Generator, amplitude: float) -> Map:

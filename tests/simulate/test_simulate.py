@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -18,9 +19,11 @@ from galaxylib.simulate.bodies import paint
 from galaxylib.simulate.camera import Camera, blurred, jpeg, noise, stretch
 from galaxylib.simulate.classes import CLASS_RECIPES
 from galaxylib.simulate.components import Place
-from galaxylib.simulate.distributions import Always
-from galaxylib.simulate.kinds import EdgeOn, Spheroid
+from galaxylib.simulate.distributions import Always, Uniform
+from galaxylib.simulate.kinds import EdgeOn, Lenticular, Merger, Shelled, Spheroid, Spiral, Wreck
+from galaxylib.simulate.mergers import merger
 from galaxylib.simulate.scene import Field, galaxy, paint_field
+from galaxylib.simulate.spirals import _spaced
 
 
 def contents(path):
@@ -269,7 +272,210 @@ def test_truth_is_in_the_range_of_its_class():
     assert all(t["bulge_fraction"] <= 0.10 for t in truths[8])
     assert all(t["bulge_fraction"] >= 0.10 for t in truths[9])
     assert all(14.2 <= t["magnitude"] <= 18.2 for kind in truths.values() for t in kind)
-    assert math.isnan(truths[2][0]["arm_pitch"]) or truths[2][0]["arm_strength"] <= 0.22
+    assert all(math.isnan(t["arm_pitch"]) or t["arm_strength"] <= 0.15 for t in truths[2])
+
+
+PLACE = Place(0.0, 0.0, 3.0, 0.8)
+
+
+def share_beyond(body, radius):
+    """Share of a body's r-band light farther than `radius` (arcsec) from the image's centre."""
+    x, y = light.plane()
+    return float(body.light[1][np.hypot(x, y) > radius].sum() / body.light[1].sum())
+
+
+def off_by_half_a_turn(body):
+    """How much of a body's r-band light changes places when the image is turned by half a turn."""
+    map_ = body.light[1]
+    return float(np.abs(map_ - map_[::-1, ::-1]).sum() / (2 * map_.sum()))
+
+
+def test_a_halo_puts_light_where_a_plain_body_has_none():
+    found = [
+        np.mean(
+            [
+                share_beyond(
+                    paint(
+                        Spheroid(Always(1.0), Always(0.9), envelope=0.0, halo=halo),
+                        PLACE,
+                        np.random.default_rng(seed),
+                    ),
+                    10.0,
+                )
+                for seed in range(8)
+            ]
+        )
+        for halo in (0.0, 1.0)
+    ]
+    assert found[0] < 0.03
+    assert found[1] > found[0] + 0.04
+
+
+def test_a_cusp_brightens_the_middle_alone():
+    plain, cusped = (
+        paint(
+            Spheroid(Always(1.0), Always(1.0), envelope=0.0, cusp=cusp), PLACE, np.random.default_rng(4)
+        ).light[1]
+        for cusp in (0.0, 1.0)
+    )
+    assert cusped.max() > 1.2 * plain.max()
+    assert cusped.sum() == pytest.approx(plain.sum(), rel=1e-3)
+
+
+def test_a_lenticular_is_smooth_and_as_large_as_asked():
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        body = paint(Lenticular(Always(0.95), bulge=Uniform(0.1, 0.5)), PLACE, rng)
+        assert off_by_half_a_turn(body) < 0.02, "arms, or something off the centre"
+        assert share_beyond(body, 3.0) == pytest.approx(0.5, abs=0.05)
+        assert body.truth["axis_ratio"] == 0.95
+        assert moments(body.light[1])[3] == pytest.approx(0.95, abs=0.04)
+        assert "arm_count" not in body.truth
+
+
+def test_streams_shells_and_outskirts_make_a_smooth_body_uneven():
+    bare = Shelled(
+        Always(2.0), Always(0.8), shells=Always(0), streams=Always(0), lopsided_share=0, dust_share=0
+    )
+    kinds = {
+        "bare": bare,
+        "shell": replace(bare, shells=Always(2), shell_flux=Always(0.05)),
+        "stream": replace(bare, streams=Always(1), stream_flux=Always(0.05)),
+        "lopsided": replace(bare, lopsided_share=1.0),
+        "dust": replace(bare, dust_share=1.0),
+    }
+    uneven = {
+        name: np.median(
+            [off_by_half_a_turn(paint(kind, PLACE, np.random.default_rng(seed))) for seed in range(9)]
+        )
+        for name, kind in kinds.items()
+    }
+    assert all(uneven[name] > uneven["bare"] + 0.01 for name in kinds if name != "bare"), uneven
+
+
+def test_dust_reddens_where_it_lies_and_keeps_the_galaxys_colour():
+    kind = Shelled(
+        Always(2.0), Always(0.8), shells=Always(0), streams=Always(0), lopsided_share=0, dust_share=1
+    )
+    body = paint(kind, PLACE, np.random.default_rng(2))
+    _, r, g = body.light
+    bright = r > 0.05 * r.max()
+    colour = -2.5 * np.log10(g[bright] / r[bright])
+    assert np.ptp(colour) > 0.1
+    assert -2.5 * math.log10(g.sum() / r.sum()) == pytest.approx(0.8, abs=0.1)
+    assert body.truth["dust_depth"] > 0
+
+
+def test_a_streams_light_lies_on_its_ellipse():
+    map_ = light.stream(
+        1.0, -2.0, np.random.default_rng(0), radius=9.0, width=0.5, start=0.7, turn=2.0, axis_ratio=1.0
+    )
+    x, y = light.plane()
+    away = np.hypot(x - 1.0, y + 2.0)
+    assert map_.sum() == pytest.approx(1, rel=0.02)
+    assert map_[(away > 4.0) & (away < 14.0)].sum() > 0.98
+    middle = math.atan2((map_ * (y + 2.0)).sum(), (map_ * (x - 1.0)).sum())
+    assert middle == pytest.approx(0.7, abs=0.4)
+
+
+def test_a_bridge_joins_its_ends():
+    map_ = light.bridge((-8.0, 0.0), (8.0, 0.0), np.random.default_rng(0), width=0.6)
+    x, _ = light.plane()
+    assert map_.sum() == pytest.approx(1, rel=0.02)
+    parts = [map_[(x >= low) & (x < low + 4)].sum() for low in (-8, -4, 0, 4)]
+    assert min(parts) > 0.1
+    assert map_[np.abs(x) > 11].sum() < 0.01
+
+
+def test_arms_closer_than_asked_are_left_out_or_opened():
+    tight = math.radians(8)
+    assert _spaced(4, -tight, room=20.0, spacing=2.4) == (4, -tight)
+    arms, pitch = _spaced(4, -tight, room=6.0, spacing=2.4)
+    assert arms == 2
+    assert 2 * math.pi * 6.0 * math.sin(tight) / 2 >= 2.4
+    assert pitch == -tight
+    arms, pitch = _spaced(2, -tight, room=4.5, spacing=2.4)
+    assert 2 * math.pi * 4.5 * math.sin(-pitch) / 2 == pytest.approx(2.4)
+    assert _spaced(2, tight, room=1.0, spacing=2.4)[1] == pytest.approx(1.5 * tight)
+    assert _spaced(3, tight, room=1.0, spacing=0.0) == (3, tight)
+
+
+def test_a_bars_ansae_brighten_its_ends():
+    kind = Spiral(
+        cos_inclination=Always(1.0),
+        pitch=Always(20.0),
+        arms=Always(2),
+        strength=Always(0.0),
+        flocculence=Always(0.0),
+        bar_share=1.0,
+        bar_flux=Always(0.35),
+        bar_half_length=Always(1.5),
+        warp_share=0.0,
+        lopsided=Always(0.0),
+        ansae=1.0,
+    )
+    x, y = light.plane()
+    away, h = np.hypot(x, y), 6.0 / 1.55
+    ends = (away > 1.2 * h) & (away < 1.5 * h)
+    place = Place(0.0, 0.0, 6.0, 0.8)
+    peaks = [
+        np.median([paint(one, place, np.random.default_rng(seed)).light[1][ends].max() for seed in range(7)])
+        for one in (replace(kind, ansae=0.0), kind)
+    ]
+    assert peaks[1] > 1.15 * peaks[0]
+
+
+def test_a_warped_edge_on_disc_leaves_its_plane_and_a_thick_one_is_rounder():
+    flat = EdgeOn(
+        Always(0.12), Always(0.0), dust_share=0, asymmetry=Always(0.0), thick=Always(0.0), warp_share=0
+    )
+    ratios = [
+        np.median([moments(paint(kind, PLACE, np.random.default_rng(seed)).light[1])[3] for seed in range(7)])
+        for kind in (flat, replace(flat, thick=Always(0.4)), replace(flat, warp_share=1.0))
+    ]
+    assert ratios[1] > ratios[0] + 0.02
+    assert ratios[2] != pytest.approx(ratios[0], abs=1e-4)
+
+
+def test_a_wrecks_clumps_hold_the_light_asked_for():
+    smooth, clumpy = (
+        paint(
+            Wreck(pieces=Always(1), clumps=Always(9), clump_flux=Always(share)),
+            PLACE,
+            np.random.default_rng(3),
+        )
+        for share in (0.01, 0.3)
+    )
+    _, r, g = clumpy.light
+    assert (g / r).max() > (smooth.light[2] / smooth.light[1]).max()  # the clumps are blue
+    assert np.abs(np.diff(r)).sum() > 1.3 * np.abs(np.diff(smooth.light[1])).sum()
+
+
+def test_mergers_keep_their_light_and_meet_as_told():
+    for seed in range(6):
+        kind = Merger(
+            bodies=Always(2),
+            secondary_flux=Always(0.4),
+            first_size=Always(1.0),
+            separation=Always(5.0),
+            halo_share=0.0,
+            bridge_share=0.0,
+            debris_share=0.0,
+        )
+        apart = merger(kind, PLACE, np.random.default_rng(seed))
+        joined = merger(replace(kind, bridge_share=1.0, halo_share=1.0), PLACE, np.random.default_rng(seed))
+        assert apart.light[1].sum() == pytest.approx(1, abs=0.05)
+        assert joined.light[1].sum() == pytest.approx(1, abs=0.05)
+        assert apart.truth["separation"] == pytest.approx(15.0)
+        # The second body lies that far from the first: the centre of light is 0.4 of the way.
+        _, x, y, _ = moments(apart.light[1])
+        assert math.hypot(x, y) == pytest.approx(0.4 * 15, rel=0.35)
+
+
+def test_a_mergers_bodies_stay_where_the_frame_can_cut_them():
+    kind = Merger(separation=Always(9.0), bodies=Always(2))
+    far = merger(kind, Place(0.0, 0.0, 16.0, 0.8), np.random.default_rng(0))
+    assert far.truth["separation"] * 1.15 <= light.GRID / 2 * light.PIXEL_SCALE
 
 
 def test_stars_and_neighbours_leave_the_middle_to_the_galaxy():
