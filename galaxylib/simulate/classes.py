@@ -181,7 +181,9 @@ CLASS_RECIPES: tuple[ClassRecipe, ...] = (
         size_scatter=0.38,
         colour=_colour(0.84, 0.18),
         kinds=((0.44, Merger()), (0.24, _UNEQUAL), (0.12, _DOUBLE_NUCLEUS), (0.20, _EARLY)),
-        tails=Tails(share=0.5, count=Pick((1, 2, 3), (0.4, 0.4, 0.2)), flux=Uniform(0.02, 0.16)),
+        tails=Tails(
+            share=0.5, count=Pick((1, 2, 3), (0.4, 0.4, 0.2)), flux=LogNormal(0.05, 0.6, 0.015, 0.16)
+        ),
     ),
     ClassRecipe(
         name="Round Smooth",

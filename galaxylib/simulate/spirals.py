@@ -83,7 +83,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
     )
     disc = np.exp(-radius) * edge * patches
     if barred:
-        disc *= 1 - np.float32(rng.uniform(0.2, 0.85)) * light.soft_cut(radius, bar_half, 0.15 * bar_half)
+        disc *= 1 - np.float32(rng.uniform(0.1, 0.75)) * light.soft_cut(radius, bar_half, 0.15 * bar_half)
     # An arm is seen over a turn or so, however tightly it is wound.
     middle, spread = math.log(start * rng.uniform(1.2, 2.2)), rng.uniform(0.35, 0.9)
     fading = -radius / np.float32(rng.uniform(0.9, 1.6)) - 0.5 * ((log_radius - middle) / spread) ** 2
@@ -110,7 +110,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
         stack.add(light.ring(radius, at, at * rng.uniform(0.08, 0.18)), rng.uniform(0.02, 0.08), -0.1)
     if barred:
         # Short bars are fat as often as long ones are slender.
-        q_bar = rng.uniform(0.18, 0.45) + (0.2 * rng.random() if bar_half < 0.9 else 0.0)
+        q_bar = rng.uniform(0.2, 0.48) + (0.2 * rng.random() if bar_half < 0.9 else 0.0)
         ub, vb = light.turned(u, v, bar_angle)
         if happens(rng, kind.ansae):
             spots = light.ring(
@@ -120,7 +120,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
             )
             stack.add(spots, bar_flux * rng.uniform(0.1, 0.3), -rng.uniform(0.0, 0.1))
         stack.add(
-            light.bar(ub, vb, half_length=bar_half * h, axis_ratio=q_bar, boxiness=rng.uniform(2.2, 3.5)),
+            light.bar(ub, vb, half_length=bar_half * h, axis_ratio=q_bar, boxiness=rng.uniform(2.0, 3.3)),
             bar_flux,
             rng.uniform(0.0, 0.15),
         )
