@@ -117,7 +117,7 @@ class EdgeOn:
     bulge_size: Distribution = Uniform(0.18, 0.42)
     dust_share: float = 0.6
     dust: Distribution = Uniform(0.2, 1.6)
-    asymmetry: Distribution = Uniform(0.02, 0.35)
+    asymmetry: Distribution = Uniform(0.02, 0.26)
     thick: Distribution = Uniform(0.0, 0.4)
     warp_share: float = 0.3
 

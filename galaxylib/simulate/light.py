@@ -211,7 +211,7 @@ def tail(
     heading = angle + curl * t
     px = x0 + start * math.cos(angle) + np.cumsum(np.cos(heading)) * length / steps
     py = y0 + start * math.sin(angle) + np.cumsum(np.sin(heading)) * length / steps
-    flux = np.exp(-1.6 * t) * rng.lognormal(0, 0.25, steps)
+    flux = np.exp(-1.6 * t) * (1 - t**3) * rng.lognormal(0, 0.25, steps)
     places = np.stack([px, py, width * (1 + 0.8 * t), flux / flux.sum()], axis=1)
     return blobs(*plane(), places)
 
