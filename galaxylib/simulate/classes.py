@@ -188,7 +188,7 @@ CLASS_RECIPES: tuple[ClassRecipe, ...] = (
     ClassRecipe(
         name="Round Smooth",
         magnitude=_magnitude(16.85, 0.6),
-        size=3.0,
+        size=2.9,
         size_scatter=0.42,
         colour=_colour(0.86, 0.22),
         kinds=(
@@ -221,7 +221,7 @@ CLASS_RECIPES: tuple[ClassRecipe, ...] = (
     ClassRecipe(
         name="Cigar Shaped Smooth",
         magnitude=_magnitude(17.00, 0.5),
-        size=3.2,
+        size=3.05,
         size_scatter=0.38,
         colour=_colour(0.76, 0.20),
         kinds=(
@@ -254,7 +254,7 @@ CLASS_RECIPES: tuple[ClassRecipe, ...] = (
     ClassRecipe(
         name="Unbarred Tight Spiral",
         magnitude=_magnitude(16.10, 0.7),
-        size=7.2,
+        size=7.0,
         size_scatter=0.28,
         colour=_colour(0.77, 0.155),
         kinds=((1.0, _TIGHT),),
@@ -263,7 +263,7 @@ CLASS_RECIPES: tuple[ClassRecipe, ...] = (
     ClassRecipe(
         name="Unbarred Loose Spiral",
         magnitude=_magnitude(16.10, 0.7),
-        size=7.3,
+        size=7.1,
         size_scatter=0.32,
         colour=_colour(0.65, 0.17),
         kinds=((1.0, _LOOSE),),
