@@ -154,6 +154,18 @@ def _add_train(command: Parser) -> None:
         default="paper",
         help="the settings to start from; the options below change them one by one (default: %(default)s)",
     )
+    command.add_argument(
+        "--start",
+        type=filled,
+        metavar="PATH",
+        help="a checkpoint whose weights are the first ones: a folder that `train` wrote, or `pretrained`",
+    )
+    for flag, meaning in (
+        ("--votes", "real galaxies with votes to learn beside, in the Galaxy Zoo challenge's layout"),
+        ("--coarse", "real galaxies with classes of Galaxy Zoo 1 to learn beside: classes.csv and images/"),
+        ("--unlabelled", "real galaxies without labels, for BatchNorm's statistics alone: images/"),
+    ):
+        command.add_argument(flag, type=filled, metavar="FOLDER", help=meaning)
     command.add_argument("--resume", action="store_true", help="go on with the run that was begun in --out")
     command.add_argument(
         "--split", choices=METHODS, default="sky", help="how the file is divided (default: %(default)s)"
@@ -187,6 +199,7 @@ def _train(options: argparse.Namespace) -> None:
     from galaxylib.training.loop import train
 
     of_votes = recipe.network in NETWORKS and NETWORKS[recipe.network].task == "zoo2"
+    companions = _companions(options, recipe, of_votes=of_votes)
     data, split, task = (_votes_to_train if of_votes else _classes_to_train)(options, recipe)
     done = train(
         data,
@@ -194,6 +207,8 @@ def _train(options: argparse.Namespace) -> None:
         recipe,
         out=options.out,
         task=task,
+        companions=companions,
+        start=options.start,
         resume=options.resume,
         progress=not options.quiet,
     )
@@ -202,6 +217,35 @@ def _train(options: argparse.Namespace) -> None:
         figures = {"validation_accuracy": ": validation accuracy {:.1%}", "validation_rmse": ": error {:.4f}"}
         told = [words.format(done[name]) for name, words in figures.items() if name in done]
         print(f"{which} after epoch {done['best_epoch']}{''.join(told)}. The checkpoint is in {options.out}.")
+
+
+def _companions(options: argparse.Namespace, recipe: Recipe, *, of_votes: bool) -> Any:
+    labelled = [folder for folder in (options.votes, options.coarse) if folder is not None]
+    if not labelled and options.unlabelled is None:
+        return None  # whether the recipe can do without is `train`'s to say
+    if of_votes:
+        raise GalaxyError(
+            "--votes, --coarse and --unlabelled go with networks of the ten classes: leave them out, for a "
+            "network of votes learns from --data alone."
+        )
+    if not recipe.needs_companions:
+        raise GalaxyError(
+            "The recipe does not look at --votes, --coarse or --unlabelled: leave them out, or set "
+            "--companions or --statistics."
+        )
+    if bool(labelled) != (recipe.companions > 0):
+        raise GalaxyError(
+            f"The recipe draws {recipe.companions} labelled images of other surveys a step: "
+            + ("leave --votes and --coarse out." if labelled else "give --votes or --coarse.")
+        )
+    from galaxylib.votes.other_surveys import companions_of, read_coarse, read_unlabelled, read_voted
+
+    given = (
+        (read_voted, options.votes),
+        (read_coarse, options.coarse),
+        (read_unlabelled, options.unlabelled),
+    )
+    return companions_of(*(read(folder) for read, folder in given if folder is not None))
 
 
 def _classes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, None]:

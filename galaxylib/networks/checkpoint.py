@@ -32,6 +32,9 @@ CLASSES = "class_names"
 WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained"
 SMALL = PRETRAINED.with_name("small")
+SHIPPED = ("pretrained", "small")
+"""Networks of the ten classes that come with the book, by the names of their folders beside each other."""
+
 NEEDED = ("network", "options", "preprocess", "class_names", "parameters", "sha256")
 
 
@@ -225,8 +228,8 @@ def _named(folder: Path, digest: str) -> Path:
 
 
 def _folder(checkpoint: str | Path) -> Path:
-    shipped = {"pretrained": PRETRAINED, "small": SMALL}.get(str(checkpoint))
-    if shipped is not None:
+    if str(checkpoint) in SHIPPED:
+        shipped = PRETRAINED.with_name(str(checkpoint))
         if not (shipped / DESCRIPTION).is_file():
             raise CheckpointError(
                 f"This copy of galaxylib carries no weights named {checkpoint}: train a network with "

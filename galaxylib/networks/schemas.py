@@ -51,6 +51,11 @@ SHARE = real(0, 1)
 _SETTING = real(-1e12) | TEXT | {"minLength": 0, "type": ["number", "string", "boolean", "object", "array"]}
 _TABLE = record(plain=record(n=whole(0), accuracy=SHARE))
 
+_SHA256 = {"type": "string", "format": "sha256"}
+_IMAGES = record(fingerprint=TEXT, simulated={"type": "boolean"}, galaxies=whole(0))
+_SOURCE = strict(name=TEXT, labels=TEXT, images=whole(0), drawn=whole(0), measured=whole(0))
+_COMPANIONS = record(fingerprint=TEXT, sources=several(_SOURCE, 1, 100))
+
 DESCRIPTION = record(
     network=TEXT,
     options=record(),
@@ -63,11 +68,14 @@ DESCRIPTION = record(
     # Tables of predictions have columns of these two names besides the classes'.
     class_names=several(TEXT | {"not": {"enum": ["row", "true"]}}, 1, 1000) | {"uniqueItems": True},
     parameters=whole(1),
-    sha256={"type": "string", "format": "sha256"},
+    sha256=_SHA256,
     task=record(name=TEXT, rule=TEXT, trained_on=several(whole(0), 0)) | {"required": ["name"]},
     # Of settings that this library may not know: those of `Recipe` are checked where a run is resumed.
     recipe=record() | {"additionalProperties": _SETTING},
-    data=record(fingerprint=TEXT, simulated={"type": "boolean"}, galaxies=whole(0)),
+    data=_IMAGES,
+    companions=_COMPANIONS,
+    start=record(name=TEXT, sha256=_SHA256, data=_IMAGES, companions=_COMPANIONS)
+    | {"required": ["name", "sha256"]},
     split_fingerprint=TEXT,
     precision=TEXT,
     best=record(validation_accuracy=SHARE) | {"additionalProperties": real(0)},

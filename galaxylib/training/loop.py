@@ -18,14 +18,16 @@ from torch import nn
 from galaxylib.data.loader import Images
 from galaxylib.data.splits import SPLIT, Split
 from galaxylib.files import check_outputs, hold_lock
-from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS
+from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, Loaded, checkpoint_files
 from galaxylib.networks.registry import build_for
 from galaxylib.networks.schemas import check_options
 from galaxylib.training.callbacks import Keeper, Progress
+from galaxylib.training.companions import Companions, check_companions
 from galaxylib.training.faults import interruptible, memory_advice, quiet
 from galaxylib.training.hardware import Arithmetic, Devices, arithmetic
 from galaxylib.training.plan import Plan
 from galaxylib.training.recipes import Recipe
+from galaxylib.training.start import Start
 from galaxylib.training.state import HISTORY, LAST, AtomicCheckpoints, read_run, remove_run, restoring
 from galaxylib.training.steps import Run
 from galaxylib.training.tasks import Classification, Task
@@ -38,6 +40,8 @@ def train(
     *,
     out: str | Path,
     task: Task | None = None,
+    companions: Companions | None = None,
+    start: Loaded | str | Path | None = None,
     callbacks: Sequence[L.Callback] = (),
     resume: bool = False,
     replace: bool = False,
@@ -56,9 +60,13 @@ def train(
             epoch, whatever its figures, needs no validation rows.
         recipe: every setting.
         task: what is learned; by default the ten classes, with the recipe's label smoothing.
+        companions: images of other surveys, for a recipe that looks at them.
+        start: a checkpoint of the same network, options and classes, whose weights are the first ones; by
+            default they are drawn from the seed.
         callbacks: Lightning's, called after the trainer's own; they must not change the network.
         out: the checkpoint's folder; a run that it holds already is refused.
-        resume: go on with that run, which must have had the same recipe, data and split.
+        resume: go on with that run, which must have had the same recipe, data, split,
+            companions and start.
         replace: where it is not resumed, remove that run once all is checked.
         progress: show progress on standard output.
 
@@ -69,15 +77,19 @@ def train(
 
     Raises:
         DataError: there are too few images for one step, none to validate on, or the split is of other data.
-        CheckpointError: `out` holds a run already, or one that cannot be resumed.
+        CheckpointError: `out` holds a run already, or one that cannot be resumed; or `start` is no whole
+            checkpoint, or one of another network.
         GalaxyError: the loss stopped being a number, the memory or the disk is full, a setting is unknown, or
-            another run is at work in `out`.
+            another run is at work in `out`; or the recipe asks for companions and there are none, or the
+            reverse.
     """
     out, devices = Path(out), Devices.announced()
     task = task or Classification(label_smoothing=recipe.label_smoothing)
     if devices.rank == 0:
         written = (LAST, HISTORY, WEIGHTS, DESCRIPTION, SPLIT)
-        check_outputs(*(out / name for name in written), inputs=[getattr(data, "path", None)])
+        read = [] if start is None or isinstance(start, Loaded) else checkpoint_files(start)
+        check_outputs(*(out / name for name in written), inputs=[getattr(data, "path", None), *read])
+    check_companions(companions, recipe, task)
     plan = Plan(data, split, recipe, devices)
     about = {"fingerprint": data.fingerprint, "galaxies": len(data), "simulated": data.simulated}
     facts = {
@@ -86,11 +98,18 @@ def train(
         "data": about,
         "split_fingerprint": split.rows_fingerprint,
     }
+    if companions is not None:
+        facts["companions"] = companions.description()
+    begun = None if start is None else Start.read(start, recipe, class_names=task.class_names)
+    if begun is not None:
+        facts["start"] = begun.description()
     replace = replace and not resume
     if not replace:
         read_run(out, facts, resume=resume)  # to refuse before the network is built
     mode = arithmetic(recipe.precision)
     network = _network(recipe, classes=len(task.class_names))
+    if begun is not None:
+        network.load_state_dict(begun.weights)
     keeper = Keeper(out, recipe=recipe, task=task, facts=facts, images=plan.images, precision=mode.name)
     for epochs in filter(None, (recipe.epochs, recipe.more_epochs)):
         # An optimiser or a schedule that cannot be built is refused before anything in `out` changes.
@@ -115,7 +134,7 @@ def train(
             going_on = former is not None and number == keeper.round
             if number == 2 and not going_on:
                 keeper.begin_second_round(network, rank=devices.rank)
-            run = Run(network, plan, recipe, task, mode, keeper, epochs=epochs)
+            run = Run(network, plan, recipe, task, mode, keeper, epochs=epochs, companions=companions)
             bar = [Progress(keeper, total=recipe.epochs + recipe.more_epochs)] if progress else []
             trainer = _trainer(plan, recipe, mode, epochs, [keeper, *bar, *callbacks])
             with restoring(keeper) if going_on else nullcontext():

@@ -20,6 +20,7 @@ class Plan:
         part: images that one device works on at once.
         steps: optimiser steps an epoch; rows that fill no whole batch sit out this epoch.
         images: training images an epoch.
+        companions: companions that one device works on beside each part; 0 for none.
     """
 
     def __init__(self, data: Images, split: Split, recipe: Recipe, devices: Devices) -> None:
@@ -36,6 +37,13 @@ class Plan:
                 f"A batch of {recipe.batch_size} in parts of one image leaves batch normalisation nothing to "
                 f"compare: choose a batch size of {2 * parts} or more."
             )
+        if recipe.companions % parts or 0 < recipe.companions < 2 * parts:
+            raise GalaxyError(
+                f"{recipe.companions} companions a step do not divide among {devices.world} processes with "
+                f"{recipe.accumulate} parts each, two or more for each part: choose a multiple of {parts} "
+                f"from {2 * parts} up, or 0."
+            )
+        self.companions = recipe.companions // parts
         check_file(split, data)
         self.batch_size = min(recipe.batch_size, len(split.train) // parts * parts)
         self.part = self.batch_size // parts
@@ -53,6 +61,16 @@ class Plan:
         order = np.random.default_rng((self.seed, epoch)).permutation(self.train)[: self.images]
         parts = order.reshape(self.steps, self.devices.world, self.accumulate * self.part)
         return parts[:, self.devices.rank].ravel()
+
+    def companion_places(self, batch: int) -> tuple[int, slice]:
+        """Which of an epoch's steps the part `batch` belongs to, and its places among that step's companions.
+
+        Args:
+            batch: the part's number in this process, counted from 0 in each epoch.
+        """
+        step, part = divmod(batch, self.accumulate)
+        first = (self.devices.rank * self.accumulate + part) * self.companions
+        return step, slice(first, first + self.companions)
 
 
 class Feed:

@@ -15,6 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "schedule": ("one_cycle", "plateau", "constant"),
     "best_by": ("loss", "accuracy"),
     "keep": ("best", "last"),
+    "statistics": ("training", "both", "companions"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
 }
 """What a setting in words may be."""
@@ -97,6 +98,13 @@ class Recipe:
         least=0,
         most=2,
     )
+    companions: int = _setting(
+        0, "images of other surveys a step beside the batch, over all devices", least=0, most=65_536
+    )
+    companion_weight: float = _setting(1.0, "factor on the companions' loss", least=0, most=1000)
+    statistics: str = _choice(
+        "statistics", "training", "images that BatchNorm's kept statistics are measured on"
+    )
     best_by: str = _choice("best_by", "loss", "which validation figure tells the best epoch")
     patience: int = _setting(
         0, "stop after so many epochs without a better one; 0: never", least=0, most=100_000
@@ -135,6 +143,11 @@ class Recipe:
     def needs_validation(self) -> bool:
         """Whether anything in the training looks at the validation figures."""
         return self.keep == "best" or self.patience > 0 or self.schedule == "plateau"
+
+    @property
+    def needs_companions(self) -> bool:
+        """Whether the training looks at images of other surveys: in its steps, or for statistics alone."""
+        return self.companions > 0 or self.statistics != "training"
 
     def network_options(self) -> dict[str, Any]:
         """What the network is built with besides its name: `options`, and DMAGNet's width and dropout."""
@@ -235,6 +248,12 @@ SMALL_RECIPE = PRETRAINED_RECIPE.but(
 )
 """The small one, for pages and slow machines: 32,000 simulated galaxies, 45 minutes on one core."""
 
+REAL_RECIPE = PRETRAINED_RECIPE.but(companions=64, statistics="both")
+"""The full network taught by real galaxies too: labels of other surveys beside the simulated images."""
+
+REAL_SMALL_RECIPE = SMALL_RECIPE.but(companions=64, statistics="both")
+"""The small network taught by real galaxies too."""
+
 TAILORED_RECIPE = Recipe(
     network="gz_resnet18",
     size=80,
@@ -269,5 +288,7 @@ RECIPES = {
     "quick": QUICK,
     "pretrained": PRETRAINED_RECIPE,
     "small": SMALL_RECIPE,
+    "real": REAL_RECIPE,
+    "real-small": REAL_SMALL_RECIPE,
     "zoo2": ZOO2_RECIPE,
 }

@@ -20,6 +20,14 @@ from galaxylib.training.recipes import CHOICES, Recipe
 
 LAST, HISTORY = "last.ckpt", "history.csv"
 CURE = "train into another folder"
+FACTS = {
+    "data": "other data",
+    "split_fingerprint": "another split",
+    "task": "another task",
+    "companions": "other images of other surveys",
+    "start": "other first weights",
+}
+"""What a resumed run must have had besides the recipe, and how another is called."""
 
 
 def _recipe() -> Schema:
@@ -51,7 +59,8 @@ STATE = strict(
         Keeper=strict(
             round=whole(1, 2),
             history=several(_EPOCH, 1),
-            facts=strict(task=record(), recipe=_recipe(), data=record(), split_fingerprint=TEXT),
+            facts=strict(task=record(), recipe=_recipe(), data=record(), split_fingerprint=TEXT)
+            | {"additionalProperties": record()},
         )
     ),
 )
@@ -102,7 +111,7 @@ def read_run(out: Path, facts: Mapping[str, Any], *, resume: bool) -> dict[str, 
     if LAST not in found:
         best = kept.get("best")
         first = isinstance(best, dict) and best.get("epoch") == 1
-        if first and {key: kept.get(key) for key in facts} == facts:
+        if first and _told(kept) == _told(facts):
             return None  # cut in its first epoch, after the weights were kept: these come out the same again
         raise CheckpointError(f"The run in {out} has no {LAST} to go on from: choose another folder.")
     try:
@@ -114,20 +123,23 @@ def read_run(out: Path, facts: Mapping[str, Any], *, resume: bool) -> dict[str, 
     check(content | {"callbacks": {"Keeper": plain}}, STATE, where=path, cure=CURE)
     if len(content["lr_schedulers"]) != int(facts["recipe"]["schedule"] != "constant"):
         raise _damaged(path, ValueError("lr_schedulers"))
-    begun = {key: state["facts"][key] for key in facts}
-    if begun != facts:
-        was, now = begun["recipe"], facts["recipe"]
+    begun, wanted = _told(state["facts"]), _told(facts)
+    if begun != wanted:
+        was, now = begun["recipe"], wanted["recipe"]
         odd = [key for key in now if was.get(key) != now[key]]
-        what = (
-            f"{odd[0]} was {was.get(odd[0])!r} and is {now[odd[0]]!r} now"
-            if odd
-            else f"it used {'other data' if begun['data'] != facts['data'] else 'another split'}"
-        )
+        other = next((words for key, words in FACTS.items() if begun[key] != wanted[key]), "another recipe")
+        what = f"{odd[0]} was {was.get(odd[0])!r} and is {now[odd[0]]!r} now" if odd else f"it used {other}"
         raise CheckpointError(
             f"The run in {out} cannot be resumed: {what}; use the former setting, or train into another "
             "folder."
         )
     return state
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal in a run and its continuation; of the start, the weights but not the name."""
+    told = {key: facts.get(key) for key in ("recipe", *FACTS)}
+    return told | {"start": (told["start"] or {}).get("sha256")}
 
 
 def _damaged(path: Path, fault: Exception) -> CheckpointError:

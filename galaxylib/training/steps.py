@@ -1,5 +1,6 @@
 """One round of training as a Lightning module: the step, its figures, the optimiser, the moving average."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -9,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from galaxylib.data.augmentation import Augment
+from galaxylib.data.augmentation import Augment, Rows
 from galaxylib.data.loader import batches
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import GalaxyError
 from galaxylib.networks.batch_norm import fresh_statistics
 from galaxylib.training.callbacks import Keeper
+from galaxylib.training.companions import Companions, mixture, stream
 from galaxylib.training.depthwise import quicken
 from galaxylib.training.hardware import Arithmetic
 from galaxylib.training.plan import Feed, Plan
@@ -37,6 +39,7 @@ class Run(L.LightningModule):
         keeper: Keeper,
         *,
         epochs: int,
+        companions: Companions | None = None,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=mode.memory_format)
@@ -50,7 +53,7 @@ class Run(L.LightningModule):
             self.average = AveragedModel(self.network, multi_avg_fn=mean, use_buffers=True)
             self.average.requires_grad_(requires_grad=False)
         self.plan, self.recipe, self.task, self.mode = plan, recipe, task, mode
-        self.keeper, self.epochs = keeper, epochs
+        self.keeper, self.epochs, self.companions = keeper, epochs, companions
         self.unchecked: tuple[int, Tensor] | None = None
         self.augment = Augment(
             rotate=recipe.rotate,
@@ -74,9 +77,11 @@ class Run(L.LightningModule):
     def to_keep(self, *, final: bool) -> nn.Module:
         """The network to write down at the end of an epoch, `final` if it is the round's last.
 
-        Averaged weights get BatchNorm statistics of their own where no later epoch will replace them.
+        Averaged weights get BatchNorm statistics of their own where no later epoch will replace them, and so
+        do any where the recipe measures statistics on more than training images.
         """
-        if self.average is None or (self.recipe.keep == "last" and not final):
+        from_training = self.average is None and self.recipe.statistics == "training"
+        if from_training or (self.recipe.keep == "last" and not final):
             return self.kept
         return settled(self)
 
@@ -106,19 +111,31 @@ class Run(L.LightningModule):
         return self.prepared(images, rows, view=view, augment=self.augment if training else None), labels
 
     def prepared(
-        self, images: Tensor, rows: Tensor, *, view: tuple[int, int], augment: Augment | None
+        self,
+        images: Tensor,
+        rows: Rows,
+        *,
+        view: tuple[int, int],
+        augment: Augment | None,
+        seed: int | None = None,
     ) -> Tensor:
-        """(N, H, W, 3) uint8 -> (N, 3, size, size) normalised, the `view` being size and crop."""
-        recipe, (size, crop) = self.recipe, view
+        """(N, H, W, 3) uint8 -> (N, 3, size, size) normalised, the `view` being size and crop.
+
+        The changes of `augment` hang on the recipe's seed, or on `seed`.
+        """
+        size, crop = view
+        seed = self.recipe.seed if seed is None else seed
         preprocess = Preprocess(size=size, crop=crop, mean=self.task.mean, std=self.task.std)
-        x = preprocess(images, augment=augment, seed=recipe.seed, epoch=self.epoch, rows=rows)
+        x = preprocess(images, augment=augment, seed=seed, epoch=self.epoch, rows=rows)
         return x.contiguous(memory_format=self.mode.memory_format)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The task's loss."""
+        """The task's loss, and the companions' beside it."""
         key = (self.recipe.seed, self.epoch, batch_idx, self.plan.devices.rank)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))  # for dropout
         loss = self._measured(batch, "train")
+        if self.recipe.companions and self.companions is not None:
+            loss = loss + self.recipe.companion_weight * self._beside(self.companions, batch_idx)
         # The loss of the step before is known by now; asking for this one would let a GPU run dry.
         self._check_loss()
         self.unchecked = (self.trainer.global_step + 1, loss.detach())
@@ -219,20 +236,65 @@ class Run(L.LightningModule):
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         return loss
 
+    def _beside(self, companions: Companions, batch: int) -> Tensor:
+        """The loss of a step's companions, seen in a pass of their own so that BatchNorm meets like images.
+
+        Each draw has a change of its own, for a companion may come back within an epoch.
+        """
+        step, places = self.plan.companion_places(batch)
+        count, seed = self.recipe.companions, self.recipe.seed
+        rows = companions.rows(seed=seed, epoch=self.epoch, step=step, count=count)[places]
+        numbers = np.arange(step * count, (step + 1) * count)[places]
+        images = torch.from_numpy(companions.images[rows]).to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, enabled=False):
+            view = self.recipe.view(self.epoch)
+            x = self.prepared(images, numbers, view=view, augment=self.augment, seed=stream(seed))
+        logits = self.network(x).float()
+        loss = companions.loss(logits, rows, label_smoothing=self.recipe.label_smoothing)
+        self.log(
+            "companion_loss",
+            loss.detach(),
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(rows),
+            sync_dist=True,
+        )
+        return loss
+
 
 @torch.no_grad()
 def settled(run: Run) -> nn.Module:
-    """A copy of the averaged weights with BatchNorm statistics of its own.
+    """A copy of the weights to keep with BatchNorm statistics of its own.
 
-    Those gathered on the way belong to other weights, so they are measured anew on up to 4,096
-    training images, augmented as in training at the full size.
+    Those gathered on the way belong to other weights, so they are measured anew on up to 4,096 images,
+    augmented as in training at the full size: training images, companions, or both, as the recipe says.
     """
     network = deepcopy(run.kept)
     device = next(network.parameters()).device
-    rows = np.random.default_rng(run.recipe.seed).permutation(run.plan.train)[:4096]
-    full = (run.recipe.size, run.recipe.crop)
     with fresh_statistics(network):
-        for images, _, numbers in batches(run.plan.data, rows, batch_size=run.plan.part):
+        for x in _to_measure(run, device):
             with torch.autocast(device.type, run.mode.dtype, enabled=run.mode.name != "float32"):
-                network(run.prepared(images.to(device), numbers, view=full, augment=run.augment))
+                network(x)
     return network
+
+
+def _to_measure(run: Run, device: torch.device) -> Iterator[Tensor]:
+    """Batches (N, 3, size, size) for `settled`."""
+    recipe, plan = run.recipe, run.plan
+    full = {"view": (recipe.size, recipe.crop), "augment": run.augment}
+    if recipe.statistics == "training" or run.companions is None:
+        rows = np.random.default_rng(recipe.seed).permutation(plan.train)[:4096]
+        for images, _, numbers in batches(plan.data, rows, batch_size=plan.part):
+            yield run.prepared(images.to(device), numbers, **full)
+        return
+    training = plan.train if recipe.statistics == "both" else plan.train[:0]
+    for own, others, numbers in mixture(run.companions, training, seed=recipe.seed, batch=plan.part):
+        parts, first = [], 0
+        for source, rows in ((plan.data.read, own), (run.companions.images.__getitem__, others)):
+            if len(rows):
+                images = torch.from_numpy(source(rows)).to(device)
+                places = numbers[first : first + len(rows)]
+                parts.append(run.prepared(images, places, seed=stream(recipe.seed), **full))
+                first += len(rows)
+        x = torch.cat(parts)
+        yield x.contiguous(memory_format=run.mode.memory_format)

@@ -1,0 +1,124 @@
+"""How well a network of the ten classes does on the held-out galaxies of other surveys, to choose one by."""
+
+from typing import Any
+
+import numpy as np
+
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.in_memory import InMemory
+from galaxylib.errors import DataError
+from galaxylib.evaluation.judge import judge_rows
+from galaxylib.networks.checkpoint import Loaded
+from galaxylib.votes.classes import agreement, support, to_classes
+from galaxylib.votes.other_surveys import GROUPS, Survey
+
+CLEAR = 0.5
+"""Share of support from which the votes on a galaxy's class are clear."""
+
+
+def held_out_part(survey: Survey) -> Survey:
+    """The galaxies that no training of this project learns from, with their votes or classes."""
+    return survey.rows(survey.held)
+
+
+def judged(loaded: Loaded, survey: Survey, *, batch_size: int = 32) -> np.ndarray:
+    """What a network gives a survey's galaxies: (N, 10) probabilities in the order of `CLASS_NAMES`.
+
+    Raises:
+        DataError: the network knows other classes.
+    """
+    if set(loaded.class_names) != set(CLASS_NAMES):
+        raise DataError(
+            f"The network knows {', '.join(loaded.class_names[:3])} and so on: "
+            "give one of Galaxy10's ten classes."
+        )
+    data = InMemory(survey.images, np.zeros(len(survey), np.int64))
+    found = judge_rows(
+        loaded.network, data, np.arange(len(survey)), preprocess=loaded.preprocess, batch_size=batch_size
+    )
+    return found[:, [loaded.class_names.index(name) for name in CLASS_NAMES]]
+
+
+def score(probabilities: np.ndarray, survey: Survey) -> dict[str, Any]:
+    """How well probabilities fit what is known of a survey's galaxies.
+
+    Args:
+        probabilities: (N, 10) in the order of `CLASS_NAMES`.
+        survey: the galaxies, with votes or with coarse classes.
+
+    Returns:
+        what `score_votes` or `score_groups` returns.
+
+    Raises:
+        DataError: nothing is known of these galaxies, or there are others than probabilities.
+    """
+    if len(probabilities) != len(survey) or not len(survey):
+        raise DataError(f"{len(probabilities)} rows for {len(survey)} galaxies: give one for each, and some.")
+    if survey.fractions is not None:
+        return score_votes(probabilities, survey.fractions)
+    if survey.partial:
+        return score_groups(probabilities, survey.kinds)
+    raise DataError("Nothing is known of these galaxies: give some with votes or classes.")
+
+
+def score_votes(probabilities: np.ndarray, fractions: np.ndarray) -> dict[str, Any]:
+    """Probabilities beside votes.
+
+    Args:
+        probabilities: (N, 10) in the order of `CLASS_NAMES`.
+        fractions: (N, 37) votes.
+
+    Returns:
+        `all` and `clear`, the agreement with the votes' class over all galaxies and over those whose votes
+        support it by `CLEAR` at least; `macro` and `macro_clear`, the mean over the classes that occur of the
+        share in which both agree; `cross_entropy`, -sum_k t_k log p_k on average over the galaxies whose
+        votes support any class, t being the votes' support with sum 1 (nats).
+    """
+    by_votes, by_network = to_classes(fractions), probabilities.argmax(axis=1)
+    shares = np.maximum(support(fractions), 0)
+    clear = shares[np.arange(len(shares)), by_votes] >= CLEAR
+    total = shares.sum(axis=1, keepdims=True)
+    told = total[:, 0] > 0
+    logs = np.log(np.maximum(probabilities[told], 1e-12))
+    return {
+        "all": agreement(by_votes, by_network),
+        "clear": agreement(by_votes[clear], by_network[clear]),
+        "macro": _macro(by_votes, by_votes == by_network),
+        "macro_clear": _macro(by_votes[clear], (by_votes == by_network)[clear]),
+        "cross_entropy": float(-(shares[told] / total[told] * logs).sum(axis=1).mean()),
+    }
+
+
+def score_groups(probabilities: np.ndarray, kinds: np.ndarray) -> dict[str, Any]:
+    """Probabilities beside coarse classes, the two ways in which a spiral may turn being one.
+
+    Args:
+        probabilities: (N, 10) in the order of `CLASS_NAMES`.
+        kinds: (N,) numbers of the coarse classes, in the order of `GROUPS`.
+
+    Returns:
+        `n`; `share`, of galaxies whose largest sum of probabilities is that of their group; `groups`, the
+        same for each group that occurs, and `macro`, their mean; `cross_entropy`, -log of the group's sum
+        (nats).
+    """
+    members = list(dict.fromkeys(GROUPS.values()))
+    names = {
+        group: " or ".join(name for name, classes in GROUPS.items() if classes == group) for group in members
+    }
+    sums = np.stack(
+        [probabilities[:, [CLASS_NAMES.index(name) for name in group]].sum(1) for group in members], 1
+    )
+    true = np.array([members.index(group) for group in GROUPS.values()])[kinds]
+    right = sums.argmax(axis=1) == true
+    return {
+        "n": len(true),
+        "share": float(right.mean()),
+        "groups": {names[members[k]]: float(right[true == k].mean()) for k in np.unique(true)},
+        "macro": _macro(true, right),
+        "cross_entropy": float(-np.log(np.maximum(sums[np.arange(len(true)), true], 1e-12)).mean()),
+    }
+
+
+def _macro(kinds: np.ndarray, right: np.ndarray) -> float:
+    """The mean, over the kinds that occur, of the share that is right; 0 where there are none."""
+    return float(np.mean([right[kinds == kind].mean() for kind in np.unique(kinds)])) if len(kinds) else 0.0
