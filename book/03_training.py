@@ -53,9 +53,6 @@ flip: float = 0.5  # augmentation: probability of each flip
 brightness: float = 0.1  # augmentation: largest change of brightness, share
 contrast: float = 0.1  # augmentation: largest change of contrast, share
 jitter: float = 0.0  # augmentation: strength of zoom, colour, blur and noise; 1 as for the shipped networks
-companions: int = 0  # images of other surveys a step beside the batch, over all devices
-companion_weight: float = 1.0  # factor on the companions' loss
-statistics: str = "training"  # images that BatchNorm's kept statistics are measured on: training, both, companions
 best_by: str = "loss"  # which validation figure tells the best epoch: loss, accuracy
 patience: int = 0  # stop after so many epochs without a better one; 0: never
 keep: str = "best"  # which epoch's weights stay: best, last
@@ -80,7 +77,7 @@ from galaxylib.paper.report import Report
 from galaxylib.paper.trained import CHECKPOINT
 from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.training.loop import train
-from galaxylib.training.recipes import PAPER_RECIPE, Recipe
+from galaxylib.training.recipes import OF_COMPANIONS, PAPER_RECIPE, Recipe
 
 style()
 globals().update(as_declared(globals()))
@@ -110,20 +107,19 @@ for part in ("train", "validation", "test"):
 report.number("paper_epochs", PAPER_RECIPE.epochs)
 report.number("paper_more_epochs", PAPER_RECIPE.more_epochs)
 report.number("smoothed", 1 - label_smoothing + label_smoothing / len(CLASS_NAMES))
-recipe = Recipe(**{setting.name: globals()[setting.name] for setting in fields(Recipe)})
+chosen = [setting for setting in fields(Recipe) if setting.name not in OF_COMPANIONS]
+recipe = Recipe(**{setting.name: globals()[setting.name] for setting in chosen})
 report.data("recipe", recipe.to_dict())
 settings = pd.DataFrame(
     {
-        "this run": [
-            f"{value:g}" if isinstance(value, float) else str(value) for value in recipe.to_dict().values()
-        ],
-        "paper": [
+        title: [
             f"{value:g}" if isinstance(value, float) else str(value)
-            for value in PAPER_RECIPE.to_dict().values()
-        ],
-        "meaning": [setting.metadata["help"] for setting in fields(Recipe)],
-    },
-    index=pd.Index([setting.name for setting in fields(Recipe)], name="setting"),
+            for value in (getattr(one, setting.name) for setting in chosen)
+        ]
+        for title, one in (("this run", recipe), ("paper", PAPER_RECIPE))
+    }
+    | {"meaning": [setting.metadata["help"] for setting in chosen]},
+    index=pd.Index([setting.name for setting in chosen], name="setting"),
 )
 changed = [name for name, value in recipe.to_dict().items() if value != PAPER_RECIPE.to_dict()[name]]
 report.number("n_changed", len(changed))

@@ -20,6 +20,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """What a setting in words may be."""
 
+OF_COMPANIONS = ("companions", "companion_weight", "statistics")
+"""Settings that mean something only where images of other surveys are given."""
+
 
 def _setting(default: Any, meaning: str, *, least: float | None = None, most: float | None = None) -> Any:
     limits = None if least is None else Range(least, most, whole=isinstance(default, int))
