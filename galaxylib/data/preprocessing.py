@@ -1,6 +1,6 @@
 """From stored pixels to what a network reads: whole batches, on the device."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import torch
@@ -49,7 +49,8 @@ class Preprocess:
 
         Args:
             images: (N, H, W, 3) or (N, 3, H, W) uint8, on any device.
-            augment: random changes, for training; then `rows` must be given.
+            augment: random changes, for training; then `rows` must be given. They are made on an image of
+                half the pixels a side, or a quarter, where the network reads no more.
             seed: of the changes.
             epoch: of the changes.
             rows: (N,) row numbers of the images, which the changes depend on too.
@@ -57,19 +58,28 @@ class Preprocess:
         Returns:
             (N, 3, size, size) float32, normalised, on the same device.
         """
-        unit = self.unit(images)
         if augment is None:
-            return self.normalise(self.fit(unit))
+            return self.normalise(self.fit(self.unit(images)))
         if rows is None:
             raise GalaxyError("Augmenting needs the row number of each image: pass rows=.")
-        unit = self.fit(augment(unit, seed=seed, epoch=epoch, rows=rows, crop=self.crop))
+        view, images = self, self.channels_second(images)
+        while view.crop >= 2 * self.size and not any(side % 2 for side in (*images.shape[2:], view.crop)):
+            # The changes cost by the pixel. Means over squares and the bilinear turn that follows blur about
+            # as much as the resize that evaluation uses.
+            view, images = replace(view, crop=view.crop // 2), _halved(images)
+        unit = augment(view.unit(images), seed=seed, epoch=epoch, rows=rows, crop=view.crop)
+        unit = view.fit(unit)
         if augment.jitter:
             scale = min(1.0, self.size / self.crop)
             unit = Jitter(augment.jitter)(unit, seed=seed, epoch=epoch, rows=rows, scale=scale)
         return self.normalise(unit)
 
     def unit(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) float32 in [0, 1] from uint8 images with the channels last or second.
+        """(N, 3, H, W) float32 in [0, 1] from uint8 images, checked by `channels_second`."""
+        return self.channels_second(images).float().div_(255)
+
+    def channels_second(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) uint8 from images with the channels last or second.
 
         Raises:
             GalaxyError: the images are not a uint8 batch, or are smaller than the crop.
@@ -87,7 +97,7 @@ class Preprocess:
                 f"of {self.crop}: "
                 "choose a smaller crop."
             )
-        return images.float().div_(255)
+        return images
 
     def fit(self, images: torch.Tensor) -> torch.Tensor:
         """Central crop, then antialiased resize: (N, 3, H, W) -> (N, 3, size, size)."""
@@ -133,3 +143,11 @@ class Preprocess:
             mean=tuple(map(float, content["mean"])),
             std=tuple(map(float, content["std"])),
         )
+
+
+def _halved(images: torch.Tensor) -> torch.Tensor:
+    """Means over squares of 2 x 2 pixels: (N, 3, H, W) uint8 -> (N, 3, H / 2, W / 2) uint8."""
+    if images.device.type == "cpu":
+        # Halfway between two pixels each way, so the interpolation is the mean; whole numbers make it quick.
+        return F.interpolate(images, scale_factor=0.5, mode="bilinear", align_corners=False)
+    return F.avg_pool2d(images.float(), 2).round().to(torch.uint8)

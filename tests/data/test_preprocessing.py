@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -118,12 +120,25 @@ def test_channels_last_or_second_and_crop_and_resize(stored):
 
 
 def test_augment_happens_before_crop_and_resize(stored):
-    preprocess, augment = Preprocess(size=16, crop=32), Augment(corners="reflection")
+    preprocess, augment = Preprocess(size=24, crop=32), Augment(corners="reflection")
     ours = preprocess(stored, augment=augment, seed=1, epoch=0, rows=range(4))
     changed = augment(preprocess.unit(stored), seed=1, epoch=0, rows=range(4), crop=32)
-    torch.testing.assert_close(ours, preprocess.normalise(tv.resize(changed, [16, 16], antialias=True)))
+    torch.testing.assert_close(ours, preprocess.normalise(tv.resize(changed, [24, 24], antialias=True)))
     with pytest.raises(GalaxyError, match="rows="):
         preprocess(stored, augment=augment)
+
+
+@pytest.mark.parametrize(("size", "times"), [(24, 2), (12, 4), (16, 2)])
+def test_changes_are_made_on_no_more_pixels_than_the_network_reads(stored, size, times):
+    preprocess, augment = Preprocess(size=size, crop=48), Augment(corners="reflection")
+    ours = preprocess(stored, augment=augment, seed=1, epoch=0, rows=range(4))
+    squares = stored.float().reshape(4, 64 // times, times, 64 // times, times, 3).mean((2, 4))
+    means = squares.permute(0, 3, 1, 2) / 255
+    changed = augment(means, seed=1, epoch=0, rows=range(4), crop=48 // times)
+    expected = preprocess.normalise(tv.resize(changed, [size, size], antialias=True))
+    # Each halving rounds twice by half a grey level, which brightness and contrast stretch by a tenth each.
+    levels = 1.21 * math.log2(times)
+    torch.testing.assert_close(ours, expected, atol=levels / 255 / 0.1, rtol=0)
 
 
 def test_to_dict_and_back():
