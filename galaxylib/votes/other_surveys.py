@@ -130,10 +130,35 @@ def restretched(images: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3) uint8; red stands for z.
     """
+    return _stretched(_bands(images) * np.array(GAINS, np.float32) + np.float32(OFFSET))
+
+
+def lifted(image: np.ndarray) -> np.ndarray:
+    """A picture of the Legacy Surveys whose sky is made as bright as in the viewer's.
+
+    The pictures shown to volunteers had a darker sky under the same stretch. Light is added, alike in the
+    three bands, until the median over the picture is `OFFSET`; a brighter picture stays as it is.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    bands = _bands(image)
+    return _stretched(bands + np.float32(max(0.0, OFFSET - float(np.median(bands.mean(axis=-1))))))
+
+
+def _bands(images: np.ndarray) -> np.ndarray:
+    """The scaled bands behind the colours, (..., 3) float32, from (..., 3) uint8."""
     x = np.asarray(images, np.float32) / 255
     brightness = x.mean(axis=-1, keepdims=True)
     mean = np.sinh(brightness * math.sqrt(SOFTENING)) / SOFTENING
-    bands = x * (mean / np.maximum(brightness, 1e-3)) * np.array(GAINS, np.float32) + OFFSET
+    return x * (mean / np.maximum(brightness, 1e-3))
+
+
+def _stretched(bands: np.ndarray) -> np.ndarray:
+    """The colours of scaled bands, none of them dark: (..., 3) float32 -> (..., 3) uint8."""
     mean = bands.mean(axis=-1, keepdims=True)
     brightness = np.arcsinh(SOFTENING * mean) / math.sqrt(SOFTENING)
     return np.round(np.clip(bands * (brightness / mean), 0, 1) * 255).astype(np.uint8)
@@ -232,7 +257,7 @@ def read_unlabelled(folder: str | Path) -> Survey:
         )
     images = np.empty((len(paths), STORED, STORED, 3), np.uint8)
     for row, path in enumerate(paths):
-        images[row] = _framed(path, VOTED_SIDE)
+        images[row] = lifted(_framed(path, VOTED_SIDE))
     return Survey(
         source=Source("Legacy Surveys", "none"),
         images=images,

@@ -27,6 +27,7 @@ from galaxylib.votes.other_surveys import (
     GROUPS,
     companions_of,
     in_held_out_part,
+    lifted,
     read_coarse,
     read_unlabelled,
     read_voted,
@@ -99,6 +100,23 @@ def test_black_becomes_the_viewers_sky_and_order_is_kept():
     assert (found[-1] - found[0] > 150).all()
     # The batch makes no difference.
     assert (restretched(np.stack([grey, grey[::-1]]))[1] == found[::-1]).all()
+
+
+def test_a_dark_sky_is_lifted_to_the_viewers_and_a_bright_one_stays():
+    noise = np.random.default_rng(0).normal(20, 4, (64, 64, 3))
+    dark = np.clip(noise, 0, 255).astype(np.uint8)
+    dark[24:40, 24:40] = (200, 180, 160)  # a galaxy, which leaves the median as it is
+    found = lifted(dark)
+    assert np.median(found) == pytest.approx(255 * math.asinh(20 * 0.03) / math.sqrt(20), abs=1)
+    # The light that is added is the same everywhere, as a plain computation of one pixel shows.
+    sky = float(np.median(np.sinh(dark.mean(-1) / 255 * math.sqrt(20)) / 20))
+    x = dark[30, 30] / 255
+    intensity = math.sinh(x.mean() * math.sqrt(20)) / 20
+    v = x * intensity / x.mean() + 0.03 - sky
+    exact = v * math.asinh(20 * v.mean()) / math.sqrt(20) / v.mean() * 255
+    assert found[30, 30] == pytest.approx(exact, abs=0.6)
+    bright = np.full((8, 8, 3), 60, np.uint8)
+    assert (lifted(bright) == bright).all()
 
 
 def test_votes_become_shares(folders, surveys):
