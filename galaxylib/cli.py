@@ -1,4 +1,4 @@
-"""The command `galaxylib`: simulate, fetch, train, evaluate, dream, export-web.
+"""The command `galaxylib`: simulate, fetch, train, calibrate, evaluate, dream, export-web.
 
 Exit status 0, or one sentence on standard error and status 1; with GALAXYLIB_TRACEBACK=1 in the environment,
 where a fault arose is shown too. What a subcommand needs is imported when it runs, so that `--help` answers
@@ -12,13 +12,12 @@ import reprlib
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, NoReturn
 
-from galaxylib.errors import BATCHES, GALAXIES, PROCESSES, SEEDS, DreamError, GalaxyError, filled, status_of
+from galaxylib.errors import GALAXIES, PROCESSES, SEEDS, DreamError, GalaxyError, filled, status_of
+from galaxylib.evaluation import command as scoring
 from galaxylib.training.recipes import RECIPES, Recipe
 
-PARTS = ("all", "train", "validation", "test")
 METHODS = ("sky", "paper", "published_code")
 
 
@@ -60,6 +59,7 @@ def parser(chosen: str = "") -> Parser:
         ("simulate", _add_simulate, "draw galaxies into a file of the Galaxy10 format"),
         ("fetch", _add_fetch, "download the real Galaxy10 DECaLS file (2.5 GB) and check it"),
         ("train", _add_train, "train a network and leave a checkpoint folder"),
+        ("calibrate", _add_calibrate, "measure how far a trained network's confidence can be trusted"),
         ("evaluate", _add_evaluate, "score a trained network on a file"),
         (
             "dream",
@@ -278,104 +278,30 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _add_evaluate(command: Parser) -> None:
-    command.add_argument(
-        "--task",
-        choices=("galaxy10", "zoo2"),
-        default="galaxy10",
-        help="ten classes, or the 37 vote fractions of Galaxy Zoo 2 (default: %(default)s)",
-    )
-    command.add_argument(
-        "--data",
-        type=filled,
-        required=True,
-        metavar="PATH",
-        help="a Galaxy10 HDF5 file; for zoo2 a folder in the Galaxy Zoo challenge's layout",
-    )
-    command.add_argument(
-        "--checkpoint",
-        type=filled,
-        required=True,
-        metavar="PATH",
-        help="a folder that `train` wrote, or `pretrained`",
-    )
+    scoring.add_evaluate(command)
     _add_own_network(command)
-    command.add_argument(
-        "--out", type=filled, required=True, metavar="FOLDER", help="for evaluation.json and predictions.csv"
-    )
-    command.add_argument(
-        "--part",
-        choices=PARTS,
-        default="all",
-        help="which galaxies: all, or a part of the split kept with the checkpoint (default: all)",
-    )
-    command.add_argument(
-        "--batch-size", type=BATCHES.read, default=64, metavar="N", help="images at once (default: 64)"
-    )
-    command.add_argument(
-        "--symmetries", action="store_true", help="average over the eight views of each image"
-    )
     _add_quiet(command)
     command.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from galaxylib.evaluation.predictions import WRITTEN
-    from galaxylib.files import check_outputs
-    from galaxylib.networks.checkpoint import checkpoint_files
-
-    outputs = (Path(options.out, name) for name in WRITTEN)
-    check_outputs(*outputs, inputs=[options.data, *checkpoint_files(options.checkpoint)])
     if options.task == "zoo2":
         _evaluate_votes(options)
-        return
-    import numpy as np
-
-    from galaxylib.data.galaxy10 import Galaxy10
-    from galaxylib.data.splits import SPLIT, load_split
-    from galaxylib.evaluation.predictions import check_unseen, predict, write_evaluation
-    from galaxylib.networks.checkpoint import load
-
-    data = Galaxy10(options.data)
-    loaded = load(options.checkpoint, own_network=options.own_network)
-    trained_here = loaded.meta.get("data", {}).get("fingerprint") == data.fingerprint
-    if options.part == "all":
-        rows = np.arange(len(data))
-        if trained_here:
-            print(
-                "galaxylib: this network was trained on images of this file; see --part test.",
-                file=sys.stderr,
-            )
     else:
-        split = load_split(f"{options.checkpoint}/{SPLIT}", data)
-        check_unseen(split, loaded.meta, checkpoint=options.checkpoint)
-        rows = getattr(split, options.part)
-    table = predict(
-        loaded,
-        data,
-        rows,
-        batch_size=options.batch_size,
-        symmetries=options.symmetries,
-        progress=not options.quiet,
-    )
-    found = write_evaluation(
-        table,
-        options.out,
-        data={"path": str(data.path), "fingerprint": data.fingerprint, "simulated": data.simulated},
-        part=options.part,
-        trained_on_this_file=trained_here,
-        symmetries=options.symmetries,
-        checkpoint={name: loaded.meta[name] for name in ("network", "options", "sha256")},
-    )
-    low, high = found["accuracy_interval"]
-    print(
-        f"{found['n']} galaxies: accuracy {found['accuracy']:.1%} ({low:.1%} to {high:.1%}), "
-        f"macro F1 {found['macro_f1']:.3f}."
-    )
+        scoring.evaluate(options)
+
+
+def _add_calibrate(command: Parser) -> None:
+    scoring.add_calibrate(command)
+    _add_own_network(command)
+    _add_quiet(command)
+    command.set_defaults(run=scoring.calibrate)
 
 
 def _evaluate_votes(options: argparse.Namespace) -> None:
     from galaxylib.votes.checkpoint import evaluate_votes
 
+    scoring.check_evaluated(options)
     if options.part != "all":
         raise GalaxyError("--part is for Galaxy10 files: a folder of votes is evaluated whole.")
     found = evaluate_votes(

@@ -6,6 +6,7 @@ names slip.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ import pandas as pd
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.splits import SPLIT, Split
 from galaxylib.errors import DataError
-from galaxylib.evaluation.calibration import calibration
+from galaxylib.evaluation.calibration import calibration, risk_coverage
 from galaxylib.evaluation.intervals import bootstrap, f1_scores, ratio, wilson
-from galaxylib.evaluation.judge import judge_rows
+from galaxylib.evaluation.judge import look_at_rows
+from galaxylib.evaluation.unlike import Reference
 from galaxylib.files import atomic, write_json
 from galaxylib.networks.checkpoint import Loaded
 
 __all__ = ["class_columns", "confusion", "predict", "scores", "wilson", "write_evaluation"]
 
-ROW, TRUE = "row", "true"
+ROW, TRUE, UNLIKE = "row", "true", "unlike_training"
 WRITTEN = EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 
 
@@ -47,26 +49,35 @@ def predict(
         progress: show a progress bar.
 
     Returns:
-        One line a galaxy: `row`, `true` (class name) and ten probabilities, each under its class's name.
+        One line a galaxy: `row`, `true` (class name) and ten probabilities, each under its class's name, at
+        the checkpoint's temperature. Where the checkpoint has a reference, `unlike_training` says in a last
+        column how unlike the images of its training each image is: above 1, more than 95 % of them.
 
     Raises:
         DataError: a row is not in the file.
+        CheckpointError: the checkpoint's reference is damaged, or was measured with another network.
         GalaxyError: the memory does not suffice, or the network cannot read images of that size; the sentence
             says what to try.
     """
-    probabilities = judge_rows(
+    reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
+    looks = look_at_rows(
         loaded.network,
         data,
         rows,
         preprocess=loaded.preprocess,
+        temperature=loaded.temperature,
         symmetries=symmetries,
+        stages=tuple(reference.stages) if reference else (),
         batch_size=batch_size,
         progress=progress,
-    ).reshape(len(rows), len(loaded.class_names))
+    )
+    probabilities = looks.answers.reshape(len(rows), len(loaded.class_names))
     true = [CLASS_NAMES[label] for label in data.labels[np.asarray(rows, dtype=np.int64)]]
     table = pd.DataFrame(probabilities, columns=list(loaded.class_names))
     table.insert(0, TRUE, true)
     table.insert(0, ROW, np.asarray(rows, dtype=np.int64))
+    if reference:
+        table[UNLIKE] = reference.scores(looks.stages) if len(rows) else np.empty(0)
     return table
 
 
@@ -99,7 +110,7 @@ def class_columns(predictions: pd.DataFrame) -> list[str]:
     Raises:
         DataError: the table is no table of predictions, or its names do not fit together.
     """
-    names = [str(name) for name in predictions.columns if name not in (ROW, TRUE)]
+    names = [str(name) for name in predictions.columns if name not in (ROW, TRUE, UNLIKE)]
     if TRUE not in predictions or len(names) < 2 or len(set(names)) < len(names):
         raise DataError(
             "This is no table of predictions: it needs `row`, `true` and one column for each class."
@@ -144,7 +155,9 @@ def scores(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -
     Returns:
         `n`, `accuracy`, `macro_f1`, `weighted_f1`, `top2`, `ece`, each score with an `..._interval`;
         `per_class` (for each class its name, support, precision, recall, F1 and intervals); `confusion`
-        (class names, counts). A class that is neither true nor predicted anywhere counts in no average.
+        (class names, counts); `risk_coverage` (`RiskCoverage` as a dictionary); where the table has scores of
+        that kind, `unlike_training` (see `unlike_summary`). A class that is neither true nor predicted
+        anywhere counts in no average.
 
     Raises:
         DataError: the table is empty or no table of predictions.
@@ -158,12 +171,31 @@ def scores(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -
     # A galaxy is in the top two if at most one class is more probable than the true one.
     top2 = (probabilities > probabilities[np.arange(len(place)), place][:, None]).sum(1) <= 1
     reliability = calibration(probabilities.max(1), right, resamples=resamples, seed=seed)
+    unlike = {UNLIKE: unlike_summary(predictions[UNLIKE].to_numpy())} if UNLIKE in predictions else {}
     return {
         **matrix_scores(confusion(predictions), resamples=resamples, seed=seed),
         "top2": float(top2.mean()),
         "top2_interval": wilson(int(top2.sum()), len(top2)),
         "ece": reliability.ece,
         "ece_interval": reliability.interval,
+        "risk_coverage": asdict(risk_coverage(probabilities.max(1), right)),
+        **unlike,
+    }
+
+
+def unlike_summary(scores: np.ndarray) -> dict[str, Any]:
+    """What is told of N scores from `Reference.scores`, N at least 1.
+
+    Returns:
+        `above`, the share of images with a score above 1 (of images like those trained on, 5 % have one), its
+        Wilson `interval`, and `quantiles`: the scores that 5, 25, 50, 75 and 95 % of the images stay below.
+    """
+    above = int((scores > 1).sum())
+    levels = (5, 25, 50, 75, 95)
+    return {
+        "above": above / len(scores),
+        "interval": wilson(above, len(scores)),
+        "quantiles": dict(zip(map(str, levels), np.percentile(scores, levels).tolist(), strict=True)),
     }
 
 

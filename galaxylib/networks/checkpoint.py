@@ -4,32 +4,35 @@ Nothing in a checkpoint is ever executed, and nothing that it names is imported 
 plain arrays, and the description names a network of this library or an architecture of timm's. A network of
 the reader's own, `module:Class`, is imported only where the caller names it too. The description carries the
 hash of the weights, and the weights carry the class names, so that neither can be swapped without notice.
+
+A checkpoint may say how far its network's confidence can be trusted (`galaxylib calibrate` writes it): a
+`temperature`, by which the logarithms of its probabilities are divided, and a reference, in a file of its own
+whose hash the description carries too, of how its stages answer to images like those that it was trained on.
 """
 
-import hashlib
 import json
 import reprlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
 from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.data.splits import SPLIT
 from galaxylib.errors import CheckpointError, GalaxyError
-from galaxylib.files import atomic, check_outputs, sha256
+from galaxylib.files import atomic, check_outputs
+from galaxylib.networks import arrays
 from galaxylib.networks.schemas import CURE, check, check_options, read_json
 from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 
 CLASSES = "class_names"
-WEIGHTS, DESCRIPTION = "weights.safetensors", "checkpoint.json"
+WEIGHTS, DESCRIPTION, REFERENCE = "weights.safetensors", "checkpoint.json", "reference.safetensors"
+CONFIDENCE = ("temperature", "reference", "calibrated")
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained"
 SMALL = PRETRAINED.with_name("small")
 SHIPPED = ("pretrained", "small")
@@ -47,12 +50,17 @@ class Loaded:
         preprocess: what an image must go through first.
         class_names: of the logits, in their order.
         meta: the whole description: recipe, data, versions, hardware, time.
+        temperature: above 0; the logarithms of the network's probabilities are divided by it. 1 leaves them.
+        reference: arrays by which `galaxylib.evaluation.unlike.Reference` tells images that are like nothing
+            in training; None where none was measured.
     """
 
     network: nn.Module
     preprocess: Preprocess
     class_names: tuple[str, ...]
     meta: dict[str, Any]
+    temperature: float = 1.0
+    reference: Mapping[str, torch.Tensor] | None = None
 
 
 def save(
@@ -64,6 +72,7 @@ def save(
     preprocess: Preprocess,
     class_names: Sequence[str],
     half: bool = False,
+    reference: Mapping[str, torch.Tensor] | None = None,
     **provenance: Any,
 ) -> Path:
     """Write a checkpoint; whenever this is cut short, the folder holds the former checkpoint or the new one.
@@ -77,6 +86,7 @@ def save(
         preprocess: what its images go through.
         class_names: of its logits, in their order.
         half: store in half precision, for weights that are shipped.
+        reference: as in `Loaded`.
         **provenance: whatever else the description should tell, as JSON has it.
 
     Raises:
@@ -85,9 +95,7 @@ def save(
     folder = Path(folder)
     tensors = {key: _stored(tensor, half=half) for key, tensor in network.state_dict().items()}
     # Serialised in memory first: a full disk then meets Python's own writing, which says so plainly.
-    # One entry only: with more, safetensors would write them in any order, and the hash would change.
-    content = to_bytes(tensors, metadata={CLASSES: json.dumps(list(class_names))})
-    digest = hashlib.sha256(content).hexdigest()
+    content, digest = arrays.as_bytes(tensors, metadata={CLASSES: json.dumps(list(class_names))})
     description = {
         "network": name,
         "options": dict(options),
@@ -97,18 +105,60 @@ def save(
         "sha256": digest,
         **provenance,
     }
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    # The weights come first, under a name that only the new description leads to. From the moment when that
-    # is in place the checkpoint is the new one, whatever happens before the weights have their usual name.
-    named = _named(folder, digest)
-    with atomic(folder / DESCRIPTION) as about, atomic(named) as weights:
-        weights.write_bytes(content)
-        about.write_text(text, encoding="utf-8")
-    with suppress(PermissionError):  # on Windows, while somebody reads the former weights
-        named.replace(folder / WEIGHTS)
-        for left in folder.glob(f"*-{WEIGHTS}"):  # by a run that was cut short
-            left.unlink()
+    files = {WEIGHTS: (content, digest)}
+    if reference is not None:
+        files[REFERENCE] = arrays.as_bytes(reference)
+        description["reference"] = {"sha256": files[REFERENCE][1]}
+    _write(folder, description, files)
+    if reference is None:
+        (folder / REFERENCE).unlink(missing_ok=True)  # of the former weights
     return folder
+
+
+def set_confidence(
+    folder: str | Path,
+    *,
+    temperature: float,
+    reference: Mapping[str, torch.Tensor] | None = None,
+    **about: Any,
+) -> None:
+    """Write into a checkpoint how far its network's confidence can be trusted; its weights stay as they are.
+
+    Whenever this is cut short, the checkpoint says what it said before, or all that is new.
+
+    Args:
+        folder: of the checkpoint.
+        temperature: as in `Loaded`, from 0.01 to 100.
+        reference: as in `Loaded`; None removes the former one.
+        **about: what the description should tell of the calibration, as JSON has it.
+
+    Raises:
+        CheckpointError: the folder holds no whole checkpoint, or the temperature is out of range.
+        GalaxyError: the folder cannot be written, or the disk is full.
+    """
+    folder = _folder(folder)
+    description = {key: value for key, value in describe(folder).items() if key not in CONFIDENCE}
+    description |= {"temperature": temperature, "calibrated": about}
+    files = {}
+    if reference is not None:
+        files[REFERENCE] = arrays.as_bytes(reference)
+        description["reference"] = {"sha256": files[REFERENCE][1]}
+    check(description, FIELDS, where=folder / DESCRIPTION, cure="calibrate again")
+    _write(folder, description, files)
+    if reference is None:
+        (folder / REFERENCE).unlink(missing_ok=True)
+
+
+def _write(folder: Path, description: Mapping[str, Any], files: Mapping[str, tuple[bytes, str]]) -> None:
+    """Write files of arrays (name: content, hash) and, last, the description that leads to them."""
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    with ExitStack() as stack:
+        about = stack.enter_context(atomic(folder / DESCRIPTION))
+        for usual, (content, digest) in files.items():
+            stack.enter_context(atomic(arrays.named(folder, digest, usual))).write_bytes(content)
+        about.write_text(text, encoding="utf-8")
+    for usual, (_, digest) in files.items():
+        arrays.settle(folder, digest, usual)
 
 
 def halve(checkpoint: str | Path, folder: str | Path) -> Path:
@@ -120,7 +170,7 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
     """
     check_outputs(Path(folder) / WEIGHTS, inputs=[_folder(checkpoint) / WEIGHTS])
     loaded = load(checkpoint)
-    told = {name: value for name, value in loaded.meta.items() if name not in NEEDED}
+    told = {name: value for name, value in loaded.meta.items() if name not in (*NEEDED, "reference")}
     return save(
         folder,
         loaded.network,
@@ -129,6 +179,7 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
         preprocess=loaded.preprocess,
         class_names=loaded.class_names,
         half=True,
+        reference=loaded.reference,
         **told,
     )
 
@@ -157,12 +208,9 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
             f"module: if it is yours, say --own-network {shlex.quote(name)}, in Python own_network={name!r}."
         )
     weights = weights_file(folder, meta)
-    if sha256(weights) != meta["sha256"]:
-        raise CheckpointError(
-            f"The weights in {folder} are not those that {DESCRIPTION} describes (another SHA-256): the file "
-            "was altered or cut short, so copy it again or train again."
-        )
-    tensors, carried = _read(weights)
+    tensors, carried = arrays.read(
+        weights, meta["sha256"], described_in=DESCRIPTION, cure="copy it again or train again"
+    )
     if carried.get(CLASSES) != json.dumps(meta["class_names"]):
         raise CheckpointError(
             f"{folder / DESCRIPTION} names the classes {', '.join(meta['class_names'])}, its weights were "
@@ -181,12 +229,14 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
         preprocess=preprocess,
         class_names=tuple(meta["class_names"]),
         meta=meta,
+        temperature=float(meta.get("temperature", 1)),
+        reference=_reference(folder, meta),
     )
 
 
 def checkpoint_files(checkpoint: str | Path) -> list[Path]:
     """The files of a checkpoint folder that no output may overwrite, whether or not they are there."""
-    return [Path(checkpoint, name) for name in (WEIGHTS, DESCRIPTION, SPLIT)]
+    return [Path(checkpoint, name) for name in (WEIGHTS, DESCRIPTION, REFERENCE, SPLIT)]
 
 
 def describe(folder: str | Path) -> dict[str, Any]:
@@ -219,12 +269,17 @@ def describe(folder: str | Path) -> dict[str, Any]:
 
 def weights_file(folder: Path, meta: Mapping[str, Any]) -> Path:
     """The file that holds the weights which `meta`, the description in `folder`, is about."""
-    named = _named(folder, str(meta["sha256"]))
-    return named if named.is_file() else folder / WEIGHTS
+    return arrays.find(folder, str(meta["sha256"]), WEIGHTS)
 
 
-def _named(folder: Path, digest: str) -> Path:
-    return folder / f"{digest[:12]}-{WEIGHTS}"
+def _reference(folder: Path, meta: Mapping[str, Any]) -> dict[str, torch.Tensor] | None:
+    if "reference" not in meta:
+        return None
+    digest, cure = meta["reference"]["sha256"], "copy the whole folder, or run `galaxylib calibrate` again"
+    path = arrays.find(folder, digest, REFERENCE)
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no {REFERENCE}, which its {DESCRIPTION} names: {cure}.")
+    return arrays.read(path, digest, described_in=DESCRIPTION, cure=cure)[0]
 
 
 def _folder(checkpoint: str | Path) -> Path:
@@ -249,15 +304,6 @@ def _stored(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
     if half and tensor.is_floating_point():
         tensor = tensor.half()
     return tensor.contiguous()
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError) as fault:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({fault}): copy it again.") from fault
 
 
 @contextmanager

@@ -65,10 +65,14 @@ DESCRIPTION = record(
         mean=several(real(-10, 10), 3, 3),
         std=several(real(1e-4, 10), 3, 3),
     ),
-    # Tables of predictions have columns of these two names besides the classes'.
-    class_names=several(TEXT | {"not": {"enum": ["row", "true"]}}, 1, 1000) | {"uniqueItems": True},
+    # Tables of predictions have columns of these names besides the classes'.
+    class_names=several(TEXT | {"not": {"enum": ["row", "true", "unlike_training"]}}, 1, 1000)
+    | {"uniqueItems": True},
     parameters=whole(1),
     sha256=_SHA256,
+    temperature=real(0.01, 100),
+    reference=strict(sha256=_SHA256),
+    calibrated=record(images=whole(0), part=TEXT, time=TEXT, data=record()),
     task=record(name=TEXT, rule=TEXT, trained_on=several(whole(0), 0)) | {"required": ["name"]},
     # Of settings that this library may not know: those of `Recipe` are checked where a run is resumed.
     recipe=record() | {"additionalProperties": _SETTING},

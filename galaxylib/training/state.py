@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from galaxylib.data.splits import SPLIT
 from galaxylib.errors import CheckpointError, GalaxyError, is_lack_of_memory
 from galaxylib.files import atomic
-from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, describe
+from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, WEIGHTS, describe
 from galaxylib.networks.schemas import TEXT, Schema, check, read_json, real, record, several, strict, whole
 from galaxylib.training.recipes import CHOICES, Recipe
 
@@ -153,7 +153,7 @@ def remove_run(out: Path) -> None:
     # The state goes first: what a cut leaves is a checkpoint, never a run that has lost its weights.
     (out / LAST).unlink(missing_ok=True)
     for folder in (first_round(out), out):
-        for name in (DESCRIPTION, WEIGHTS, HISTORY, SPLIT):
+        for name in (DESCRIPTION, WEIGHTS, REFERENCE, HISTORY, SPLIT):
             (folder / name).unlink(missing_ok=True)
 
 

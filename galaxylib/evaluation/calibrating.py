@@ -1,0 +1,67 @@
+"""A trained network's confidence, made honest: its temperature, and what its training's images are like."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.errors import DataError
+from galaxylib.evaluation.calibration import fit_temperature
+from galaxylib.evaluation.judge import look_at_rows
+from galaxylib.evaluation.unlike import Reference, first_and_last
+from galaxylib.networks.checkpoint import Loaded
+
+
+def calibrated(
+    loaded: Loaded,
+    data: Galaxy10,
+    rows: Sequence[int] | np.ndarray,
+    *,
+    symmetries: bool = False,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> Loaded:
+    """The same network with a temperature and a reference measured on galaxies that it was not trained on.
+
+    The temperature is fitted to the file's labels; the reference takes the images only. A former temperature
+    or reference counts for nothing.
+
+    Args:
+        loaded: the network; it is left as it is.
+        data: the file.
+        rows: which galaxies, none of them trained on; a few hundred make a good reference.
+        symmetries: fit the temperature to probabilities averaged over the eight views of each image.
+        batch_size: images at once.
+        progress: show a progress bar.
+
+    Raises:
+        DataError: there are too few galaxies, a row is not in the file, or a galaxy is of a class that the
+            network does not know.
+        CheckpointError: the network has no stage that a reference could be measured at.
+        GalaxyError: the memory does not suffice, or the network cannot read images of that size.
+    """
+    name = loaded.meta.get("network", "")
+    stages = first_and_last(loaded.network, name, size=loaded.preprocess.size)
+    labels = data.labels[np.asarray(rows, dtype=np.int64)]
+    columns = {name: number for number, name in enumerate(loaded.class_names)}
+    unknown = next((CLASS_NAMES[label] for label in labels if CLASS_NAMES[label] not in columns), None)
+    if unknown is not None:
+        raise DataError(
+            f"The network knows the classes {', '.join(loaded.class_names)}, but a galaxy is {unknown!r}: "
+            "calibrate with galaxies of the classes that it was trained on."
+        )
+    looks = look_at_rows(
+        loaded.network,
+        data,
+        rows,
+        preprocess=loaded.preprocess,
+        symmetries=symmetries,
+        stages=stages,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    reference = Reference.fit(looks.stages)
+    truth = np.array([columns[CLASS_NAMES[label]] for label in labels])
+    temperature = fit_temperature(looks.answers, truth)
+    return replace(loaded, temperature=temperature, reference=reference.to_arrays())
