@@ -17,7 +17,7 @@
 # # Evaluation
 #
 # How often the trained network is right, which galaxies it confuses, whether its confidence can be trusted,
-# and what makes a galaxy hard. The galaxies are simulated unless a file is given; every number comes from one
+# whether it notices what is no galaxy, and what makes a galaxy hard. The galaxies are simulated unless a file is given; every number comes from one
 # table of predictions.
 
 # %% tags=["parameters"]
@@ -34,6 +34,7 @@ symmetries: bool = False  # average each prediction over the eight turns and ref
 batch_size: int = 64  # images judged at once
 resamples: int = 2000  # draws of the bootstrap
 mistakes: int = 12  # confident mistakes shown
+others: int = 200  # stars to draw, and as many artefacts and cutouts of empty sky
 
 # %% tags=["hide-input"]
 import matplotlib.patheffects as effects
@@ -42,8 +43,17 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import Galaxy10
-from galaxylib.evaluation.calibration import apply_temperature, calibration, fit_temperature
-from galaxylib.evaluation.predictions import class_columns, confusion, predict, scores, write_evaluation
+from galaxylib.evaluation.calibrating import calibrated
+from galaxylib.evaluation.calibration import apply_temperature, calibration
+from galaxylib.evaluation.predictions import (
+    UNLIKE,
+    class_columns,
+    confusion,
+    predict,
+    scores,
+    write_evaluation,
+)
+from galaxylib.evaluation.unlike import LIMIT
 from galaxylib.paper.error_analysis import (
     accuracy_against,
     confident_mistakes,
@@ -54,6 +64,7 @@ from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid,
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
+from galaxylib.paper.unlike_kinds import KINDS, unlike_scores, unlike_table
 from galaxylib.paper.workspace import open_data, open_split
 
 style()
@@ -70,9 +81,13 @@ report.number("size", trained.preprocess.size)
 
 # %% tags=["hide-output"]
 views = {"batch_size": batch_size, "symmetries": symmetries}
+measured_before = trained.reference is not None
+if not measured_before:
+    trained = calibrated(trained, galaxies, division.validation, **views)
 test = predict(trained, galaxies, division.test, **views)
-validation = predict(trained, galaxies, division.validation, **views)
-found = write_evaluation(test, f"{outputs}/evaluation", resamples=resamples, seed=seed)
+found = write_evaluation(
+    test, f"{outputs}/evaluation", resamples=resamples, seed=seed, temperature=trained.temperature
+)
 report.data("scores", found)
 for name in ("n", "accuracy", "macro_f1", "weighted_f1", "top2"):
     report.number(name, found[name])
@@ -220,15 +235,15 @@ report.figure("confident_mistakes", fig)
 # Of the galaxies that a network calls "four in five sure", it should have four in five right. {numref}`fig-04-reliability` sorts the galaxies
 # by the probability of the predicted class and compares it with how often the prediction is right. The *expected
 # calibration error* is the mean distance between the two. Dividing all logits by one number, the *temperature*,
-# changes no prediction; the value that fits the validation galaxies best is then tried on the test galaxies.
+# changes no prediction. It is {glue:text}`temperature_from`, and is tried here on the test galaxies; every
+# probability on this page is one at that temperature, unless it is called "as trained".
 
 # %% tags=["remove-output", "hide-input"]
 names = class_columns(test)
-columns = {name: number for number, name in enumerate(names)}
-temperature = fit_temperature(validation[names].to_numpy(), validation["true"].map(columns).to_numpy())
+temperature = trained.temperature
 right = (test[names].idxmax(axis=1) == test["true"]).to_numpy()
-raw = test[names].to_numpy()
-cooled = apply_temperature(raw, temperature)
+cooled = test[names].to_numpy()
+raw = apply_temperature(cooled, 1 / temperature)
 reliability = {
     "as trained": calibration(raw.max(1), right, seed=seed),
     "with temperature": calibration(cooled.max(1), right, seed=seed),
@@ -252,6 +267,12 @@ report.number("ece_low", reliability["as trained"].interval[0])
 report.number("ece_high", reliability["as trained"].interval[1])
 report.number("ece_cooled", reliability["with temperature"].ece)
 report.number("side", "too sure of itself" if temperature > 1 else "too modest")
+report.number(
+    "temperature_from",
+    "what the network's checkpoint says"
+    if measured_before
+    else "the one that fits the validation galaxies best",
+)
 
 # %% [markdown]
 # ```{glue:figure} reliability
@@ -261,9 +282,130 @@ report.number("side", "too sure of itself" if temperature > 1 else "too modest")
 # Reliability on {glue:text}`kind` galaxies in bins of probability, with 95 % intervals.
 # ```
 #
-# The calibration error is {glue:text}`ece:.3f` ({glue:text}`ece_low:.3f` to {glue:text}`ece_high:.3f`). The fitted
-# temperature is {glue:text}`temperature:.2f`: the network is {glue:text}`side`, as label smoothing tends to make it
+# The calibration error is {glue:text}`ece:.3f` ({glue:text}`ece_low:.3f` to {glue:text}`ece_high:.3f`) as trained.
+# The temperature is {glue:text}`temperature:.2f`: the network is {glue:text}`side`, as label smoothing tends to make it
 # modest and long training sure. With that temperature the error becomes {glue:text}`ece_cooled:.3f`.
+#
+# ## How often it is right where it may stay silent
+#
+# Whoever uses the classes can leave to somebody else the galaxies that the network is least sure of.
+# {numref}`fig-04-coverage` shows what that buys: the accuracy on those that are kept, the surest first.
+
+# %% tags=["remove-output", "hide-input"]
+kept = found["risk_coverage"]
+fig, axis = plt.subplots(figsize=(5.6, 3.8))
+axis.plot(100 * np.array(kept["coverage"]), 100 * np.array(kept["accuracy"]), color=ACCENT)
+for entry in kept["table"]:
+    low, high = entry["interval"]
+    place, value = 100 * entry["coverage"], 100 * entry["accuracy"]
+    bars = [[max(value - 100 * low, 0)], [max(100 * high - value, 0)]]
+    axis.errorbar(place, value, bars, color=ACCENT, marker="o", capsize=3)
+    report.number(f"kept_{place:.0f}", entry["accuracy"])
+    report.number(f"kept_{place:.0f}_low", low)
+    report.number(f"kept_{place:.0f}_high", high)
+axis.set_xlim(0, 102)
+axis.set_xlabel("galaxies kept, the surest first (%)")
+axis.set_ylabel("accuracy on those kept (%)")
+report.figure("coverage", fig)
+report.number("coverage_area", kept["area"])
+
+# %% [markdown]
+# ```{glue:figure} coverage
+# :alt: A curve of the accuracy in per cent against the share of galaxies kept in per cent, the surest first. It falls from left to right; four dots with error bars mark half, four fifths, nine tenths and all of the galaxies.
+# :name: fig-04-coverage
+#
+# Accuracy on the {glue:text}`kind` galaxies that the network is surest of. Dots: half, four fifths, nine tenths and
+# all of them, with 95 % intervals.
+# ```
+#
+# Right about {glue:text}`kept_100:.1%` of all {glue:text}`n:,` {glue:text}`kind` galaxies, it is right about
+# {glue:text}`kept_90:.1%` ({glue:text}`kept_90_low:.1%` to {glue:text}`kept_90_high:.1%`) without the tenth that it is
+# least sure of, about {glue:text}`kept_80:.1%` ({glue:text}`kept_80_low:.1%` to {glue:text}`kept_80_high:.1%`) without
+# the fifth, and about {glue:text}`kept_50:.1%` ({glue:text}`kept_50_low:.1%` to {glue:text}`kept_50_high:.1%`) without
+# half of them. The mean share of mistakes over the whole curve is {glue:text}`coverage_area:.3f`.
+#
+# ## Does it notice what is no galaxy?
+#
+# A network that knows ten classes of galaxies calls a star one of them. Its stages can tell that something is
+# amiss: what the first and the last of them give for an image, averaged over its pixels, is compared with what they
+# give for {glue:text}`reference_from`, by the distance that the spread of those allows for. The larger of the two
+# distances is the score *unlike training*, in such units that {glue:text}`limit:.0%` of galaxies like these are to
+# stay below a score of one. The network never saw the stars, the artefacts and the empty sky of {numref}`fig-04-unlike`, and nothing
+# was fitted to them: they are drawn for this section, {glue:text}`n_others:d` of each.
+
+# %% tags=["hide-output"]
+cutouts, other_scores = unlike_scores(trained, count=others, seed=seed, batch_size=batch_size)
+told_apart = unlike_table(test[UNLIKE].to_numpy(), other_scores, resamples=resamples, seed=seed)
+report.data("unlike", told_apart.reset_index().to_dict(orient="records"))
+report.number("n_others", others)
+report.number("limit", LIMIT / 100)
+report.number("above", found[UNLIKE]["above"])
+report.number(
+    "reference_from",
+    "images like those of its training, as its checkpoint keeps it"
+    if measured_before
+    else f"the {len(division.validation):,} validation galaxies, which it was not trained on",
+)
+
+# %% tags=["remove-output", "hide-input"]
+fig, (axis, *pictures) = plt.subplots(
+    1, 1 + len(KINDS), figsize=(8.6, 3.2), gridspec_kw={"width_ratios": [4, 1, 1, 1]}
+)
+groups = {f"galaxies, {kind}": test[UNLIKE].to_numpy(), **other_scores}
+axis.boxplot(
+    list(groups.values()),
+    orientation="horizontal",
+    whis=(5, 95),
+    showfliers=False,
+    widths=0.55,
+    medianprops={"color": CONTRAST, "linewidth": 2},
+)
+axis.axvline(1, color="0.6", linestyle=":")
+axis.set_yticks(range(1, len(groups) + 1), groups)
+axis.invert_yaxis()
+axis.set_xscale("log")
+axis.set_xlabel("score: unlike training")
+for picture, (name, drawn) in zip(pictures, cutouts.items(), strict=True):
+    picture.imshow(drawn[0])
+    picture.set_title(name, fontsize=8)
+    picture.axis("off")
+report.figure("unlike_training", fig)
+
+# %% tags=["remove-output", "hide-input"]
+rows = [
+    (
+        name if name in KINDS else f"{name}, {kind}",
+        line["n"],
+        "{:.0%} ({:.0%} to {:.0%})".format(line["above"], *line["above_interval"]),
+        "{:.2f} ({:.2f} to {:.2f})".format(line["area"], *line["area_interval"]) if name in KINDS else "",
+    )
+    for name, line in told_apart.iterrows()
+]
+columns = ["images", "number", "score above one", "area under the curve"]
+report.table("unlike_kinds", pd.DataFrame(rows, columns=columns).set_index("images"))
+for name in KINDS:
+    report.number(f"area_{name.replace(' ', '_')}", float(told_apart.loc[name, "area"]))
+
+# %% [markdown]
+# ```{glue:figure} unlike_training
+# :alt: Left, four boxes one below the other on a logarithmic axis of the score: galaxies, stars, empty sky and artefacts. Each box holds the middle half of the scores, its whiskers nine tenths. A dotted line marks a score of one. Right, a drawn star, a cutout of empty sky and a drawn artefact.
+# :name: fig-04-unlike
+#
+# The score *unlike training* of {glue:text}`kind` galaxies and of drawn cutouts without one. Boxes hold the middle
+# half, whiskers nine tenths; on the right an example of each kind of cutout.
+# ```
+#
+# ```{glue:figure} unlike_kinds
+# :name: tab-04-unlike
+#
+# How many images of each kind have a score above one, and how often one that is no galaxy has a higher score than a
+# galaxy (the area under the curve: a half is chance, one is always), with 95 % intervals. Artefacts are satellite
+# trails, dragged stars, saturated stars and cosmic rays in equal parts.
+# ```
+#
+# The score of a star is higher than a galaxy's in {glue:text}`area_star:.1%` of all pairs, that of empty sky in
+# {glue:text}`area_empty_sky:.1%`, that of an artefact in {glue:text}`area_artefact:.1%`. Hardest are dragged stars: a
+# line of light of that length could be a galaxy seen edge-on.
 #
 # ## What makes a galaxy hard
 #

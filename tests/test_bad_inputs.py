@@ -372,7 +372,7 @@ def work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "galaxylib.simulate.dataset._fill",
         "galaxylib.training.loop._trainer",
-        "galaxylib.evaluation.predictions.look_at_rows",
+        "galaxylib.evaluation.predictions.judge_with",
         "galaxylib.evaluation.calibrating.look_at_rows",
         "galaxylib.dream.ascent.Ascent._report",
         "galaxylib.data.fetch.requests.get",

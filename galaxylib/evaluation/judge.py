@@ -23,6 +23,8 @@ from galaxylib.data.loader import Images, batches
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import BATCHES, CheckpointError, GalaxyError, is_lack_of_memory
 from galaxylib.evaluation.calibration import apply_temperature
+from galaxylib.evaluation.unlike import Reference
+from galaxylib.networks.checkpoint import Loaded
 from galaxylib.networks.own_network import told
 from galaxylib.training.hardware import default_device
 
@@ -219,6 +221,61 @@ def look_at_rows(
         answers = apply_temperature(answers, temperature)
     names = kept[0] if kept else ()
     return Looks(answers, {name: torch.cat([one[name] for one in kept]).numpy() for name in names})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a checkpoint says of N images.
+
+    Attributes:
+        probabilities: (N, C) float64, at the checkpoint's temperature.
+        unlike: (N,) how unlike the images of its training each image is: above 1, more than 95 % of them;
+            None where the checkpoint has no reference.
+    """
+
+    probabilities: np.ndarray
+    unlike: np.ndarray | None
+
+
+def judge_with(
+    loaded: Loaded,
+    data: Images,
+    rows: Sequence[int] | np.ndarray,
+    *,
+    symmetries: bool = False,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> Judgement:
+    """Let a checkpoint judge rows of a file, or images in memory, as it says that it is to be read.
+
+    Args:
+        loaded: the network with its preprocessing, its temperature and its reference.
+        data: the images.
+        rows: which of them, in which order.
+        symmetries: average the probabilities over the eight turns and reflections of each image.
+        batch_size: images at once.
+        progress: show a progress bar.
+
+    Raises:
+        CheckpointError: the checkpoint's reference is damaged, or was measured with another network.
+        DataError, GalaxyError: as `look_at_rows`.
+    """
+    reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
+    looks = look_at_rows(
+        loaded.network,
+        data,
+        rows,
+        preprocess=loaded.preprocess,
+        temperature=loaded.temperature,
+        symmetries=symmetries,
+        stages=tuple(reference.stages) if reference else (),
+        batch_size=batch_size,
+        progress=progress,
+    )
+    probabilities = looks.answers.reshape(len(rows), len(loaded.class_names))
+    if reference is None:
+        return Judgement(probabilities, None)
+    return Judgement(probabilities, reference.scores(looks.stages) if len(rows) else np.empty(0))
 
 
 def _judged(network: nn.Module, images: Tensor, activation: Activation, symmetries: bool) -> Tensor:

@@ -18,8 +18,7 @@ from galaxylib.data.splits import SPLIT, Split
 from galaxylib.errors import DataError
 from galaxylib.evaluation.calibration import calibration, risk_coverage
 from galaxylib.evaluation.intervals import bootstrap, f1_scores, ratio, wilson
-from galaxylib.evaluation.judge import look_at_rows
-from galaxylib.evaluation.unlike import Reference
+from galaxylib.evaluation.judge import judge_with
 from galaxylib.files import atomic, write_json
 from galaxylib.networks.checkpoint import Loaded
 
@@ -59,25 +58,13 @@ def predict(
         GalaxyError: the memory does not suffice, or the network cannot read images of that size; the sentence
             says what to try.
     """
-    reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
-    looks = look_at_rows(
-        loaded.network,
-        data,
-        rows,
-        preprocess=loaded.preprocess,
-        temperature=loaded.temperature,
-        symmetries=symmetries,
-        stages=tuple(reference.stages) if reference else (),
-        batch_size=batch_size,
-        progress=progress,
-    )
-    probabilities = looks.answers.reshape(len(rows), len(loaded.class_names))
+    judged = judge_with(loaded, data, rows, symmetries=symmetries, batch_size=batch_size, progress=progress)
     true = [CLASS_NAMES[label] for label in data.labels[np.asarray(rows, dtype=np.int64)]]
-    table = pd.DataFrame(probabilities, columns=list(loaded.class_names))
+    table = pd.DataFrame(judged.probabilities, columns=list(loaded.class_names))
     table.insert(0, TRUE, true)
     table.insert(0, ROW, np.asarray(rows, dtype=np.int64))
-    if reference:
-        table[UNLIKE] = reference.scores(looks.stages) if len(rows) else np.empty(0)
+    if judged.unlike is not None:
+        table[UNLIKE] = judged.unlike
     return table
 
 

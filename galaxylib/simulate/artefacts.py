@@ -1,4 +1,4 @@
-"""Cutouts that hold no galaxy: a star, or something that a survey's software took for an object.
+"""Cutouts that hold no galaxy: a star, something that a survey's software took for an object, or empty sky.
 
 They pass through the same sky and the same camera as the simulated galaxies, and stand where a galaxy would.
 The kinds are those that surveys know; how often each occurs and how bright it is are assumptions made here.
@@ -20,6 +20,8 @@ STAR = "star"
 ARTEFACTS = ("satellite trail", "dragged star", "saturated star", "cosmic ray")
 """A trail; a star's light drawn out while the telescope moved (as the ConvNet report describes); a star that
 overflows along its column, with spikes; a particle's track, which no seeing blurs."""
+SKY = "empty sky"
+"""The sky beside galaxies, with the faint objects, the stars and the neighbours that cross any cutout."""
 
 REACH = 2.0  # arcsec: how far from the middle a detection may put its cutout
 
@@ -28,7 +30,7 @@ def draw_other(kind: str, *, seed: int | np.random.SeedSequence) -> np.ndarray:
     """Draw a cutout without a galaxy in its middle.
 
     Args:
-        kind: `STAR` or one of `ARTEFACTS`.
+        kind: `STAR`, `SKY` or one of `ARTEFACTS`.
         seed: the same seed draws the same image.
 
     Returns:
@@ -37,8 +39,8 @@ def draw_other(kind: str, *, seed: int | np.random.SeedSequence) -> np.ndarray:
     Raises:
         GalaxyError: there is no such kind.
     """
-    if kind != STAR and kind not in ARTEFACTS:
-        raise GalaxyError(f"There is no kind {kind!r}: choose one of {', '.join((STAR, *ARTEFACTS))}.")
+    if kind not in PAINTERS:
+        raise GalaxyError(f"There is no kind {kind!r}: choose one of {', '.join(PAINTERS)}.")
     rng = np.random.default_rng(seed)
     scene, haze = (np.zeros((3, GRID, GRID), np.float32) for _ in range(2))
     paint_field(scene, FIELD, REACH, rng)
@@ -124,5 +126,6 @@ PAINTERS = {
     "dragged star": _dragged,
     "saturated star": _saturated,
     "cosmic ray": _cosmic_ray,
+    SKY: lambda x, _y, _rng: np.zeros((3, *x.shape), np.float32),
 }
 """What paints each kind: (x, y, rng) -> (3, GRID, GRID) nanomaggies a pixel."""

@@ -5,7 +5,7 @@ import pytest
 
 from galaxylib.errors import GalaxyError
 from galaxylib.simulate import light
-from galaxylib.simulate.artefacts import ARTEFACTS, PAINTERS, STAR, draw_other, draw_others
+from galaxylib.simulate.artefacts import ARTEFACTS, PAINTERS, SKY, STAR, draw_other, draw_others
 from galaxylib.simulate.light import GRID, PIXEL_SCALE
 
 
@@ -55,6 +55,14 @@ def test_the_same_seed_draws_the_same_image():
     assert (three[:2] == draw_others(ARTEFACTS, 2, seed=1)).all()
     with pytest.raises(GalaxyError, match="no kind 'comet': choose one of star, satellite trail"):
         draw_other("comet", seed=0)
+
+
+def test_empty_sky_has_nothing_in_its_middle():
+    images = np.stack([draw_other(SKY, seed=seed) for seed in range(12)]).astype(float).mean(axis=-1)
+    middles = images[:, 118:138, 118:138].mean(axis=(1, 2))
+    assert np.median(np.abs(middles - np.median(images, axis=(1, 2)))) < 4
+    stars = np.stack([draw_other(STAR, seed=seed) for seed in range(12)]).astype(float).mean(axis=-1)
+    assert stars[:, 118:138, 118:138].mean() > 3 * middles.mean()
 
 
 def test_a_star_is_brightest_in_the_middle():
