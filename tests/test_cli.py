@@ -43,6 +43,7 @@ def test_help_answers_at_once():
         ["--help"],
         ["train", "--help"],
         ["evaluate", "--help"],
+        ["calibrate", "--help"],
         ["simulate", "--help"],
         ["fetch", "--help"],
         ["export-web", "--help"],
@@ -111,6 +112,43 @@ def test_train_and_evaluate(tmp_path, blob_file, capsys):
     status, out, err = run(capsys, *again)
     assert status == 1
     assert "seed was 0 and is 4 now" in err
+
+
+def test_calibrate_completes_the_checkpoint(tmp_path, blob_file, capsys):
+    run(capsys, "train", "--data", blob_file, "--out", tmp_path / "run", *TINY)
+    other = write_galaxy10(tmp_path / "other.h5", labels=list(range(10)) * 3, seed=8)
+    words = ["calibrate", tmp_path / "run", "--quiet", "--data"]
+    before = (tmp_path / "run" / "checkpoint.json").read_text()
+    for more, sentence in (
+        ([blob_file, "--part", "all"], "was trained on galaxies of this file"),
+        ([blob_file], "are too few"),  # the validation part of forty
+        ([other], "belongs to another file"),
+    ):
+        status, out, err = run(capsys, *words, *more)
+        assert (status, out) == (1, "")
+        assert sentence in err
+        assert one_sentence(err), err
+    status, _, err = run(capsys, "calibrate", "small", "--data", other)
+    assert status == 1
+    assert "copy its folder" in err
+    assert (tmp_path / "run" / "checkpoint.json").read_text() == before
+    status, out, err = run(capsys, *words, other, "--part", "all")
+    assert (status, err) == (0, "")
+    assert re.match(r"Temperature \d+\.\d\d, and a reference .* from 30 galaxies", out)
+    meta = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
+    assert meta["calibrated"]["data"]["fingerprint"] == Galaxy10(other).fingerprint
+    asked = ["evaluate", "--data", blob_file, "--checkpoint", tmp_path / "run", "--quiet"]
+    status, out, err = run(capsys, *asked, "--out", tmp_path / "test", "--part", "test")
+    assert (status, err) == (0, "")
+    first, *lines = out.splitlines()
+    assert "accuracy" in first
+    assert [line.split(" ")[0] for line in lines] == ["Calibration", "Accuracy", "Unlike"]
+    assert f"at temperature {meta['temperature']:.2f}" in lines[0]
+    found = json.loads((tmp_path / "test" / "evaluation.json").read_text())
+    assert found["temperature"] == meta["temperature"]
+    assert 0 <= found["unlike_training"]["above"] <= 1
+    table = pd.read_csv(tmp_path / "test" / "predictions.csv")
+    assert list(table) == ["row", "true", *CLASS_NAMES, "unlike_training"]
 
 
 def test_a_part_is_scored_only_where_it_was_kept_from_training(tmp_path, blob_file, capsys):

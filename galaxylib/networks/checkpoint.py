@@ -110,8 +110,6 @@ def save(
         files[REFERENCE] = arrays.as_bytes(reference)
         description["reference"] = {"sha256": files[REFERENCE][1]}
     _write(folder, description, files)
-    if reference is None:
-        (folder / REFERENCE).unlink(missing_ok=True)  # of the former weights
     return folder
 
 
@@ -143,10 +141,9 @@ def set_confidence(
     if reference is not None:
         files[REFERENCE] = arrays.as_bytes(reference)
         description["reference"] = {"sha256": files[REFERENCE][1]}
-    check(description, FIELDS, where=folder / DESCRIPTION, cure="calibrate again")
+    as_read = read_json(json.dumps(description))  # where NaN is no number
+    check(as_read, FIELDS, where=folder / DESCRIPTION, cure="calibrate again")
     _write(folder, description, files)
-    if reference is None:
-        (folder / REFERENCE).unlink(missing_ok=True)
 
 
 def _write(folder: Path, description: Mapping[str, Any], files: Mapping[str, tuple[bytes, str]]) -> None:
@@ -159,6 +156,8 @@ def _write(folder: Path, description: Mapping[str, Any], files: Mapping[str, tup
         about.write_text(text, encoding="utf-8")
     for usual, (_, digest) in files.items():
         arrays.settle(folder, digest, usual)
+    if "reference" not in description:
+        (folder / REFERENCE).unlink(missing_ok=True)  # of a former description
 
 
 def halve(checkpoint: str | Path, folder: str | Path) -> Path:

@@ -15,7 +15,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.networks import checkpoint
-from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, halve, load, save
+from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, WEIGHTS, halve, load, save, set_confidence
 from galaxylib.networks.registry import build
 from galaxylib.provenance import provenance
 
@@ -212,5 +212,98 @@ def test_a_kill_at_any_moment_leaves_the_former_checkpoint_or_the_new_one(tmp_pa
             for network in networks
         )
         assert new if end == "finished" else former or new
+        ends.append(end)
+    assert len(ends) > 5
+
+
+ARRAYS = {"a/mean": torch.arange(5.0), "quantiles": torch.linspace(0, 2, 101)}
+
+
+def test_a_confidence_is_written_beside_weights_that_stay_as_they_are(tmp_path):
+    folder = tmp_path / "run"
+    keep(folder)
+    assert (load(folder).temperature, load(folder).reference) == (1.0, None)
+    before = (folder / WEIGHTS).read_bytes()
+    set_confidence(folder, temperature=1.7, reference=ARRAYS, images=30, part="validation")
+    found = load(folder)
+    assert found.temperature == 1.7
+    assert found.reference.keys() == ARRAYS.keys()
+    assert all(torch.equal(found.reference[name], array) for name, array in ARRAYS.items())
+    assert found.meta["calibrated"] == {"images": 30, "part": "validation"}
+    assert found.meta["recipe"] == {"epochs": 1}
+    assert (folder / WEIGHTS).read_bytes() == before
+    assert sorted(path.name for path in folder.iterdir()) == [DESCRIPTION, REFERENCE, WEIGHTS]
+    assert files.sha256(folder / REFERENCE) == found.meta["reference"]["sha256"]
+    # A copy in half precision is as sure of itself as the original.
+    copy = load(halve(folder, tmp_path / "half"))
+    assert copy.temperature == 1.7
+    assert torch.equal(copy.reference["quantiles"], ARRAYS["quantiles"])
+    set_confidence(folder, temperature=0.8)
+    assert (load(folder).temperature, load(folder).reference) == (0.8, None)
+    assert not (folder / REFERENCE).exists()
+    set_confidence(folder, temperature=1.7, reference=ARRAYS)
+    keep(folder, seed=3)  # other weights: what was measured with the former ones is gone
+    assert (load(folder).temperature, load(folder).reference) == (1.0, None)
+    assert sorted(path.name for path in folder.iterdir()) == [DESCRIPTION, WEIGHTS]
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, 1e9, float("nan"), None])
+def test_a_temperature_out_of_range_is_refused_and_nothing_is_written(tmp_path, temperature):
+    keep(tmp_path / "run")
+    before = (tmp_path / "run" / DESCRIPTION).read_bytes()
+    with pytest.raises(CheckpointError, match=r"temperature must be .*: calibrate again"):
+        set_confidence(tmp_path / "run", temperature=temperature, reference=ARRAYS)
+    assert (tmp_path / "run" / DESCRIPTION).read_bytes() == before
+    assert not (tmp_path / "run" / REFERENCE).exists()
+
+
+def test_a_spoilt_or_lost_reference_is_refused(tmp_path):
+    folder = tmp_path / "run"
+    keep(folder)
+    set_confidence(folder, temperature=1.7, reference=ARRAYS)
+    content = bytearray((folder / REFERENCE).read_bytes())
+    content[-1] ^= 1
+    (folder / REFERENCE).write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"reference\.safetensors is not the file .* `galaxylib calibrate`"
+    ):
+        load(folder)
+    (folder / REFERENCE).unlink()
+    with pytest.raises(CheckpointError, match=r"holds no reference\.safetensors"):
+        load(folder)
+
+
+def test_a_kill_while_calibrating_leaves_the_former_confidence_or_the_new_one(tmp_path, monkeypatch):
+    folder, ends = tmp_path / "run", []
+    other = {"quantiles": torch.linspace(0, 3, 101)}
+    keep(folder)
+
+    def mortal(act, done, moment):
+        def wrapped(*given, **options):
+            if next(done) >= moment:
+                raise Killed
+            return act(*given, **options)
+
+        return wrapped
+
+    while ends[-1:] != ["finished"]:
+        set_confidence(folder, temperature=1.1, reference=ARRAYS)
+        done = iter(range(1000))
+        with monkeypatch.context() as patch:
+            for place, name in [
+                *((os, name) for name in ("open", "replace", "rename", "unlink")),
+                *((Path, name) for name in ("write_bytes", "write_text")),
+            ]:
+                patch.setattr(place, name, mortal(getattr(place, name), done, len(ends)))
+            try:
+                set_confidence(folder, temperature=2.2, reference=other)
+                end = "finished"
+            except Killed:
+                end = "killed"
+        found = load(folder)
+        is_new = torch.equal(found.reference["quantiles"], other["quantiles"])
+        assert found.temperature == (2.2 if is_new else 1.1)
+        assert is_new or end == "killed"
+        assert is_new or found.reference.keys() == ARRAYS.keys()
         ends.append(end)
     assert len(ends) > 5
