@@ -75,12 +75,12 @@ galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 division = open_split(galaxies, outputs=outputs, method=split, seed=seed)
 trained = open_checkpoint(checkpoint, outputs=outputs, data=galaxies, split=division, own_network=own_network)
 kind = "simulated" if galaxies.simulated else "real"
+
+# %% tags=["hide-output"]
 report.number("kind", kind)
 report.number("network", trained.meta["network"])
 report.number("parameters", trained.meta["parameters"])
 report.number("size", trained.preprocess.size)
-
-# %% tags=["hide-output"]
 views = {"batch_size": batch_size, "symmetries": symmetries}
 measured_before = trained.reference is not None
 if not measured_before:
@@ -97,6 +97,13 @@ for name in ("accuracy", "macro_f1", "weighted_f1", "top2"):
     report.number(f"{name}_high", found[f"{name}_interval"][1])
 report.number(
     "views", "the mean over the eight views of each image" if symmetries else "one look at each image"
+)
+
+report.number(
+    "temperature_from",
+    "what the network's checkpoint says"
+    if measured_before
+    else "the one that fits the validation galaxies best",
 )
 
 # %% [markdown]
@@ -268,12 +275,6 @@ report.number("ece_low", reliability["as trained"].interval[0])
 report.number("ece_high", reliability["as trained"].interval[1])
 report.number("ece_cooled", reliability["with temperature"].ece)
 report.number("side", "too sure of itself" if temperature > 1 else "too modest")
-report.number(
-    "temperature_from",
-    "what the network's checkpoint says"
-    if measured_before
-    else "the one that fits the validation galaxies best",
-)
 
 # %% [markdown]
 # ```{glue:figure} reliability

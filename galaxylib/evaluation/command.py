@@ -165,6 +165,7 @@ def calibrate(options: argparse.Namespace) -> None:
     """
     from galaxylib.data.galaxy10 import Galaxy10
     from galaxylib.evaluation.calibrating import calibrated
+    from galaxylib.evaluation.unlike import ENOUGH, FEWEST
     from galaxylib.files import check_outputs
     from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, SHIPPED, load, set_confidence
     from galaxylib.provenance import provenance
@@ -184,6 +185,11 @@ def calibrate(options: argparse.Namespace) -> None:
             "calibrate with --part validation, or with another file."
         )
     rows = _rows(options, loaded, data)
+    if FEWEST <= len(rows) < ENOUGH:
+        print(
+            f"galaxylib: {len(rows)} galaxies measure a confidence roughly; {ENOUGH} or more do it well.",
+            file=sys.stderr,
+        )
     new = calibrated(loaded, data, rows, batch_size=options.batch_size, progress=not options.quiet)
     set_confidence(
         folder,

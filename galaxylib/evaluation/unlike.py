@@ -27,9 +27,10 @@ from galaxylib.networks.registry import NETWORKS
 
 DIRECTIONS = 128
 """Principal directions kept of a stage, at most; fewer where there are few images."""
-FEWEST = 20
-"""Images without which no reference is measured; a few hundred make a good one."""
-FOLDS = 5
+FOLDS = FEWEST = 5
+"""Images without which no reference is measured."""
+ENOUGH = 200
+"""Images that make a good one; with a hundred, the areas quoted above are up to 0.05 smaller."""
 LIMIT = 95
 """Per cent of images like those trained on that get a score of at most 1."""
 QUANTILES = "quantiles"

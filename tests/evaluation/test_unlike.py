@@ -56,8 +56,8 @@ def test_one_in_twenty_of_like_images_and_all_others_are_above_one():
 
 
 def test_too_few_images_and_what_is_no_number_are_told():
-    with pytest.raises(DataError, match="19 images are too few"):
-        Reference.fit({"a": correlated(19)})
+    with pytest.raises(DataError, match="4 images are too few"):
+        Reference.fit({"a": correlated(4)})
     broken = correlated(50)
     broken[3, 2] = np.nan
     with pytest.raises(DataError, match="stage 'a' gives for these images what is no number"):
