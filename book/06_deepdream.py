@@ -290,8 +290,9 @@ class_dreams = dream_batch(
     seed=seed,
 )
 still = references(network, images, settings=settings, preprocess=preprocess)
-before = probabilities(network, still[smooth : smooth + 1], preprocess=preprocess)[0]
-after = probabilities(network, torch.stack([made.image for made in class_dreams]), preprocess=preprocess)
+seeing = {"preprocess": preprocess, "temperature": loaded.temperature}
+before = probabilities(network, still[smooth : smooth + 1], **seeing)[0]
+after = probabilities(network, torch.stack([made.image for made in class_dreams]), **seeing)
 raised = [(float(before[c]), float(after[c, c])) for c in range(len(CLASS_NAMES))]
 report.data("class_probabilities", raised)
 report.number("logit_gain", float(np.mean([b - a for a, b in raised])))
@@ -367,7 +368,7 @@ report.figure(
 # resampling and sharpening do not count.
 
 # %%
-table = measured(trained, still, network=network, preprocess=preprocess, measure=morphology)
+table = measured(trained, still, network=network, **seeing, measure=morphology)
 table_control = measured(control, still, network=twin, preprocess=preprocess, measure=morphology)
 report.data("scores", table.to_dict(orient="records"))
 report.data("scores_control", table_control.to_dict(orient="records"))

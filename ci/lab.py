@@ -154,15 +154,14 @@ def make_network(
 
     loaded = load(network.checkpoint)
     export_web(network.checkpoint, folder / "networks" / network.name)
-    before = probabilities(loaded.network, images, preprocess=loaded.preprocess)
+    judged = {"preprocess": loaded.preprocess, "temperature": loaded.temperature}
+    before = probabilities(loaded.network, images, **judged)
     made: dict[str, dict[str, Any]] = {}
     pictures = folder / "dreams" / network.name
     batches = len(network.sizes) * len(DREAMT) * -(-len(images) // BATCH)
     steps = tqdm(dreams(loaded, images, network.sizes, settings), desc=f"lab, {network.label}", total=batches)
     for stage, size, first, batch in steps:
-        after = probabilities(
-            loaded.network, torch.stack([one.image for one in batch]), preprocess=loaded.preprocess
-        )
+        after = probabilities(loaded.network, torch.stack([one.image for one in batch]), **judged)
         for galaxy, (one, share) in enumerate(zip(batch, after, strict=True), start=first):
             save(one.pixels, pictures / f"{galaxy}-{stage}-{size}.webp")
             if size == network.sizes[0]:

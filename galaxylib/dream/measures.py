@@ -71,9 +71,11 @@ def as_seen(images: Tensor, preprocess: Preprocess) -> Tensor:
     return preprocess.normalise(preprocess.fit(stored))
 
 
-def probabilities(network: nn.Module, images: Tensor, *, preprocess: Preprocess) -> Tensor:
-    """Class probabilities (N, classes) of images in [0, 1] of any size."""
-    return judge(network, as_seen(images, preprocess)).float()
+def probabilities(
+    network: nn.Module, images: Tensor, *, preprocess: Preprocess, temperature: float = 1.0
+) -> Tensor:
+    """Class probabilities (N, classes), at a temperature, of images in [0, 1] of any size."""
+    return judge(network, as_seen(images, preprocess), temperature=temperature).float()
 
 
 def objective_value(

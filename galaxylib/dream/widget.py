@@ -304,7 +304,10 @@ class DreamLab(Controls):
             + " dex",
         }
         chances = probabilities(
-            self.loaded.network, torch.stack([before, made.image]), preprocess=self.loaded.preprocess
+            self.loaded.network,
+            torch.stack([before, made.image]),
+            preprocess=self.loaded.preprocess,
+            temperature=self.loaded.temperature,
         )
         for number in (chances[1] - chances[0]).abs().argsort(descending=True)[:3].tolist():
             low, high = chances[:, number].tolist()

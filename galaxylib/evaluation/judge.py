@@ -13,6 +13,7 @@ and calibrated, so they are computed in the arithmetic that every machine has.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,6 +113,7 @@ def judge(
     images: Tensor,
     *,
     activation: Activation = softmax,
+    temperature: float = 1.0,
     symmetries: bool = False,
 ) -> Tensor:
     """What a network says of a batch.
@@ -120,6 +122,7 @@ def judge(
         network: gives (N, C) logits; its mode and its device stay what they are.
         images: (N, 3, H, W) float32, normalised, on any device.
         activation: from logits to what is wanted.
+        temperature: divides the logarithms of the answers, which must then be probabilities; 1 leaves them.
         symmetries: average over the eight turns and reflections of each image.
 
     Returns:
@@ -135,7 +138,10 @@ def judge(
         ]
     finally:
         network.train(training)
-    return (sum(found) / len(found)).cpu()
+    answers = (sum(found) / len(found)).cpu()
+    if temperature == 1:
+        return answers
+    return torch.from_numpy(apply_temperature(answers.double().numpy(), temperature))
 
 
 def judge_rows(
@@ -205,6 +211,7 @@ def look_at_rows(
     unreadable = (
         f"The network cannot read images of {preprocess.size} x {preprocess.size} pixels, as it was asked to"
     )
+    how = {"activation": activation, "temperature": temperature, "symmetries": symmetries}
     found, kept = [], []
     with (
         tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar,
@@ -212,13 +219,11 @@ def look_at_rows(
     ):
         for images, _, _ in batches(data, rows, batch_size=batch_size):
             with told(unreadable, CURE):
-                found.append(_judged(network, preprocess(images.to(device)), activation, symmetries))
+                found.append(_judged(network, preprocess(images.to(device)), how))
             kept.append(dict(seen))
             seen.clear()
             bar.update(len(images))
     answers = torch.cat(found).numpy() if found else np.empty((0, 0))
-    if temperature != 1 and len(answers):
-        answers = apply_temperature(answers, temperature)
     names = kept[0] if kept else ()
     return Looks(answers, {name: torch.cat([one[name] for one in kept]).numpy() for name in names})
 
@@ -278,9 +283,9 @@ def judge_with(
     return Judgement(probabilities, reference.scores(looks.stages) if len(rows) else np.empty(0))
 
 
-def _judged(network: nn.Module, images: Tensor, activation: Activation, symmetries: bool) -> Tensor:
+def _judged(network: nn.Module, images: Tensor, how: dict[str, Any]) -> Tensor:
     try:
-        return judge(network, images, activation=activation, symmetries=symmetries)
+        return judge(network, images, **how)
     except (MemoryError, RuntimeError) as fault:
         if not is_lack_of_memory(fault):
             raise

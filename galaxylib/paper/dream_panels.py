@@ -67,6 +67,7 @@ def measured(
     network: nn.Module,
     preprocess: Preprocess,
     measure: bool = True,
+    temperature: float = 1.0,
 ) -> pd.DataFrame:
     """One row a dream.
 
@@ -76,6 +77,7 @@ def measured(
         network: the network that dreamed them.
         preprocess: that network's own.
         measure: the morphology too, which takes statmorph about half a second an image.
+        temperature: of the network's probabilities.
 
     Returns:
         columns `objective, galaxy`, those of `measure_change`, those of `describe` with `_before` and
@@ -90,7 +92,7 @@ def measured(
         describe(picture, mask, prior=prior, measure=measure)
         for picture, mask in zip(pictures, masks, strict=True)
     ]
-    seen = probabilities(network, references, preprocess=preprocess)
+    seen = probabilities(network, references, preprocess=preprocess, temperature=temperature)
     rows = []
     for name, dreams_of in made.items():
         images = torch.stack([dream.image for dream in dreams_of])
@@ -99,7 +101,7 @@ def measured(
             objective_value(network, batch, objective, preprocess=preprocess)
             for batch in (images, references)
         )
-        after = probabilities(network, images, preprocess=preprocess)
+        after = probabilities(network, images, preprocess=preprocess, temperature=temperature)
         for index, image in enumerate(images.permute(0, 2, 3, 1).double().numpy()):
             top = int(seen[index].argmax())
             found = describe(image, masks[index], prior=prior, measure=measure)

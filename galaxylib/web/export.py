@@ -50,7 +50,7 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
             model, channels = gradient_graph(network, loaded.preprocess, stage)
             graphs[stage] = {"file": f"{stage}.onnx", "channels": channels}
             (folder / f"{stage}.onnx").write_bytes(model.SerializeToString(deterministic=True))
-        model = forward_graph(network, loaded.preprocess)
+        model = forward_graph(network, loaded.preprocess, temperature=loaded.temperature)
         (folder / "forward.onnx").write_bytes(model.SerializeToString(deterministic=True))
         (folder / WEIGHTS).write_bytes(network.store.content)
         write_json(folder / DESCRIPTION, _describe(loaded, graphs, folder))
@@ -118,11 +118,14 @@ def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tupl
     return tape.model({"image": IMAGE} | weights, outputs), end.channels
 
 
-def forward_graph(network: Network, preprocess: Preprocess) -> onnx.ModelProto:
-    """The graph from `image` (1, 3, H, W) in [0, 1] to `logits` (1, classes)."""
+def forward_graph(network: Network, preprocess: Preprocess, *, temperature: float = 1.0) -> onnx.ModelProto:
+    """The graph from `image` (1, 3, H, W) in [0, 1] to `logits` (1, classes), divided by the temperature."""
     tape = Tape(network.store)
     end = network.write(tape, _normalised(tape, Value("image", 3), preprocess), "logits")
-    tape.nodes.append(_named("Identity", [end.name], "logits"))
+    if temperature == 1:
+        tape.nodes.append(_named("Identity", [end.name], "logits"))
+    else:
+        tape.nodes.append(_named("Div", [end.name, tape.constant(temperature)], "logits"))
     return tape.model({"image": IMAGE}, {"logits": [1, end.channels]})
 
 

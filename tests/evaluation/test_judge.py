@@ -53,6 +53,17 @@ def test_symmetries_are_averaged_and_make_the_answer_symmetric(ready):
     torch.testing.assert_close(turned, expected, atol=1e-6, rtol=1e-6)
 
 
+def test_a_temperature_divides_the_logits_and_keeps_the_order(ready):
+    images = torch.randn(5, 3, 20, 20)
+    with torch.no_grad():
+        expected = (ready(images).double() / 1.8).softmax(1)
+    torch.testing.assert_close(judge(ready, images, temperature=1.8), expected, atol=1e-6, rtol=1e-6)
+    averaged = judge(ready, images, symmetries=True)
+    cooled = judge(ready, images, symmetries=True, temperature=1.8)
+    assert torch.equal(cooled.argsort(1), averaged.argsort(1))
+    assert torch.equal(judge(ready, images, temperature=1.0), judge(ready, images))
+
+
 def test_the_network_stays_in_its_mode_with_its_statistics(ready):
     ready.train()
     before = ready[1].running_mean.clone()

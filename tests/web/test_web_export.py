@@ -1,6 +1,7 @@
 """Exported networks in onnxruntime, against PyTorch's own gradients."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Objective, channel, layer, logit
 from galaxylib.dream.forward import Tap
 from galaxylib.errors import GalaxyError
+from galaxylib.evaluation.judge import judge
 from galaxylib.files import LIST, sha256
 from galaxylib.networks.checkpoint import PRETRAINED, SMALL, load, save
 from galaxylib.networks.dmagnet import DMAGNet
@@ -153,6 +155,17 @@ def test_forward_graph_gives_the_logits(checkpoint, exported, image):
         expected = loaded.network(loaded.preprocess.normalise(image)).numpy()
     (found,) = session(exported / "forward.onnx").run(["logits"], {"image": image.numpy()})
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_the_page_is_as_sure_as_the_checkpoint_says(checkpoint, image, tmp_path):
+    loaded = replace(load(checkpoint), temperature=2.5)
+    folder = export_web(loaded, tmp_path / "cooled")
+    expected = judge(loaded.network, loaded.preprocess.normalise(image), temperature=2.5)
+    (logits,) = session(folder / "forward.onnx").run(["logits"], {"image": image.numpy()})
+    np.testing.assert_allclose(torch.from_numpy(logits).double().softmax(1), expected, atol=1e-5)
+    # What a dream climbs is the network's own logits.
+    graph = "logits.onnx"
+    assert (folder / graph).read_bytes() == (export_web(checkpoint, tmp_path / "plain") / graph).read_bytes()
 
 
 def test_folder_is_what_its_description_says(checkpoint, exported, tmp_path):
