@@ -11,7 +11,8 @@ Measured with the shipped `small` network, 1000 drawn galaxies to compare with a
 the curve is 0.93 for drawn stars, 0.98 for empty sky, 0.94 for artefacts (0.83 for dragged stars alone, which
 look like galaxies seen edge-on) and 1.00 for images of the SDSS. The largest logit gives 0.93, 0.95, 0.68 and
 0.83, the penultimate layer's ten nearest neighbours 0.92, 0.89, 0.70 and 0.76; the last stage alone fails on
-other surveys' images (0.58), all stages in one distance on stars (0.82).
+other surveys' images (0.58), all stages in one distance on stars (0.82). With the `pretrained` network and
+250 galaxies to compare with it is 0.97, 0.97, 0.94 and 1.00.
 """
 
 from collections.abc import Mapping
