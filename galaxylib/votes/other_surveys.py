@@ -158,10 +158,10 @@ def _bands(images: np.ndarray) -> np.ndarray:
 
 
 def _stretched(bands: np.ndarray) -> np.ndarray:
-    """The colours of scaled bands, none of them dark: (..., 3) float32 -> (..., 3) uint8."""
+    """The colours of scaled bands: (..., 3) float32 -> (..., 3) uint8."""
     mean = bands.mean(axis=-1, keepdims=True)
     brightness = np.arcsinh(SOFTENING * mean) / math.sqrt(SOFTENING)
-    return np.round(np.clip(bands * (brightness / mean), 0, 1) * 255).astype(np.uint8)
+    return np.round(np.clip(bands * (brightness / np.maximum(mean, 1e-9)), 0, 1) * 255).astype(np.uint8)
 
 
 def in_held_out_part(ids: np.ndarray) -> np.ndarray:
