@@ -293,9 +293,51 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _add_calibrate(command: Parser) -> None:
     scoring.add_calibrate(command)
+    command.add_argument(
+        "--votes",
+        type=filled,
+        metavar="FOLDER",
+        help="fit the temperature to clear votes on this folder's held-out galaxies, not to --data's labels",
+    )
+    command.add_argument(
+        "--unlabelled",
+        type=filled,
+        metavar="FOLDER",
+        help="images of the Legacy Surveys that shall count as like the training's",
+    )
+    command.add_argument(
+        "--beside",
+        type=filled,
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="take the temperature at which this network and these are as sure of --unlabelled as they agree",
+    )
     _add_own_network(command)
     _add_quiet(command)
-    command.set_defaults(run=scoring.calibrate)
+    command.set_defaults(run=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    if options.votes is not None and options.beside is not None:
+        raise GalaxyError("--votes and --beside measure the temperature in two ways: give one of them.")
+    if options.beside is not None and options.unlabelled is None:
+        raise GalaxyError("--beside compares networks on images without labels: give --unlabelled too.")
+    if options.votes is None and options.unlabelled is None:
+        scoring.calibrate(options)
+        return
+    from galaxylib.networks.checkpoint import load
+    from galaxylib.votes.confidence import temperature_by_agreement, temperature_by_votes
+    from galaxylib.votes.other_surveys import read_unlabelled, read_voted
+
+    unlabelled = None if options.unlabelled is None else read_unlabelled(options.unlabelled)
+    others = [load(other) for other in options.beside or ()]
+    measure = None
+    if options.votes is not None:
+        voted = read_voted(options.votes)
+        measure = lambda loaded: temperature_by_votes(loaded, voted)  # noqa: E731
+    elif unlabelled is not None and others:
+        measure = lambda loaded: temperature_by_agreement(loaded, others, unlabelled)  # noqa: E731
+    scoring.calibrate(options, measure=measure, alike=None if unlabelled is None else unlabelled.images)
 
 
 def _evaluate_votes(options: argparse.Namespace) -> None:

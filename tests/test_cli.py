@@ -122,6 +122,9 @@ def test_calibrate_completes_the_checkpoint(tmp_path, blob_file, capsys):
     for more, sentence in (
         ([blob_file, "--part", "all"], "was trained on galaxies of this file"),
         ([other], "belongs to another file"),
+        ([other, "--votes", "v", "--beside", "small"], "give one of them"),
+        ([other, "--beside", "small"], "give --unlabelled too"),
+        ([other, "--part", "all", "--votes", tmp_path / "none"], "none"),
     ):
         status, out, err = run(capsys, *words, *more)
         assert (status, out) == (1, "")

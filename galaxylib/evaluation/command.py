@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from galaxylib.errors import BATCHES, DataError, GalaxyError, filled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from galaxylib.data.galaxy10 import Galaxy10
@@ -157,8 +159,19 @@ def told(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def calibrate(options: argparse.Namespace) -> None:
+def calibrate(
+    options: argparse.Namespace,
+    *,
+    measure: Callable[[Loaded], tuple[float, str]] | None = None,
+    alike: np.ndarray | None = None,
+) -> None:
     """Run `galaxylib calibrate`.
+
+    Args:
+        options: the command line.
+        measure: measures the temperature of the network in another way than by the file's labels, and says
+            in a few words how.
+        alike: (M, 256, 256, 3) uint8, images without labels that count as like the training's.
 
     Raises:
         GalaxyError: one sentence; the checkpoint then says what it said before.
@@ -190,19 +203,29 @@ def calibrate(options: argparse.Namespace) -> None:
             f"galaxylib: {len(rows)} galaxies measure a confidence roughly; {ENOUGH} or more do it well.",
             file=sys.stderr,
         )
-    new = calibrated(loaded, data, rows, batch_size=options.batch_size, progress=not options.quiet)
+    temperature, by = (None, "the labels of these galaxies") if measure is None else measure(loaded)
+    new = calibrated(
+        loaded,
+        data,
+        rows,
+        temperature=temperature,
+        alike=alike,
+        batch_size=options.batch_size,
+        progress=not options.quiet,
+    )
     set_confidence(
         folder,
         temperature=new.temperature,
         reference=new.reference,
-        images=len(rows),
+        images=len(rows) + (0 if alike is None else len(alike)),
         part=options.part,
+        temperature_by=by,
         data={"fingerprint": data.fingerprint, "simulated": data.simulated},
         time=provenance()["time"],
     )
     print(
         f"Temperature {new.temperature:.2f}, and a reference of what the training's images are like, from "
-        f"{len(rows)} galaxies: both are in {options.checkpoint}."
+        f"{len(rows) + (0 if alike is None else len(alike))} galaxies: both are in {options.checkpoint}."
     )
 
 

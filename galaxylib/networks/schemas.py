@@ -72,7 +72,7 @@ DESCRIPTION = record(
     sha256=_SHA256,
     temperature=real(0.01, 100),
     reference=strict(sha256=_SHA256),
-    calibrated=record(images=whole(0), part=TEXT, time=TEXT, data=record()),
+    calibrated=record(images=whole(0), part=TEXT, time=TEXT, data=record(), temperature_by=TEXT),
     task=record(name=TEXT, rule=TEXT, trained_on=several(whole(0), 0)) | {"required": ["name"]},
     # Of settings that this library may not know: those of `Recipe` are checked where a run is resumed.
     recipe=record() | {"additionalProperties": _SETTING},

@@ -21,6 +21,12 @@ def held_out_part(survey: Survey) -> Survey:
     return survey.rows(survey.held)
 
 
+def clear_votes(fractions: np.ndarray) -> np.ndarray:
+    """Whether the votes support their class by `CLEAR` at least: (N, 37) -> (N,) bool."""
+    shares = np.maximum(support(fractions), 0)
+    return shares[np.arange(len(shares)), to_classes(fractions)] >= CLEAR
+
+
 def judged(loaded: Loaded, survey: Survey, *, batch_size: int = 32) -> np.ndarray:
     """What a network gives a survey's galaxies: (N, 10) probabilities in the order of `CLASS_NAMES`.
 
@@ -76,7 +82,7 @@ def score_votes(probabilities: np.ndarray, fractions: np.ndarray) -> dict[str, A
     """
     by_votes, by_network = to_classes(fractions), probabilities.argmax(axis=1)
     shares = np.maximum(support(fractions), 0)
-    clear = shares[np.arange(len(shares)), by_votes] >= CLEAR
+    clear = clear_votes(fractions)
     total = shares.sum(axis=1, keepdims=True)
     told = total[:, 0] > 0
     logs = np.log(np.maximum(probabilities[told], 1e-12))

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.data.in_memory import InMemory
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.evaluation.calibrating import calibrated
 from galaxylib.evaluation.calibration import (
@@ -21,7 +22,7 @@ from galaxylib.evaluation.calibration import (
     temperature_from_agreement,
 )
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.evaluation.judge import judge_rows
+from galaxylib.evaluation.judge import judge_rows, judge_with
 from galaxylib.evaluation.predictions import UNLIKE, class_columns, predict, scores, write_evaluation
 from galaxylib.evaluation.unlike import Reference
 from galaxylib.networks.checkpoint import load
@@ -192,6 +193,16 @@ def test_calibrating_finds_the_temperature_of_a_plain_fit(plain, measured, galax
     renamed = replace(plain, class_names=("Comet", *plain.class_names[1:]))
     with pytest.raises(DataError, match="but a galaxy is 'Disturbed'"):
         calibrated(renamed, galaxies, rows)
+
+
+def test_a_temperature_from_elsewhere_is_taken_and_more_images_count_as_alike(plain, measured, galaxies):
+    rows = np.arange(0, 40, 2)
+    strange = np.random.default_rng(5).integers(0, 256, (20, 256, 256, 3), dtype=np.uint8)
+    found = calibrated(plain, galaxies, rows, temperature=1.7, alike=strange)
+    assert found.temperature == 1.7
+    data = InMemory(strange[:4], np.zeros(4, np.int64))
+    before, after = (judge_with(one, data, range(4)).unlike for one in (measured, found))
+    assert (after < 0.5 * before).all()
 
 
 def test_an_evaluation_tells_of_risk_and_of_what_is_unlike(measured, galaxies, tmp_path):
