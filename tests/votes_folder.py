@@ -1,9 +1,10 @@
-"""A small folder in the Galaxy Zoo challenge's layout, for the tests of votes."""
+"""Small folders of other surveys, that of the Galaxy Zoo challenge among them, for the tests of votes."""
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from galaxylib.votes.other_surveys import GROUPS
 from galaxylib.votes.zoo2 import ANSWERS, IMAGES, SOLUTIONS
 
 
@@ -36,3 +37,27 @@ def write_folder(path):
     table.insert(0, "GalaxyID", ids)
     table.to_csv(path / SOLUTIONS, index=False)
     return path
+
+
+KINDS = [*GROUPS, "elliptical", "elliptical", "elliptical", "edge_on", "edge_on", "elliptical", "merger"]
+"""The coarse classes of `write_surveys`."""
+
+
+def write_surveys(path):
+    """Votes on six galaxies, coarse classes of twelve, and three galaxies without labels."""
+    (path / "votes").mkdir()
+    write_folder(path / "votes")
+    ids = [5877229527674 * 10**5 + number for number in range(len(KINDS))]
+    _write_images(path / "coarse", [f"{number}.jpeg" for number in ids], side=423)
+    pd.DataFrame({"objid": ids, "class": KINDS}).to_csv(path / "coarse" / "classes.csv", index=False)
+    _write_images(path / "unlabelled", ["a.jpg", "b.png", "c.JPG"], side=424)
+    (path / "unlabelled" / "votes.csv").write_text("not to be read")
+    return path
+
+
+def _write_images(folder, names, *, side):
+    (folder / "images").mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for name in names:
+        coarse = Image.fromarray(generator.integers(0, 200, (16, 16, 3), np.uint8))
+        coarse.resize((side, side)).save(folder / "images" / name, quality=95)

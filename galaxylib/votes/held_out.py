@@ -15,6 +15,11 @@ from galaxylib.votes.other_surveys import GROUPS, Survey
 CLEAR = 0.5
 """Share of support from which the votes on a galaxy's class are clear."""
 
+UNKNOWN = "Nothing is known of these galaxies: give some with votes or classes."
+
+MEMBERS = tuple(dict.fromkeys(GROUPS.values()))
+"""The groups of classes that a coarse class may be, the two ways in which a spiral may turn being one."""
+
 
 def held_out_part(survey: Survey) -> Survey:
     """The galaxies that no training of this project learns from, with their votes or classes."""
@@ -64,7 +69,21 @@ def score(probabilities: np.ndarray, survey: Survey) -> dict[str, Any]:
         return score_votes(probabilities, survey.fractions)
     if survey.partial:
         return score_groups(probabilities, survey.kinds)
-    raise DataError("Nothing is known of these galaxies: give some with votes or classes.")
+    raise DataError(UNKNOWN)
+
+
+def is_right(probabilities: np.ndarray, survey: Survey) -> np.ndarray:
+    """About which galaxies a network is right, as `score` counts it: (N, 10) -> (N,) bool.
+
+    Raises:
+        DataError: nothing is known of these galaxies.
+    """
+    if survey.fractions is not None:
+        return probabilities.argmax(axis=1) == survey.kinds
+    if survey.partial:
+        sums, true = _groups(probabilities, survey.kinds)
+        return sums.argmax(axis=1) == true
+    raise DataError(UNKNOWN)
 
 
 def score_votes(probabilities: np.ndarray, fractions: np.ndarray) -> dict[str, Any]:
@@ -107,19 +126,13 @@ def score_groups(probabilities: np.ndarray, kinds: np.ndarray) -> dict[str, Any]
         same for each group that occurs, and `macro`, their mean; `cross_entropy`, -log of the group's sum
         (nats).
     """
-    members = list(dict.fromkeys(GROUPS.values()))
-    names = {
-        group: " or ".join(name for name, classes in GROUPS.items() if classes == group) for group in members
-    }
-    sums = np.stack(
-        [probabilities[:, [CLASS_NAMES.index(name) for name in group]].sum(1) for group in members], 1
-    )
-    true = np.array([members.index(group) for group in GROUPS.values()])[kinds]
+    names = [" or ".join(name for name, classes in GROUPS.items() if classes == group) for group in MEMBERS]
+    sums, true = _groups(probabilities, kinds)
     right = sums.argmax(axis=1) == true
     return {
         "n": len(true),
         "share": float(right.mean()),
-        "groups": {names[members[k]]: float(right[true == k].mean()) for k in np.unique(true)},
+        "groups": {names[k]: float(right[true == k].mean()) for k in np.unique(true)},
         "macro": _macro(true, right),
         "cross_entropy": float(-np.log(np.maximum(sums[np.arange(len(true)), true], 1e-12)).mean()),
     }
@@ -128,3 +141,10 @@ def score_groups(probabilities: np.ndarray, kinds: np.ndarray) -> dict[str, Any]
 def _macro(kinds: np.ndarray, right: np.ndarray) -> float:
     """The mean, over the kinds that occur, of the share that is right; 0 where there are none."""
     return float(np.mean([right[kinds == kind].mean() for kind in np.unique(kinds)])) if len(kinds) else 0.0
+
+
+def _groups(probabilities: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of each group's probabilities, (N, groups), and the number of the true group, (N,)."""
+    columns = [[CLASS_NAMES.index(name) for name in group] for group in MEMBERS]
+    sums = np.stack([probabilities[:, group].sum(axis=1) for group in columns], axis=1)
+    return sums, np.array([MEMBERS.index(group) for group in GROUPS.values()])[kinds]

@@ -11,7 +11,7 @@ between networks (`galaxylib.votes.held_out`).
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -68,6 +68,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "merger": ("Disturbed", "Merging"),
 }
 """The classes of Galaxy10 that a coarse class may be."""
+
+Look = Callable[[np.ndarray], np.ndarray]
+"""From a framed image (256, 256, 3) uint8 to one that is learned from."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,10 +173,14 @@ def in_held_out_part(ids: np.ndarray) -> np.ndarray:
     return np.array([int.from_bytes(digest[:4]) < HELD_OUT * 2**32 for digest in digests], bool)
 
 
-def read_voted(folder: str | Path) -> Survey:
+def read_voted(folder: str | Path, *, look: Look = restretched) -> Survey:
     """A folder of SDSS images in the Galaxy Zoo challenge's layout, with its votes as soft targets.
 
     Images of one galaxy stay on the same side of the held-out part.
+
+    Args:
+        folder: it holds the votes and the images.
+        look: what is done to each framed image.
 
     Raises:
         DataError: as `galaxylib.votes.zoo2.read_votes`.
@@ -182,7 +189,7 @@ def read_voted(folder: str | Path) -> Survey:
     stored = {file.stem: file for file in _images(Path(folder) / IMAGES)}
     images = np.empty((len(votes), STORED, STORED, 3), np.uint8)
     for row, number in enumerate(votes.ids):
-        images[row] = restretched(_framed(stored[str(number)], VOTED_SIDE))
+        images[row] = look(_framed(stored[str(number)], VOTED_SIDE))
     shares = np.maximum(support(votes.fractions), 0)
     leaders = pd.Series(votes.ids).groupby(near_duplicates(votes.images)).transform("min").to_numpy()
     return Survey(
@@ -196,11 +203,13 @@ def read_voted(folder: str | Path) -> Survey:
     )
 
 
-def read_coarse(folder: str | Path) -> Survey:
+def read_coarse(folder: str | Path, *, look: Look = restretched) -> Survey:
     """A folder of SDSS images with the classes of Galaxy Zoo 1 as partial targets.
 
-    It holds `classes.csv`, with the columns `objid` and `class` (one of `GROUPS`), and `images/`, named by
-    objid.
+    Args:
+        folder: it holds `classes.csv`, with the columns `objid` and `class` (one of `GROUPS`), and `images/`,
+            named by objid.
+        look: what is done to each framed image.
 
     Raises:
         DataError: the folder, the table or an image is missing or is not as it must be.
@@ -231,7 +240,7 @@ def read_coarse(folder: str | Path) -> Survey:
         )
     images = np.empty((len(ids), STORED, STORED, 3), np.uint8)
     for row, number in enumerate(ids):
-        images[row] = restretched(_framed(stored[number], COARSE_SIDE))
+        images[row] = look(_framed(stored[number], COARSE_SIDE))
     groups = {name: [one in members for one in CLASS_NAMES] for name, members in GROUPS.items()}
     return Survey(
         source=Source("Galaxy Zoo 1", "coarse classes"),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from conftest import ROOT, shared_data
 from PIL import Image
-from votes_folder import write_folder
+from votes_folder import KINDS, write_surveys
 
 from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -21,7 +21,7 @@ from galaxylib.errors import DataError
 from galaxylib.networks.checkpoint import load
 from galaxylib.training.state import LAST
 from galaxylib.votes.classes import support, to_classes
-from galaxylib.votes.held_out import held_out_part, judged, score, score_groups, score_votes
+from galaxylib.votes.held_out import held_out_part, is_right, judged, score, score_groups, score_votes
 from galaxylib.votes.other_surveys import (
     GAINS,
     GROUPS,
@@ -36,29 +36,10 @@ from galaxylib.votes.other_surveys import (
 from galaxylib.votes.zoo2 import read_solutions
 
 
-def images(folder, names, *, side, seed=0):
-    (folder / "images").mkdir(parents=True)
-    generator = np.random.default_rng(seed)
-    for name in names:
-        coarse = Image.fromarray(generator.integers(0, 200, (16, 16, 3), np.uint8))
-        coarse.resize((side, side)).save(folder / "images" / name, quality=95)
-
-
-KINDS = [*GROUPS, "elliptical", "elliptical", "elliptical", "edge_on", "edge_on", "elliptical", "merger"]
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Votes on six galaxies, coarse classes of twelve, and three without labels."""
-    whole = tmp_path_factory.mktemp("surveys")
-    (whole / "votes").mkdir()
-    write_folder(whole / "votes")
-    ids = [5877229527674 * 10**5 + number for number in range(len(KINDS))]
-    images(whole / "coarse", [f"{number}.jpeg" for number in ids], side=423)
-    pd.DataFrame({"objid": ids, "class": KINDS}).to_csv(whole / "coarse" / "classes.csv", index=False)
-    images(whole / "unlabelled", ["a.jpg", "b.png", "c.JPG"], side=424)
-    (whole / "unlabelled" / "votes.csv").write_text("not to be read")
-    return whole
+    return write_surveys(tmp_path_factory.mktemp("surveys"))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +114,11 @@ def test_votes_become_shares(folders, surveys):
     with Image.open(folders / "votes" / "images_training_rev1" / "100023.jpg") as image:
         pixel = restretched(np.asarray(image)[42 + 170, 42 + 170])
     assert np.abs(voted.images[1][128, 128].astype(int) - pixel).max() < 40
+    # Each image takes the look that is asked for.
+    for survey, read, folder in zip(surveys, (read_voted, read_coarse), ("votes", "coarse"), strict=False):
+        plain = read(folders / folder, look=np.asarray)
+        assert (restretched(plain.images) == survey.images).all()
+        assert (plain.targets == survey.targets).all()
 
 
 def test_coarse_classes_become_groups(surveys):
@@ -233,6 +219,7 @@ def test_scores_of_votes_are_those_of_a_plain_loop(surveys):
     right = [int(np.argmax(found[row])) == classes[row] for row in range(6)]
     clear = [shares[row][classes[row]] >= 0.5 for row in range(6)]
     assert told["all"]["share"] == pytest.approx(sum(right) / 6)
+    assert is_right(found, surveys[0]).tolist() == right
     assert told["clear"]["n"] == sum(clear)
     means = [np.mean([r for r, c in zip(right, classes, strict=True) if c == kind]) for kind in set(classes)]
     assert told["macro"] == pytest.approx(np.mean(means))
@@ -259,6 +246,9 @@ def test_scores_of_groups_are_those_of_a_plain_loop(surveys):
         of.setdefault(GROUPS[name], []).append(right[-1])
     assert told["n"] == len(KINDS)
     assert told["share"] == pytest.approx(np.mean(right))
+    assert is_right(found, coarse).tolist() == right
+    with pytest.raises(DataError, match="Nothing is known"):
+        is_right(found, surveys[2])
     assert told["cross_entropy"] == pytest.approx(np.mean(costs))
     assert len(told["groups"]) == 4  # the spirals are one
     assert told["macro"] == pytest.approx(np.mean([np.mean(values) for values in of.values()]))
