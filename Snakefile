@@ -44,7 +44,7 @@ UPSTREAM = {
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 READING = "benchmarks/results/reading.json"
 BLIND = "benchmarks/results/blind_test.json"
-DESCRIPTIONS = ["galaxylib/weights/pretrained/checkpoint.json", "galaxylib/weights/small/checkpoint.json"]
+DESCRIPTIONS = sorted(map(str, Path("galaxylib/weights").glob("*/checkpoint.json")))
 CLAIMS = "book/claims.yml"
 
 
@@ -53,14 +53,15 @@ PAGES = ("pages", "page_scripts", "finish", "picture", "appendix", "licences", "
 
 
 def shipped(network):
-    """The trained weights that come with the library, where they do."""
-    return sorted(map(str, Path("galaxylib/weights", network).glob("*.safetensors")))
+    """The trained weights that come with the library, where they do; "*" for those of all networks."""
+    return sorted(map(str, Path("galaxylib/weights").glob(f"{network}/*.safetensors")))
 
 
 FILES = {
     "01_data": [*MEASURED, READING, BLIND, *DESCRIPTIONS],
     "02_architecture": [CLAIMS],
     "03_training": [BLIND, *DESCRIPTIONS, *shipped("pretrained"), *shipped("small")],
+    "04_evaluation": [BLIND, *DESCRIPTIONS, *shipped("*")],
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
     "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],

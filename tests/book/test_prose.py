@@ -29,7 +29,7 @@ NOT_PROSE = (
 
 NAMES = (
     r"\bGalaxy10\b",
-    r"\bGalaxy Zoo 2\b",
+    r"\bGalaxy Zoo [12]\b",
     r"\bResNet-18\b",
     r"\bF1\b",
     r"\bdma[123]\b",

@@ -1,0 +1,123 @@
+"""The networks that come with the book beside each other on real galaxies, class by class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.evaluation.predictions import predict, scores
+from galaxylib.networks.checkpoint import SHIPPED, describe, load
+from galaxylib.paper.blind_test import accuracy_in_words, blind_figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnReal:
+    """How one of the networks did on real galaxies.
+
+    Attributes:
+        name: as `galaxylib.load` takes it.
+        meta: the description of its checkpoint.
+        scores: as `galaxylib.evaluation.predictions.scores` gives them.
+    """
+
+    name: str
+    meta: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        """How it is loaded."""
+        return f'galaxylib.load("{self.name}")'
+
+    def taught_by(self) -> str:
+        """What it learned from, in words."""
+        words = f"{self.meta['data']['galaxies']:,} simulated"
+        sources = self.meta.get("companions", {}).get("sources", [])
+        drawn = sum(source["drawn"] for source in sources)
+        return f"{words}, {drawn:,} real of other surveys" if drawn else words
+
+
+def on_real(real: Galaxy10 | None, *, resamples: int = 2000, seed: int = 0, **views: Any) -> list[OnReal]:
+    """Let each network judge a file of real galaxies, or tell what its makers found.
+
+    Args:
+        real: the galaxies; `None` for the figures that the checkpoints carry, of one look at each image.
+        resamples: draws of the bootstrap.
+        seed: of the bootstrap.
+        **views: `batch_size` and `symmetries` of `predict`.
+    """
+    found = []
+    for name in SHIPPED:
+        meta = describe(name)
+        if real is None:
+            told = meta["results"]["real"]["plain"]
+        else:
+            judged = predict(load(name), real, np.arange(len(real)), **views)
+            told = scores(judged, resamples=resamples, seed=seed)
+        found.append(OnReal(name=name, meta=meta, scores=told))
+    return found
+
+
+def network_table(found: list[OnReal], blind: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each network, as text: what taught it, its scores here, and the blind test.
+
+    Args:
+        found: of `on_real`.
+        blind: the content of `benchmarks/results/blind_test.json`.
+    """
+    lines = {}
+    for one in found:
+        here = one.scores
+        judged = blind_figures(blind, meta=one.meta)
+        lines[one.title] = {
+            "learned from": one.taught_by(),
+            "accuracy": accuracy_in_words(here | {"interval": here["accuracy_interval"]}),
+            "macro F1": "{:.2f} ({:.2f} to {:.2f})".format(here["macro_f1"], *here["macro_f1_interval"]),
+            "blind test": accuracy_in_words(judged.get("blind")),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")
+
+
+def blind_table(found: list[OnReal], blind: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each network, as text: the images that its makers had, the blind test, and both together.
+
+    Args:
+        found: of `on_real` without a file.
+        blind: as `network_table` has it.
+    """
+    lines = {}
+    for one in found:
+        judged = blind_figures(blind, meta=one.meta)
+        before = one.scores | {"interval": one.scores["accuracy_interval"]}
+        lines[one.title] = {
+            f"the {before['n']} images before": accuracy_in_words(before),
+            "blind test": accuracy_in_words(judged.get("blind")),
+            "all together": accuracy_in_words(judged.get("pooled")),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")
+
+
+def class_table(found: list[OnReal]) -> pd.DataFrame:
+    """A row for each class, as text: its galaxies, and how many of them each network names correctly."""
+    galaxies = {one["name"]: one["support"] for one in found[0].scores["per_class"]}
+    table = pd.DataFrame({"galaxies": galaxies})
+    for one in found:
+        table[one.name] = [_recall(row) for row in one.scores["per_class"]]
+    return table.rename_axis("class")
+
+
+def order_in_words(found: list[OnReal]) -> str:
+    """What the intervals of the accuracies say of the networks' order."""
+    first = max(found, key=lambda one: one.scores["accuracy_interval"][0])
+    last = min(found, key=lambda one: one.scores["accuracy_interval"][1])
+    if first.scores["accuracy_interval"][0] <= last.scores["accuracy_interval"][1]:
+        return "These galaxies are too few to rank the networks: all the intervals overlap."
+    return f"The whole interval of {first.title} lies above that of {last.title}."
+
+
+def _recall(row: Mapping[str, Any]) -> str:
+    low, high = row["recall_interval"]
+    return f"{round(row['recall'] * row['support'])} ({low:.0%} to {high:.0%})"

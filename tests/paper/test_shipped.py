@@ -1,0 +1,77 @@
+"""The networks that come with the book, side by side on real galaxies."""
+
+import numpy as np
+import pytest
+
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
+from galaxylib.networks.checkpoint import SHIPPED, describe, load
+from galaxylib.paper.blind_test import NOT_JUDGED
+from galaxylib.paper.shipped import OnReal, blind_table, class_table, network_table, on_real, order_in_words
+
+NOBODY = {"rows": []}
+
+
+def found(name, low, high):
+    return OnReal(name=name, meta={}, scores={"accuracy_interval": (low, high)})
+
+
+def test_without_a_file_the_checkpoints_tell():
+    told = on_real(None)
+    assert [one.name for one in told] == list(SHIPPED)
+    for one in told:
+        assert one.scores == describe(one.name)["results"]["real"]["plain"]
+    table = class_table(told)
+    assert list(table.index) == list(CLASS_NAMES)
+    assert table["galaxies"].sum() == told[0].scores["n"]
+    counts = np.array(told[0].scores["confusion"]["counts"])
+    assert [int(cell.split()[0]) for cell in table[SHIPPED[0]]] == np.diag(counts).tolist()
+
+
+def test_the_blind_test_counts_for_the_weights_that_it_names():
+    told = on_real(None)
+    first = told[0].meta["sha256"]
+    row = {"sha256": first, "n": 10, "right": 5, "ece": 0.1}
+    table = network_table(told, {"rows": [row]})
+    assert table["blind test"].iloc[0].startswith("50.0% (")
+    assert set(table["blind test"].iloc[1:]) == {NOT_JUDGED}
+    both = blind_table(told, {"rows": [row]}).iloc[0]
+    n = told[0].scores["n"]
+    right = 5 + round(told[0].scores["accuracy"] * n)
+    assert both["blind test"] == table["blind test"].iloc[0]
+    assert both["all together"].startswith(f"{right / (n + 10):.1%} (")
+    assert both[f"the {n} images before"] == table["accuracy"].iloc[0]
+    assert set(network_table(told, NOBODY)["blind test"]) == {NOT_JUDGED}
+
+
+def test_a_given_file_is_judged(blob_file, tiny_checkpoint, monkeypatch):
+    monkeypatch.setattr("galaxylib.paper.shipped.SHIPPED", ("one", "two"))
+    monkeypatch.setattr("galaxylib.paper.shipped.load", lambda _: load(tiny_checkpoint))
+    monkeypatch.setattr("galaxylib.paper.shipped.describe", lambda _: describe(tiny_checkpoint))
+    with Galaxy10(blob_file) as data:
+        told = on_real(data, resamples=20, batch_size=16)
+    assert [one.scores["n"] for one in told] == [40, 40]
+    assert list(class_table(told)["galaxies"]) == [4] * 10
+    assert order_in_words(told).startswith("These galaxies are too few")
+
+
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [
+        ({"data": {"galaxies": 32000}}, "32,000 simulated"),
+        (
+            {"data": {"galaxies": 32000}, "companions": {"sources": [{"drawn": 960}, {"drawn": 0}]}},
+            "32,000 simulated, 960 real of other surveys",
+        ),
+        ({"data": {"galaxies": 5}, "companions": {"sources": [{"drawn": 0}]}}, "5 simulated"),
+    ],
+)
+def test_what_taught_it(meta, words):
+    assert OnReal(name="x", meta=meta, scores={}).taught_by() == words
+
+
+def test_the_order_is_told_where_intervals_part():
+    apart = [found("a", 0.1, 0.3), found("b", 0.2, 0.6), found("c", 0.4, 0.7)]
+    assert order_in_words(apart) == (
+        'The whole interval of galaxylib.load("c") lies above that of galaxylib.load("a").'
+    )
+    assert "all the intervals overlap" in order_in_words(apart[:2])
