@@ -57,6 +57,7 @@ from galaxylib.evaluation.predictions import (
     write_evaluation,
 )
 from galaxylib.evaluation.unlike import LIMIT
+from galaxylib.paper import shipped
 from galaxylib.paper.error_analysis import (
     accuracy_against,
     confident_mistakes,
@@ -66,7 +67,6 @@ from galaxylib.paper.error_analysis import (
 from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
-from galaxylib.paper.shipped import class_table, network_table, on_real, order_in_words
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.unlike_kinds import KINDS, unlike_scores, unlike_table
 from galaxylib.paper.workspace import open_data, open_split
@@ -519,18 +519,19 @@ report.table("real_classes", pd.DataFrame(lines, columns=columns).set_index("cla
 
 # %% tags=["remove-output", "hide-input"]
 blind = json.loads(repository("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
-shipped = on_real(Galaxy10(real_sample) if real_sample else None, resamples=resamples, seed=seed, **views)
-report.table("shipped_classes", class_table(shipped))
-report.table("shipped", network_table(shipped, blind))
-report.number("shipped_n", shipped[0].scores["n"])
-report.number("shipped_order", order_in_words(shipped))
-report.number("shipped_step", 1 / max(1, min(row["support"] for row in shipped[0].scores["per_class"])))
+given = Galaxy10(real_sample) if real_sample else None
+brought = shipped.on_real(given, resamples=resamples, seed=seed, **views)
+report.table("shipped_classes", shipped.class_table(brought))
+report.table("shipped", shipped.network_table(brought, blind))
+report.number("shipped_n", brought[0].scores["n"])
+report.number("shipped_order", shipped.order_in_words(brought))
+report.number("shipped_step", 1 / max(1, min(row["support"] for row in brought[0].scores["per_class"])))
 report.number("n_blind", max(row["n"] for row in blind["rows"]))
 report.number(
     "shipped_source",
     f"{Path(real_sample).name}, judged in this run"
     if real_sample
-    else f"{shipped[0].meta['results']['real_file']['name']}, as the makers of the weights found and wrote into "
+    else f"{brought[0].meta['results']['real_file']['name']}, as the makers of the weights found and wrote into "
     "each checkpoint; this run was given no file of real galaxies",
 )
 

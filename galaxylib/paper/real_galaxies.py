@@ -106,9 +106,9 @@ def findings(result: Mapping[str, Any] | None) -> str:
     ]
     if not beyond:
         return f"None of the {len(pairs)} differences is more than chance may do."
-    rest = "; the others are within what chance may do" if len(beyond) < len(pairs) else ""
+    rest = ". The others are within what chance may do" if len(beyond) < len(pairs) else ""
     found = f"{len(beyond)} of the {len(pairs)} differences are more than chance does"
-    return f"{found}: {', '.join(beyond)}{rest}."
+    return f"{found}: {'; '.join(beyond)}{rest}."
 
 
 def seeds_in_words(result: Mapping[str, Any] | None) -> str:
@@ -135,7 +135,9 @@ def facts(result: Mapping[str, Any] | None) -> dict[str, str]:
     return {
         "galaxies": f"{result['files']['new']['galaxies']:,}",
         "epochs": str(result["recipe"]["epochs"]),
-        "seeds": str(len(result["seeds"])),
+        "seeds": f"{seeds} training runs each, of which these are the means"
+        if (seeds := len(result["seeds"])) > 1
+        else "one training run each",
         "start": result["start"]["name"],
         **{f"learned_{name}": f"{result['learned'][name]:,}" for name in SURVEYS},
         **{f"held_{name}": f"{result['held_out'][name]:,}" for name in SURVEYS},

@@ -32,11 +32,17 @@ class OnReal:
         """How it is loaded."""
         return f'galaxylib.load("{self.name}")'
 
+    @property
+    def sources(self) -> list[Mapping[str, Any]]:
+        """The real images that it met in training, by where they come from; those of its start among them."""
+        parts = (self.meta.get("start", {}), self.meta)
+        found = [source for part in parts for source in part.get("companions", {}).get("sources", [])]
+        return list({source["name"]: source for source in found}.values())
+
     def taught_by(self) -> str:
         """What it learned from, in words."""
         words = f"{self.meta['data']['galaxies']:,} simulated"
-        sources = self.meta.get("companions", {}).get("sources", [])
-        drawn = sum(source["drawn"] for source in sources)
+        drawn = sum(source["drawn"] for source in self.sources)
         return f"{words}, {drawn:,} real of other surveys" if drawn else words
 
 

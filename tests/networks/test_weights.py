@@ -7,26 +7,35 @@ import pytest
 import torch
 
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.networks.checkpoint import PRETRAINED, SMALL, describe, load
+from galaxylib.networks.checkpoint import PRETRAINED, SHIPPED, describe, load
+from galaxylib.paper.shipped import OnReal
 
 pytest.importorskip("galsim", reason="galaxies are drawn")
 
-NETWORKS = {"pretrained": PRETRAINED, "small": SMALL}
+FULL, SMALL = (23_820_811, 60e6), (869_991, 3e6)
+"""Parameters, and the bytes that the folder may take at most."""
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "most"), [("pretrained", 23_820_811, 60e6), ("small", 869_991, 3e6)]
-)
-def test_weights_have_the_size_they_should(name, parameters, most):
+def folder(name):
+    return PRETRAINED.with_name(name)
+
+
+def card_of(name):
+    return (folder(name) / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_weights_have_the_size_they_should(name):
+    parameters, most = SMALL if name.endswith("small") else FULL
     loaded = load(name)
     assert sum(weight.numel() for weight in loaded.network.parameters()) == parameters
-    assert sum(file.stat().st_size for file in NETWORKS[name].iterdir()) <= most
+    assert sum(file.stat().st_size for file in folder(name).iterdir()) <= most
     assert all(torch.isfinite(tensor).all() for tensor in loaded.network.state_dict().values())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_cards_tell_the_figures_of_the_descriptions(name):
-    meta, card = describe(name), (NETWORKS[name] / "README.md").read_text(encoding="utf-8")
+    meta, card = describe(name), card_of(name)
     assert meta["data"]["simulated"] is True
     assert f"{meta['data']['galaxies']:,} simulated galaxies" in card
     assert f"{meta['parameters']:,} parameters" in card
@@ -44,10 +53,27 @@ def test_cards_tell_the_figures_of_the_descriptions(name):
         assert found["accuracy_interval"] == pytest.approx(wilson(int(np.trace(counts)), found["n"]))
 
 
-@pytest.mark.parametrize(("name", "n"), [("small", 100), ("pretrained", 40)])
-def test_freshly_drawn_galaxies_are_known(name, n):
+@pytest.mark.parametrize("name", SHIPPED)
+def test_cards_tell_what_real_images_taught(name):
+    """Each survey by its name and number; of a network without any that it has seen none."""
+    told, sources = " ".join(card_of(name).split()), OnReal(name=name, meta=describe(name), scores={}).sources
+    for source in sources:
+        words = (
+            f"{source['drawn']:,} galaxies of {source['name']}"
+            if source["drawn"]
+            else f"{source['measured']:,} images of {source['name']}"
+        )
+        assert words in told, f"the card of {name} must say {words!r}"
+    assert ("has never seen a real image or a real label" in told) == (not sources)
+    assert any(source["drawn"] for source in sources) == name.startswith("real")
+    assert f'galaxylib.load("{name}")' in told
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_freshly_drawn_galaxies_are_known(name):
     from galaxylib.simulate import draw
 
+    n = 100 if name.endswith("small") else 40
     loaded = load(name)
     labels = np.arange(n) % 10
     images = torch.from_numpy(
@@ -61,7 +87,7 @@ def test_freshly_drawn_galaxies_are_known(name, n):
     assert low <= describe(name)["results"]["simulated"]["plain"]["accuracy"] <= high
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_real_galaxies_are_known_as_the_card_says(name, real_sample):
     from galaxylib.data.galaxy10 import Galaxy10
     from galaxylib.evaluation.predictions import predict, scores

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.networks.checkpoint import PRETRAINED, SMALL, describe
+from galaxylib.networks.checkpoint import PRETRAINED, SHIPPED, describe
 from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 BLIND = json.loads((ROOT / "benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
-NETWORKS = {"pretrained": PRETRAINED, "small": SMALL}
 
 
 def test_pooled_figures_by_hand():
@@ -32,9 +31,9 @@ def test_other_weights_are_not_judged():
     assert accuracy_in_words(found.get("blind")) == NOT_JUDGED
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_cards_tell_the_blind_test(name):
-    card = (NETWORKS[name] / "README.md").read_text(encoding="utf-8")
+    card = (PRETRAINED.with_name(name) / "README.md").read_text(encoding="utf-8")
     found = blind_figures(BLIND, meta=describe(name))
     for part in ("blind", "pooled"):
         words = accuracy_in_words(found.get(part)).replace("%", " %")

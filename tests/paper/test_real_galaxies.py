@@ -97,8 +97,8 @@ def test_pairs_and_what_chance_does(result):
     assert table.loc[("own colours", "with both"), "votes: gained, lost, p"] == "1, 9, under 0.0005"
     # Four comparisons: 4 x 0.01 is below 0.05 still.
     assert findings(result) == (
-        "2 of the 4 differences are more than chance does: with both beside alone (votes, better), "
-        "own colours beside with both (votes, worse); the others are within what chance may do."
+        "2 of the 4 differences are more than chance does: with both beside alone (votes, better); "
+        "own colours beside with both (votes, worse). The others are within what chance may do."
     )
     for name in ("both", "as_sdss"):
         result["runs"][name]["statistics"]["both"]["paired"]["gz2"]["p"] = 0.013
@@ -108,6 +108,8 @@ def test_pairs_and_what_chance_does(result):
 def test_what_is_quoted_beside_the_tables(result):
     assert facts(result)["made"] == "2026-11-27 on AMD EPYC"
     assert facts(result)["learned_gz1"] == "2,118"
+    assert facts(result)["seeds"] == "2 training runs each, of which these are the means"
+    assert facts(result | {"seeds": [0]})["seeds"] == "one training run each"
     assert "puts 25% of the galaxies with votes into another class" in seeds_in_words(result)
     assert in_words(63) in seeds_in_words(result)
     assert in_words(70) in seeds_in_words(result)

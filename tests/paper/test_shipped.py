@@ -59,10 +59,21 @@ def test_a_given_file_is_judged(blob_file, tiny_checkpoint, monkeypatch):
     [
         ({"data": {"galaxies": 32000}}, "32,000 simulated"),
         (
-            {"data": {"galaxies": 32000}, "companions": {"sources": [{"drawn": 960}, {"drawn": 0}]}},
+            {
+                "data": {"galaxies": 32000},
+                "companions": {"sources": [{"name": "a", "drawn": 960}, {"name": "b", "drawn": 0}]},
+            },
             "32,000 simulated, 960 real of other surveys",
         ),
-        ({"data": {"galaxies": 5}, "companions": {"sources": [{"drawn": 0}]}}, "5 simulated"),
+        (
+            {
+                "data": {"galaxies": 5},
+                "start": {"companions": {"sources": [{"name": "a", "drawn": 7}, {"name": "b", "drawn": 1}]}},
+                "companions": {"sources": [{"name": "a", "drawn": 8}]},
+            },
+            "5 simulated, 9 real of other surveys",
+        ),
+        ({"data": {"galaxies": 5}, "companions": {"sources": [{"name": "a", "drawn": 0}]}}, "5 simulated"),
     ],
 )
 def test_what_taught_it(meta, words):
