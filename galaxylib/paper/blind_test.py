@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from galaxylib.evaluation.intervals import wilson
 
 NOT_JUDGED = "not yet judged"
@@ -37,3 +39,23 @@ def accuracy_in_words(figure: Mapping[str, Any] | None) -> str:
         return NOT_JUDGED
     low, high = figure["interval"]
     return f"{figure['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+
+
+def blind_table(metas: Mapping[str, Mapping[str, Any]], blind: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each network, as text: the images that its makers had, the blind test, and both together.
+
+    Args:
+        metas: the descriptions of the networks' checkpoints, by name.
+        blind: as `blind_figures` has it.
+    """
+    lines = {}
+    for name, meta in metas.items():
+        before, judged = meta["results"]["real"]["plain"], blind_figures(blind, meta=meta)
+        lines[f'galaxylib.load("{name}")'] = {
+            f"the {before['n']} images before": accuracy_in_words(
+                before | {"interval": before["accuracy_interval"]}
+            ),
+            "blind test": accuracy_in_words(judged.get("blind")),
+            "all together": accuracy_in_words(judged.get("pooled")),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")

@@ -87,25 +87,6 @@ def network_table(found: list[OnReal], blind: Mapping[str, Any]) -> pd.DataFrame
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")
 
 
-def blind_table(found: list[OnReal], blind: Mapping[str, Any]) -> pd.DataFrame:
-    """A row for each network, as text: the images that its makers had, the blind test, and both together.
-
-    Args:
-        found: of `on_real` without a file.
-        blind: as `network_table` has it.
-    """
-    lines = {}
-    for one in found:
-        judged = blind_figures(blind, meta=one.meta)
-        before = one.scores | {"interval": one.scores["accuracy_interval"]}
-        lines[one.title] = {
-            f"the {before['n']} images before": accuracy_in_words(before),
-            "blind test": accuracy_in_words(judged.get("blind")),
-            "all together": accuracy_in_words(judged.get("pooled")),
-        }
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")
-
-
 def class_table(found: list[OnReal]) -> pd.DataFrame:
     """A row for each class, as text: its galaxies, and how many of them each network names correctly."""
     galaxies = {one["name"]: one["support"] for one in found[0].scores["per_class"]}

@@ -7,7 +7,7 @@ import pytest
 
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.networks.checkpoint import PRETRAINED, SHIPPED, describe
-from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures
+from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures, blind_table
 
 ROOT = Path(__file__).resolve().parents[2]
 BLIND = json.loads((ROOT / "benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
@@ -29,6 +29,20 @@ def test_other_weights_are_not_judged():
     found = blind_figures(blind, meta={"sha256": "cd", "results": {}})
     assert found == {}
     assert accuracy_in_words(found.get("blind")) == NOT_JUDGED
+
+
+def test_table_has_a_row_for_each_network():
+    plain = {"n": 60, "accuracy": 0.75, "accuracy_interval": list(wilson(45, 60))}
+    metas = {name: {"sha256": name, "results": {"real": {"plain": plain}}} for name in ("ab", "cd")}
+    table = blind_table(metas, {"rows": [{"sha256": "ab", "n": 70, "right": 43, "ece": 0.15}]})
+    assert list(table.index) == ['galaxylib.load("ab")', 'galaxylib.load("cd")']
+    assert list(table) == ["the 60 images before", "blind test", "all together"]
+    assert table.iloc[0].tolist() == [
+        "75.0% (62.8% to 84.2%)",
+        "61.4% (49.7% to 72.0%)",
+        "67.7% (59.2% to 75.1%)",
+    ]
+    assert table.iloc[1].tolist() == ["75.0% (62.8% to 84.2%)", NOT_JUDGED, NOT_JUDGED]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -6,7 +6,7 @@ import pytest
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.networks.checkpoint import SHIPPED, describe, load
 from galaxylib.paper.blind_test import NOT_JUDGED
-from galaxylib.paper.shipped import OnReal, blind_table, class_table, network_table, on_real, order_in_words
+from galaxylib.paper.shipped import OnReal, class_table, network_table, on_real, order_in_words
 
 NOBODY = {"rows": []}
 
@@ -34,12 +34,6 @@ def test_the_blind_test_counts_for_the_weights_that_it_names():
     table = network_table(told, {"rows": [row]})
     assert table["blind test"].iloc[0].startswith("50.0% (")
     assert set(table["blind test"].iloc[1:]) == {NOT_JUDGED}
-    both = blind_table(told, {"rows": [row]}).iloc[0]
-    n = told[0].scores["n"]
-    right = 5 + round(told[0].scores["accuracy"] * n)
-    assert both["blind test"] == table["blind test"].iloc[0]
-    assert both["all together"].startswith(f"{right / (n + 10):.1%} (")
-    assert both[f"the {n} images before"] == table["accuracy"].iloc[0]
     assert set(network_table(told, NOBODY)["blind test"]) == {NOT_JUDGED}
 
 
