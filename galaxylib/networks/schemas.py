@@ -84,7 +84,7 @@ DESCRIPTION = record(
     precision=TEXT,
     best=record(validation_accuracy=SHARE) | {"additionalProperties": real(0)},
     trained_by=record(loop=TEXT, commit=TEXT),
-    results=record(simulated=_TABLE, real=_TABLE),
+    results=record(simulated=_TABLE, real=_TABLE, held_out=record()),
     seconds=real(0),
     time=TEXT,
     commit={"type": ["string", "null"]},
