@@ -60,9 +60,9 @@ def shipped(network):
 FILES = {
     "01_data": [*MEASURED, READING, BLIND, *DESCRIPTIONS],
     "02_architecture": [CLAIMS],
-    "03_training": [BLIND, *DESCRIPTIONS, *shipped("pretrained"), *shipped("small")],
+    "03_training": [BLIND, *DESCRIPTIONS],
     "04_evaluation": [BLIND, *DESCRIPTIONS, *shipped("*")],
-    "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("pretrained")],
+    "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("real")],
     "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
 }
@@ -143,7 +143,7 @@ rule lab:
         trained=f"{RESULTS}/03_training.json",
         library=[str(path) for path in used_files(Path("ci/lab.py"))],
         pieces=["ci/lab.py", "ci/lab_pages.py", *sorted(map(str, Path("web").glob("*.html")))],
-        weights=[*shipped("small"), *(shipped("pretrained") if LAB.get("full_sizes", True) else [])],
+        weights=[*shipped("real-small"), *(shipped("real") if LAB.get("full_sizes", True) else [])],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
         f"{RESULTS}/lab/index.json",

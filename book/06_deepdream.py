@@ -23,7 +23,7 @@
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
-checkpoint: str = "auto"  # a checkpoint folder, "pretrained", "" for this run's own network, or "auto": pretrained where the book has it, else the run's own
+checkpoint: str = "auto"  # a checkpoint folder, "real", "pretrained", "" for this run's own network, or "auto": real where the book has it, else the run's own
 own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
 seed: int = 0  # of the shifts, the noise and the random network
 outputs: str = "_build/results/default"  # folder for results
@@ -52,7 +52,7 @@ from galaxylib.dream.images import KERNEL
 from galaxylib.dream.measures import probabilities, random_twin, references
 from galaxylib.errors import DreamError
 from galaxylib.files import filling
-from galaxylib.networks.checkpoint import PRETRAINED
+from galaxylib.networks.checkpoint import BROUGHT
 from galaxylib.paper.dream_panels import (
     DREAMT,
     dreams,
@@ -74,11 +74,15 @@ report = Report(outputs, "06_deepdream")
 catalogue = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 split = open_split(catalogue, outputs=outputs, seed=seed)
 if checkpoint == "auto":
-    checkpoint = "pretrained" if PRETRAINED.exists() else ""
+    checkpoint = "real" if (BROUGHT / "real").exists() else ""
 loaded = open_checkpoint(checkpoint, outputs=outputs, data=catalogue, split=split, own_network=own_network)
 network, preprocess = loaded.network, loaded.preprocess
 kind = "simulated" if catalogue.simulated else "real"
-origin = {"pretrained": "the network that comes with the book", "": "the network of this run"}
+origin = {
+    "real": "the network that comes with the book and has met real galaxies",
+    "pretrained": "the network that comes with the book and learned from simulated galaxies alone",
+    "": "the network of this run",
+}
 report.number("kind", kind)
 report.number("network", origin.get(checkpoint, "the network of the checkpoint given"))
 report.number("network_size", preprocess.size)

@@ -49,7 +49,7 @@ from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.dream import Settings, dream, logit
-from galaxylib.networks.checkpoint import PRETRAINED
+from galaxylib.networks.checkpoint import BROUGHT
 from galaxylib.paper.claims import load_claims
 from galaxylib.paper.figures import ACCENT, image_grid, style
 from galaxylib.paper.parameters import as_declared, repository
@@ -615,7 +615,7 @@ origin = {
     "pretrained": "The network is the one that comes with the book",
     "": "The network is this run's own",
 }
-name = ("pretrained" if PRETRAINED.exists() else "") if classifier == "auto" else classifier
+name = ("pretrained" if (BROUGHT / "pretrained").exists() else "") if classifier == "auto" else classifier
 ten_classes = open_checkpoint(name, outputs=outputs, data=given, split=its_split, own_network=own_network)
 radius = np.nanmedian(far_source.truth["half_light_radius"]) / np.nanmedian(far_source.pxscale)
 side = side_for(float(radius))
@@ -731,7 +731,7 @@ report.figure("real_beside", confusion_figure(on_real["confusion"]))
 # DMAGNet of {glue:text}`real_parameters:,` parameters that was trained on simulated galaxies alone (across).
 # ```
 #
-# A DMAGNet that has only ever seen simulated galaxies gives {glue:text}`real_share:.1%` of the
+# The DMAGNet that the book had before its present weights learned from simulated galaxies alone. It gives {glue:text}`real_share:.1%` of the
 # {glue:text}`real_n:,` real ones the class of their votes (95 % interval {glue:text}`real_low:.1%` to
 # {glue:text}`real_high:.1%`; by chance {glue:text}`real_chance:.1%`, kappa {glue:text}`real_kappa:.2f`), and
 # {glue:text}`real_clear_share:.1%` of the {glue:text}`real_clear_n:,` with clear votes. The images are of another

@@ -26,7 +26,7 @@ from galaxylib.dream import PAPER_DREAM, Dream, Settings, dream_batch, layer
 from galaxylib.dream.measures import probabilities
 from galaxylib.errors import GalaxyError
 from galaxylib.files import filling
-from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
+from galaxylib.networks.checkpoint import BROUGHT, Loaded, load
 from galaxylib.paper.dream_panels import DREAMT
 from galaxylib.simulate import draw
 
@@ -82,12 +82,13 @@ class Network:
 
 def networks(results: Path, settings: LabSettings) -> list[Network]:
     """The networks of the lab: the small one, or this run's own where it is not there; and the full one."""
-    if SMALL.is_dir():
-        found = [Network("small", "small DMAGNet", SMALL, settings.sizes)]
+    small, full = BROUGHT / "real-small", BROUGHT / "real"
+    if small.is_dir():
+        found = [Network("small", "small DMAGNet", small, settings.sizes)]
     else:
         found = [Network("small", "the DMAGNet of this run", results / "checkpoint", settings.sizes)]
-    if settings.full_sizes and PRETRAINED.is_dir():
-        found.append(Network("full", "DMAGNet at full width", PRETRAINED, settings.full_sizes))
+    if settings.full_sizes and full.is_dir():
+        found.append(Network("full", "DMAGNet at full width", full, settings.full_sizes))
     return found
 
 

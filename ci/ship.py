@@ -19,7 +19,7 @@ import pandas as pd
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.evaluation.predictions import predict, scores
 from galaxylib.files import sha256, write_json
-from galaxylib.networks.checkpoint import DESCRIPTION, PRETRAINED, Loaded, halve, load
+from galaxylib.networks.checkpoint import BROUGHT, DESCRIPTION, Loaded, halve, load
 from galaxylib.training.state import HISTORY
 from galaxylib.votes.held_out import held_out_part, judged, score
 from galaxylib.votes.other_surveys import Survey, read_coarse, read_voted
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--coarse", type=Path, required=True, help="folder with coarse classes")
     given = parser.parse_args()
     surveys = {"gz2": read_voted(given.votes), "gz1": read_coarse(given.coarse)}
-    folder = PRETRAINED.with_name(given.name)
+    folder = BROUGHT / given.name
     found = ship(given.run, folder, simulated=given.simulated, real=given.real, surveys=surveys)
     for kind in ("simulated", "real"):
         told = found[kind]["plain"]

@@ -158,7 +158,7 @@ def _add_train(command: Parser) -> None:
         "--start",
         type=filled,
         metavar="PATH",
-        help="a checkpoint whose weights are the first ones: a folder that `train` wrote, or `pretrained`",
+        help="a checkpoint with the first weights: a folder that `train` wrote, or a name such as `real`",
     )
     for flag, meaning in (
         ("--votes", "real galaxies with votes to learn beside, in the Galaxy Zoo challenge's layout"),
@@ -384,7 +384,7 @@ def _add_export_web(command: Parser) -> None:
         type=filled,
         required=True,
         metavar="PATH",
-        help="a folder that `train` wrote, or `pretrained` or `small`",
+        help="a folder that `train` wrote, or a name such as `real-small`",
     )
     _add_own_network(command)
     command.add_argument("--out", type=filled, required=True, metavar="FOLDER", help="the folder to write")

@@ -259,7 +259,7 @@ def test_a_missing_checkpoint_is_one_sentence(tmp_path, blob_file, capsys, monke
     )
     assert status == 1
     assert one_sentence(err)
-    monkeypatch.setattr("galaxylib.networks.checkpoint.PRETRAINED", tmp_path / "none")
+    monkeypatch.setattr("galaxylib.networks.checkpoint.BROUGHT", tmp_path / "none")
     status, _, err = run(
         capsys, "evaluate", "--data", blob_file, "--checkpoint", "pretrained", "--out", tmp_path
     )

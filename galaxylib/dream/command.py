@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=filled,
         metavar="PATH",
-        help="a folder that `train` wrote, or `pretrained` (default: pretrained, or that of --from)",
+        help="a folder that `train` wrote, or a name such as `real-small` (default: real, or that of --from)",
     )
     parser.add_argument(
         "--size",
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         return _again(options)
     from galaxylib.data.images import read_image
     from galaxylib.dream.objectives import parse
-    from galaxylib.networks.checkpoint import load
+    from galaxylib.networks.checkpoint import SHIPPED, load
 
     given = {name: getattr(options, name) for name in (*STEP_OPTIONS, "tile")}
     settings = PAPER_DREAM.but(**{name: value for name, value in given.items() if value is not None})
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     seed = options.seed or 0
     image = read_image(options.image)
     mask = read_image(options.mask).mean(0) if options.mask else None
-    checkpoint = options.checkpoint or "pretrained"
+    checkpoint = options.checkpoint or SHIPPED[0]
     loaded = load(checkpoint, own_network=options.own_network)
     objective = parse(options.layer or "lam", class_names=loaded.class_names)
     asked = {"image": image, "objective": objective, "settings": settings, "seed": seed, "mask": mask}

@@ -37,7 +37,7 @@ from galaxylib.dream.forward import Tap
 from galaxylib.dream.measures import footprint, measure_change, probabilities, spectrum_distance
 from galaxylib.dream.session import Session
 from galaxylib.errors import DreamError, GalaxyError
-from galaxylib.networks.checkpoint import PRETRAINED, SMALL, Loaded, load
+from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, Loaded, load
 
 REFRESH = 0.2
 """Seconds between two live pictures, at least."""
@@ -70,9 +70,9 @@ class DreamLab(Controls):
         numbers = (file.stem.removeprefix("dream-") for file in self.folder.glob("dream-*"))
         self.saved_before = max((int(number) for number in numbers if number.isdecimal()), default=0)
         self.networks: dict[str, Any] = dict(networks or {})
-        for shipped in (PRETRAINED, SMALL):
-            if shipped.is_dir():
-                self.networks.setdefault(shipped.name, shipped.name)
+        for name in SHIPPED:
+            if (BROUGHT / name).is_dir():
+                self.networks.setdefault(name, name)
         if not self.networks:
             raise DreamError("The dream lab has no network: pass networks={'mine': 'path/of/a/checkpoint'}.")
         self.galaxies: dict[str, Tensor] = _first_of_each_class(data) if data is not None else {}

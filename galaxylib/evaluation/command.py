@@ -43,7 +43,7 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
         type=filled,
         required=True,
         metavar="PATH",
-        help="a folder that `train` wrote, or `pretrained`",
+        help="a folder that `train` wrote, or `real`, `real-small`, `pretrained` or `small`",
     )
     command.add_argument(
         "--out", type=filled, required=True, metavar="FOLDER", help="for evaluation.json and predictions.csv"

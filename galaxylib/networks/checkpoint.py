@@ -33,10 +33,12 @@ from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 CLASSES = "class_names"
 WEIGHTS, DESCRIPTION, REFERENCE = "weights.safetensors", "checkpoint.json", "reference.safetensors"
 CONFIDENCE = ("temperature", "reference", "calibrated")
-PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained"
-SMALL = PRETRAINED.with_name("small")
-SHIPPED = ("pretrained", "small")
-"""Networks of the ten classes that come with the book, by the names of their folders beside each other."""
+BROUGHT = Path(__file__).parents[1] / "weights"
+"""Where the trained networks lie that come with the book, a folder each."""
+
+SHIPPED = ("real", "real-small", "pretrained", "small")
+"""The networks of the ten classes among them: what dreams first, what is for slow machines, and their like
+that no label of a real image has taught."""
 
 NEEDED = ("network", "options", "preprocess", "class_names", "parameters", "sha256")
 
@@ -187,8 +189,9 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
     """Read a checkpoint.
 
     Args:
-        checkpoint: its folder, or the name of one that comes with the book: "pretrained", at full width, or
-            "small", at three sixteenths of it, for pages and slow machines.
+        checkpoint: its folder, or the name of one that comes with the book: "real", at full width, or
+            "real-small", at three sixteenths of it, for pages and slow machines; "pretrained" and "small" are
+            their like, which no label of a real image has taught.
         own_network: a network of your own, "module:Class", that may be imported if the checkpoint holds it;
             the import runs its code.
 
@@ -283,7 +286,7 @@ def _reference(folder: Path, meta: Mapping[str, Any]) -> dict[str, torch.Tensor]
 
 def _folder(checkpoint: str | Path) -> Path:
     if str(checkpoint) in SHIPPED:
-        shipped = PRETRAINED.with_name(str(checkpoint))
+        shipped = BROUGHT / str(checkpoint)
         if not (shipped / DESCRIPTION).is_file():
             raise CheckpointError(
                 f"This copy of galaxylib carries no weights named {checkpoint}: train a network with "

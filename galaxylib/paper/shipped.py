@@ -10,7 +10,7 @@ import pandas as pd
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.evaluation.predictions import predict, scores
 from galaxylib.networks.checkpoint import SHIPPED, describe, load
-from galaxylib.paper.blind_test import accuracy_in_words, blind_figures
+from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def network_table(found: list[OnReal], blind: Mapping[str, Any]) -> pd.DataFrame
         judged = blind_figures(blind, meta=one.meta)
         lines[one.title] = {
             "learned from": one.taught_by(),
-            "accuracy": accuracy_in_words(here | {"interval": here["accuracy_interval"]}),
+            "accuracy": _accuracy(here),
             "macro F1": "{:.2f} ({:.2f} to {:.2f})".format(here["macro_f1"], *here["macro_f1_interval"]),
             "blind test": accuracy_in_words(judged.get("blind")),
         }
@@ -94,6 +94,46 @@ def class_table(found: list[OnReal]) -> pd.DataFrame:
     for one in found:
         table[one.name] = [_recall(row) for row in one.scores["per_class"]]
     return table.rename_axis("class")
+
+
+def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
+    """A column for each network, as text: its size, what made it, and how it does.
+
+    Args:
+        blind: the content of `benchmarks/results/blind_test.json`.
+    """
+    columns = {}
+    for one in on_real(None):
+        meta, judged = one.meta, blind_figures(blind, meta=one.meta)
+        figures = {kind: meta["results"][kind]["plain"] for kind in ("simulated", "real")}
+        chips = meta["hardware"]["gpus"] or [f"one core of {meta['hardware']['processor']}"]
+        columns[one.title] = {
+            "parameters": f"{meta['parameters']:,}",
+            "image (pixels)": meta["preprocess"]["size"],
+            "galaxies": one.taught_by(),
+            "goes on from": meta.get("start", {}).get("name", "random weights"),
+            "minutes": f"{meta['seconds'] / 60:.0f}",
+            "hardware": ", ".join(chips),
+            "accuracy, simulated": _accuracy(figures["simulated"]),
+            f"accuracy, {figures['real']['n']} real images": _accuracy(figures["real"]),
+            "calibration error, the same": f"{figures['real']['ece']:.0%}",
+            "accuracy, blind test": accuracy_in_words(judged.get("blind")),
+            "accuracy, all real images": accuracy_in_words(judged.get("pooled")),
+            "calibration error, blind test": f"{judged['ece']:.0%}" if judged else NOT_JUDGED,
+        }
+    return pd.DataFrame(columns)
+
+
+def former_in_words(blind: Mapping[str, Any]) -> str:
+    """The blind test of weights that the book has had before: accuracies by name, or that there are none."""
+    now = {describe(name)["sha256"] for name in SHIPPED}
+    rows = [row for row in blind["rows"] if row["sha256"] not in now]
+    told = [f"{row['weights']} {_accuracy(row | {'accuracy_interval': row['wilson_95']})}" for row in rows]
+    return "; ".join(told) or "none"
+
+
+def _accuracy(figures: Mapping[str, Any]) -> str:
+    return accuracy_in_words(figures | {"interval": figures["accuracy_interval"]})
 
 
 def order_in_words(found: list[OnReal]) -> str:

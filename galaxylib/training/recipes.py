@@ -244,12 +244,15 @@ PRETRAINED_RECIPE = Recipe(
     jitter=1.0,
     keep="last",
 )
-"""The full network that comes with the book: 48,000 simulated galaxies, seven minutes on an H200."""
+"""The full network from nothing: 48,000 simulated galaxies take seven minutes on an H200.
+
+The networks that come with the book went on from such runs, on two cores: each card gives the changes.
+"""
 
 SMALL_RECIPE = PRETRAINED_RECIPE.but(
     width=0.1875, size=128, growth="64x6, 96x6", epochs=18, batch_size=64, learning_rate=2e-3
 )
-"""The small one, for pages and slow machines: 32,000 simulated galaxies, 45 minutes on one core."""
+"""The small one from nothing, for pages and slow machines: 32,000 galaxies take 45 minutes on one core."""
 
 REAL_RECIPE = PRETRAINED_RECIPE.but(companions=64, statistics="both")
 """The full network taught by real galaxies too: labels of other surveys beside the simulated images."""

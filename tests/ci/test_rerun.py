@@ -217,7 +217,13 @@ MADE_BY = {
     "book/images/favicon.png": "ci/picture.py",
     "galaxylib/dream/prior.npz": "galaxylib/dream/prior.py",
     "galaxylib/weights/pretrained/weights.safetensors": "galaxylib/training/recipes.py",
+    "galaxylib/weights/pretrained/reference.safetensors": "galaxylib/evaluation/unlike.py",
     "galaxylib/weights/small/weights.safetensors": "galaxylib/training/recipes.py",
+    "galaxylib/weights/small/reference.safetensors": "galaxylib/evaluation/unlike.py",
+    "galaxylib/weights/real/weights.safetensors": "galaxylib/training/recipes.py",
+    "galaxylib/weights/real/reference.safetensors": "galaxylib/evaluation/unlike.py",
+    "galaxylib/weights/real-small/weights.safetensors": "galaxylib/training/recipes.py",
+    "galaxylib/weights/real-small/reference.safetensors": "galaxylib/evaluation/unlike.py",
     "galaxylib/weights/zoo2/weights.safetensors": "galaxylib/training/recipes.py",
 }
 KINDS = (

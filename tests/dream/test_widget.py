@@ -245,13 +245,12 @@ def test_choices_beyond_the_limits_are_one_sentence(lab):
 
 
 def test_networks_that_come_along_are_offered(loaded, tiny_checkpoint, tmp_path, monkeypatch):
-    for name in ("PRETRAINED", "SMALL"):
-        monkeypatch.setattr(f"galaxylib.dream.widget.{name}", tmp_path / "none")
+    monkeypatch.setattr("galaxylib.dream.widget.BROUGHT", tmp_path / "none")
     with pytest.raises(DreamError, match="no network"):
         DreamLab(folder=tmp_path)
     shipped = shutil.copytree(tiny_checkpoint, tmp_path / "small")
     for module in ("dream.widget", "networks.checkpoint"):
-        monkeypatch.setattr(f"galaxylib.{module}.SMALL", shipped)
+        monkeypatch.setattr(f"galaxylib.{module}.BROUGHT", shipped.parent)
     lab = DreamLab(networks={"mine": loaded}, folder=tmp_path)
     assert lab.network.options == ("mine", "small")
     assert lab.loaded is loaded

@@ -142,7 +142,7 @@ def test_a_spoilt_checkpoint_is_refused(tmp_path, monkeypatch, spoil, sentence):
 def test_missing_checkpoints_are_told(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="no checkpoint folder"):
         load(tmp_path / "none")
-    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "pretrained")
+    monkeypatch.setattr(checkpoint, "BROUGHT", tmp_path)
     with pytest.raises(CheckpointError, match="carries no weights named pretrained"):
         load("pretrained")
     keep(tmp_path / "pretrained", half=True)

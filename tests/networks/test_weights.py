@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.networks.checkpoint import PRETRAINED, SHIPPED, describe, load
+from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, describe, load
 from galaxylib.paper.shipped import OnReal
 
 pytest.importorskip("galsim", reason="galaxies are drawn")
@@ -17,7 +17,7 @@ FULL, SMALL = (23_820_811, 60e6), (869_991, 3e6)
 
 
 def folder(name):
-    return PRETRAINED.with_name(name)
+    return BROUGHT / name
 
 
 def card_of(name):

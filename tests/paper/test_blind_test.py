@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.networks.checkpoint import PRETRAINED, SHIPPED, describe
+from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, describe
 from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures, blind_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def test_table_has_a_row_for_each_network():
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_cards_tell_the_blind_test(name):
-    card = (PRETRAINED.with_name(name) / "README.md").read_text(encoding="utf-8")
+    card = (BROUGHT / name / "README.md").read_text(encoding="utf-8")
     found = blind_figures(BLIND, meta=describe(name))
     for part in ("blind", "pooled"):
         words = accuracy_in_words(found.get(part)).replace("%", " %")

@@ -6,7 +6,15 @@ import pytest
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.networks.checkpoint import SHIPPED, describe, load
 from galaxylib.paper.blind_test import NOT_JUDGED
-from galaxylib.paper.shipped import OnReal, class_table, network_table, on_real, order_in_words
+from galaxylib.paper.shipped import (
+    OnReal,
+    class_table,
+    former_in_words,
+    network_table,
+    on_real,
+    order_in_words,
+    weights_table,
+)
 
 NOBODY = {"rows": []}
 
@@ -35,6 +43,29 @@ def test_the_blind_test_counts_for_the_weights_that_it_names():
     assert table["blind test"].iloc[0].startswith("50.0% (")
     assert set(table["blind test"].iloc[1:]) == {NOT_JUDGED}
     assert set(network_table(told, NOBODY)["blind test"]) == {NOT_JUDGED}
+
+
+def test_the_table_of_weights_quotes_each_description():
+    table = weights_table(NOBODY)
+    assert list(table) == [f'galaxylib.load("{name}")' for name in SHIPPED]
+    for name, column in zip(SHIPPED, table, strict=True):
+        meta = describe(name)
+        told = meta["results"]["real"]["plain"]
+        assert table[column]["parameters"] == f"{meta['parameters']:,}"
+        assert table[column][f"accuracy, {told['n']} real images"].startswith(f"{told['accuracy']:.1%} (")
+        assert (
+            table[column]["accuracy, blind test"]
+            == table[column]["calibration error, blind test"]
+            == NOT_JUDGED
+        )
+
+
+def test_former_weights_are_told_by_name():
+    row = {"n": 10, "right": 5, "ece": 0.1, "accuracy": 0.5, "wilson_95": (0.237, 0.763)}
+    rows = [row | {"weights": "old", "sha256": "0" * 64}]
+    rows += [row | {"weights": name, "sha256": describe(name)["sha256"]} for name in SHIPPED]
+    assert former_in_words({"rows": rows}) == "old 50.0% (23.7% to 76.3%)"
+    assert former_in_words(NOBODY) == "none"
 
 
 def test_a_given_file_is_judged(blob_file, tiny_checkpoint, monkeypatch):

@@ -21,7 +21,7 @@ from galaxylib.dream import Settings, dream
 from galaxylib.dream import images as pictures
 from galaxylib.dream.measures import probabilities
 from galaxylib.files import hold_lock
-from galaxylib.networks.checkpoint import SMALL, load
+from galaxylib.networks.checkpoint import BROUGHT, load
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.web import export_web
 
@@ -45,8 +45,8 @@ def runtime() -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> Path:
     """The small network; one of its size with random weights where none is shipped."""
-    if any(SMALL.glob("*.safetensors")):
-        return SMALL
+    if any((BROUGHT / "real-small").glob("*.safetensors")):
+        return BROUGHT / "real-small"
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("small") / "checkpoint"
     return a_checkpoint(folder, DMAGNet(width=WIDTH), "dmagnet", width=WIDTH)

@@ -19,7 +19,7 @@ from galaxylib.dream.forward import Tap
 from galaxylib.errors import GalaxyError
 from galaxylib.evaluation.judge import judge
 from galaxylib.files import LIST, sha256
-from galaxylib.networks.checkpoint import PRETRAINED, SMALL, load, save
+from galaxylib.networks.checkpoint import BROUGHT, load, save
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.networks.registry import build
 from galaxylib.web import export_web
@@ -133,12 +133,12 @@ def test_gradient_is_pytorchs(checkpoint, exported, image, stage, number):
     assert_same_gradient(gradient, expected)
 
 
-@pytest.mark.parametrize("name", ["small", "pretrained"])
+@pytest.mark.parametrize("name", ["real-small", "real"])
 def test_gradients_of_shipped_weights(tmp_path, image, name):
-    if not any((SMALL if name == "small" else PRETRAINED).glob("*.safetensors")):
+    if not any((BROUGHT / name).glob("*.safetensors")):
         pytest.skip(f"this copy of galaxylib carries no {name} weights")
     folder = export_web(name, tmp_path / name)
-    stages = STAGES if name == "small" else ("dma1", "logits")
+    stages = STAGES if name == "real-small" else ("dma1", "logits")
     for stage in stages:
         number = 3 if stage == "logits" else None
         value, gradient = by_graph(folder, stage, image, number=number)
