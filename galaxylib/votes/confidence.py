@@ -47,7 +47,8 @@ def temperature_by_agreement(
     """The temperature at which networks are as sure of real galaxies as they agree on them.
 
     The source and the assumption stand in `galaxylib.evaluation.calibration.temperature_from_agreement`.
-    Networks that share their simulator share its errors too, so that the temperature is a lower bound.
+    It is a rough measure: networks that share a simulator also share its errors, which makes the temperature
+    too low, and images that are harder than most make it too high.
 
     Args:
         loaded: the network.
