@@ -106,8 +106,8 @@ def findings(result: Mapping[str, Any] | None) -> str:
     ]
     if not beyond:
         return f"None of the {len(pairs)} differences is more than chance may do."
-    rest = ". The others are within what chance may do" if len(beyond) < len(pairs) else ""
-    found = f"{len(beyond)} of the {len(pairs)} differences are more than chance does"
+    rest = ". The others are within what chance may give" if len(beyond) < len(pairs) else ""
+    found = f"{len(beyond)} of the {len(pairs)} differences are larger than chance explains"
     return f"{found}: {'; '.join(beyond)}{rest}."
 
 

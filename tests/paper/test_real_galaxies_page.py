@@ -97,8 +97,8 @@ def test_pairs_and_what_chance_does(result):
     assert table.loc[("own colours", "with both"), "votes: gained, lost, p"] == "1, 9, under 0.0005"
     # Four comparisons: 4 x 0.01 is below 0.05 still.
     assert findings(result) == (
-        "2 of the 4 differences are more than chance does: with both beside alone (votes, better); "
-        "own colours beside with both (votes, worse). The others are within what chance may do."
+        "2 of the 4 differences are larger than chance explains: with both beside alone (votes, better); "
+        "own colours beside with both (votes, worse). The others are within what chance may give."
     )
     for name in ("both", "as_sdss"):
         result["runs"][name]["statistics"]["both"]["paired"]["gz2"]["p"] = 0.013
