@@ -107,7 +107,7 @@ def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
         meta, judged = one.meta, blind_figures(blind, meta=one.meta)
         figures = {kind: meta["results"][kind]["plain"] for kind in ("simulated", "real")}
         chips = meta["hardware"]["gpus"] or [f"one core of {meta['hardware']['processor']}"]
-        columns[one.title] = {
+        columns[one.name] = {
             "parameters": f"{meta['parameters']:,}",
             "image (pixels)": meta["preprocess"]["size"],
             "galaxies": one.taught_by(),

@@ -108,7 +108,9 @@ def test_dreams_made_beforehand_are_those_of_the_library(html: Path, lab: Path, 
         kept = np.asarray(file.convert("RGB"), float)
     assert np.abs(kept - made.pixels).mean() < 4  # what WebP takes away
     told_of = index["networks"][0]
-    after = probabilities(loaded.network, made.image[None], preprocess=loaded.preprocess)[0]
+    after = probabilities(
+        loaded.network, made.image[None], preprocess=loaded.preprocess, temperature=loaded.temperature
+    )[0]
     np.testing.assert_allclose(told_of["dreams"][f"4-dma1-{size}"]["probabilities"], after, atol=1e-3)
     np.testing.assert_allclose(
         told_of["dreams"][f"4-dma1-{size}"]["values"], np.ravel(made.record["values"]), rtol=1e-2
