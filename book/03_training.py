@@ -73,7 +73,7 @@ from galaxylib.paper.blind_test import accuracy_in_words, blind_figures
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
-from galaxylib.paper.shipped import former_in_words, on_real, weights_table
+from galaxylib.paper.shipped import blind_in_words, former_in_words, on_real, weights_table
 from galaxylib.paper.trained import CHECKPOINT
 from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.training.loop import train
@@ -263,6 +263,7 @@ for one in on_real(None):
     report.number(f"{name}_blind", accuracy_in_words(judged.get("blind")))
     report.number(f"{name}_pooled", accuracy_in_words(judged.get("pooled")))
 report.number("former_blind", former_in_words(blind_test))
+report.number("blind_shortly", blind_in_words("real", blind_test))
 report.number("n_real", one.scores["n"])
 report.number("n_blind", max(row["n"] for row in blind_test["rows"]))
 report.table("weights", weights_table(blind_test))

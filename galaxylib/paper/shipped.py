@@ -132,6 +132,15 @@ def former_in_words(blind: Mapping[str, Any]) -> str:
     return "; ".join(told) or "none"
 
 
+def blind_in_words(name: str, blind: Mapping[str, Any]) -> str:
+    """The blind test of one network, shortly; of the weights before it where nobody has judged it yet."""
+    judged = blind_figures(blind, meta=describe(name))
+    if judged or not blind["rows"]:
+        return accuracy_in_words(judged.get("blind"))
+    former = " and ".join(f"{row['accuracy']:.1%}" for row in blind["rows"])
+    return f"{NOT_JUDGED}, weights before it {former}"
+
+
 def _accuracy(figures: Mapping[str, Any]) -> str:
     return accuracy_in_words(figures | {"interval": figures["accuracy_interval"]})
 

@@ -8,6 +8,7 @@ from galaxylib.networks.checkpoint import SHIPPED, describe, load
 from galaxylib.paper.blind_test import NOT_JUDGED
 from galaxylib.paper.shipped import (
     OnReal,
+    blind_in_words,
     class_table,
     former_in_words,
     network_table,
@@ -66,6 +67,15 @@ def test_former_weights_are_told_by_name():
     rows += [row | {"weights": name, "sha256": describe(name)["sha256"]} for name in SHIPPED]
     assert former_in_words({"rows": rows}) == "old 50.0% (23.7% to 76.3%)"
     assert former_in_words(NOBODY) == "none"
+
+
+def test_in_few_words_the_weights_before_stand_in():
+    row = {"n": 10, "right": 5, "ece": 0.1, "accuracy": 0.5}
+    old = {"rows": [row | {"sha256": "0" * 64}, row | {"sha256": "1" * 64, "accuracy": 0.7}]}
+    assert blind_in_words(SHIPPED[0], old) == f"{NOT_JUDGED}, weights before it 50.0% and 70.0%"
+    new = {"rows": [row | {"sha256": describe(SHIPPED[0])["sha256"]}]}
+    assert blind_in_words(SHIPPED[0], new) == "50.0% (23.7% to 76.3%)"
+    assert blind_in_words(SHIPPED[0], NOBODY) == NOT_JUDGED
 
 
 def test_a_given_file_is_judged(blob_file, tiny_checkpoint, monkeypatch):
