@@ -160,7 +160,8 @@ def test_probabilities_are_pytorchs(loaded_page, checkpoint):
     loaded = load(checkpoint)
     image = an_image(200, 180)
     found = call(loaded_page, "(image) => engine.probabilities(as(image))", as_image(image))
-    expected = probabilities(loaded.network, image, preprocess=loaded.preprocess)[0].tolist()
+    judged = {"preprocess": loaded.preprocess, "temperature": loaded.temperature}
+    expected = probabilities(loaded.network, image, **judged)[0].tolist()
     assert found == pytest.approx(expected, abs=1e-4)
 
 
