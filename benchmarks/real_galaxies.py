@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 
 from galaxylib.data.galaxy10 import Galaxy10
-from galaxylib.data.splits import Split
+from galaxylib.data.splits import all_to_train
 from galaxylib.errors import DataError
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.evaluation.judge import judge_rows
@@ -113,19 +113,12 @@ class Surveys:
         return {name: held_out_part(self.parts[name]) for name in BOTH}
 
 
-def whole(data: Galaxy10) -> Split:
-    """All galaxies of a file to train on."""
-    nothing = np.empty(0, np.int64)
-    parts = {"train": np.arange(len(data)), "validation": nothing, "test": nothing}
-    return Split(**parts, method="all", seed=0, fingerprint=data.fingerprint)
-
-
 def trained(
     run: Ablation, data: Galaxy10, surveys: Surveys, recipe: Recipe, *, start: str | Path, out: Path
 ) -> Loaded:
     """The network of one run, gone on with where it was cut; a finished one is only read."""
     companions = surveys.companions(run.surveys) if run.surveys else None
-    train(data, whole(data), recipe, out=out, companions=companions, start=start, resume=True)
+    train(data, all_to_train(data), recipe, out=out, companions=companions, start=start, resume=True)
     return load(out)
 
 
@@ -137,7 +130,7 @@ def with_statistics(
     Its round is built and never fitted, so that its folder stays as it is.
     """
     recipe = recipe.but(statistics=statistics, averaging=0.0)
-    plan, mode = Plan(data, whole(data), recipe, Devices.announced()), arithmetic(recipe.precision)
+    plan, mode = Plan(data, all_to_train(data), recipe, Devices.announced()), arithmetic(recipe.precision)
     keeper = Keeper(
         Path(), recipe=recipe, task=Classification(), facts={}, images=plan.images, precision=mode.name
     )

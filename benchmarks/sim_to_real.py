@@ -22,7 +22,7 @@ import torch
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.loader import batches
-from galaxylib.data.splits import Split
+from galaxylib.data.splits import all_to_train
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.evaluation.judge import judge_rows
 from galaxylib.files import sha256, write_json
@@ -72,10 +72,7 @@ def judged(found: list[np.ndarray], labels: np.ndarray) -> dict[str, Any]:
 
 def trained(data: Galaxy10, recipe: Recipe, *, out: Path) -> Loaded:
     """The network of one seed, trained on all galaxies of a file, or gone on with where a run was cut."""
-    nothing = np.empty(0, np.int64)
-    parts = {"train": np.arange(len(data)), "validation": nothing, "test": nothing}
-    split = Split(**parts, method="all", seed=0, fingerprint=data.fingerprint)
-    train(data, split, recipe, out=out, resume=True)
+    train(data, all_to_train(data), recipe, out=out, resume=True)
     return load(out)
 
 

@@ -69,7 +69,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.paper.blind_test import accuracy_in_words, blind_figures
+from galaxylib.paper.blind_test import accuracy_in_words, blind_figures, score_in_words
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.report import Report
@@ -257,9 +257,7 @@ blind_test = json.loads(repository("benchmarks/results/blind_test.json").read_te
 for one in on_real(None):
     name, judged = one.name.replace("-", "_"), blind_figures(blind_test, meta=one.meta)
     report.number(f"{name}_simulated", one.meta["results"]["simulated"]["plain"]["accuracy"])
-    report.number(
-        f"{name}_real", accuracy_in_words(one.scores | {"interval": one.scores["accuracy_interval"]})
-    )
+    report.number(f"{name}_real", score_in_words(one.scores))
     report.number(f"{name}_blind", accuracy_in_words(judged.get("blind")))
     report.number(f"{name}_pooled", accuracy_in_words(judged.get("pooled")))
 report.number("former_blind", former_in_words(blind_test))

@@ -2,15 +2,14 @@
 
     python -m ci.ship RUN NAME --simulated FRESH.h5 --real SAMPLE.h5 --votes FOLDER --coarse FOLDER
 
-RUN is a checkpoint folder of `galaxylib train`, completed by `galaxylib calibrate`. Its weights are halved in
-precision; then they are scored, and this is the only place where labels of real Galaxy10 images are read. The
+RUN is a checkpoint folder of `galaxylib train`, completed by `galaxylib calibrate`. Its weights are halved
+in precision; then they are scored. Until here, nothing has read a label of a real Galaxy10 image. The
 scores go into `checkpoint.json` under `results`: those of simulated galaxies that took no part, of the real
 sample, and of the galaxies of other surveys that are held out from every training. The card's text is
 written by hand.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,10 @@ def ship(
         with Galaxy10(path) as data:
             found[kind] = {"plain": scores(predict(loaded, data, range(len(data))))}
     found["held_out"] = {name: held_out_score(loaded, survey) for name, survey in surveys.items()}
-    meta = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     history = pd.read_csv(run / HISTORY)
-    write_json(folder / DESCRIPTION, meta | {"seconds": float(history["seconds"].sum()), "results": found})
+    write_json(
+        folder / DESCRIPTION, loaded.meta | {"seconds": float(history["seconds"].sum()), "results": found}
+    )
     return found
 
 

@@ -12,6 +12,7 @@ import reprlib
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache, partial
 from typing import Any, NoReturn
 
 from galaxylib.errors import GALAXIES, PROCESSES, SEEDS, DreamError, GalaxyError, filled, status_of
@@ -322,22 +323,22 @@ def _calibrate(options: argparse.Namespace) -> None:
         raise GalaxyError("--votes and --beside measure the temperature in two ways: give one of them.")
     if options.beside is not None and options.unlabelled is None:
         raise GalaxyError("--beside compares networks on images without labels: give --unlabelled too.")
-    if options.votes is None and options.unlabelled is None:
-        scoring.calibrate(options)
-        return
     from galaxylib.networks.checkpoint import load
     from galaxylib.votes.confidence import temperature_by_agreement, temperature_by_votes
     from galaxylib.votes.other_surveys import read_unlabelled, read_voted
 
-    unlabelled = None if options.unlabelled is None else read_unlabelled(options.unlabelled)
-    others = [load(other) for other in options.beside or ()]
-    measure = None
-    if options.votes is not None:
-        voted = read_voted(options.votes)
-        measure = lambda loaded: temperature_by_votes(loaded, voted)  # noqa: E731
-    elif unlabelled is not None and others:
-        measure = lambda loaded: temperature_by_agreement(loaded, others, unlabelled)  # noqa: E731
-    scoring.calibrate(options, measure=measure, alike=None if unlabelled is None else unlabelled.images)
+    unlabelled = cache(partial(read_unlabelled, options.unlabelled))
+
+    def measure(loaded: Any) -> tuple[float, str]:
+        if options.beside is None:
+            return temperature_by_votes(loaded, read_voted(options.votes))
+        return temperature_by_agreement(loaded, [load(other) for other in options.beside], unlabelled())
+
+    scoring.calibrate(
+        options,
+        measure=measure if options.votes is not None or options.beside is not None else None,
+        alike=(lambda: unlabelled().images) if options.unlabelled is not None else None,
+    )
 
 
 def _evaluate_votes(options: argparse.Namespace) -> None:

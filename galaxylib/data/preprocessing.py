@@ -64,8 +64,8 @@ class Preprocess:
             raise GalaxyError("Augmenting needs the row number of each image: pass rows=.")
         view, images = self, self.channels_second(images)
         while view.crop >= 2 * self.size and not any(side % 2 for side in (*images.shape[2:], view.crop)):
-            # The changes cost by the pixel. Means over squares and the bilinear turn that follows blur about
-            # as much as the resize that evaluation uses.
+            # The changes cost by the pixel. A mean over squares is sharper than the resize that evaluation
+            # uses, and the bilinear turn that follows softens it.
             view, images = replace(view, crop=view.crop // 2), _halved(images)
         unit = augment(view.unit(images), seed=seed, epoch=epoch, rows=rows, crop=view.crop)
         unit = view.fit(unit)

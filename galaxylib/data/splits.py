@@ -82,6 +82,16 @@ class Split:
         return Path(path)
 
 
+def all_to_train(data: Any) -> Split:
+    """Every galaxy of a file, or of what is in memory, to train on; none to validate or to test."""
+    parts = {
+        "train": np.arange(len(data)),
+        "validation": np.empty(0, np.int64),
+        "test": np.empty(0, np.int64),
+    }
+    return Split(**parts, method="all", seed=0, fingerprint=data.fingerprint)
+
+
 def load_split(path: str | Path, data: Positioned | None = None) -> Split:
     """Read a split; with `data`, make sure that it was made for that file.
 

@@ -163,7 +163,7 @@ def calibrate(
     options: argparse.Namespace,
     *,
     measure: Callable[[Loaded], tuple[float, str]] | None = None,
-    alike: np.ndarray | None = None,
+    alike: Callable[[], np.ndarray] | None = None,
 ) -> None:
     """Run `galaxylib calibrate`.
 
@@ -171,7 +171,7 @@ def calibrate(
         options: the command line.
         measure: measures the temperature of the network in another way than by the file's labels, and says
             in a few words how.
-        alike: (M, 256, 256, 3) uint8, images without labels that count as like the training's.
+        alike: gives (M, 256, 256, 3) uint8, images without labels that count as like the training's.
 
     Raises:
         GalaxyError: one sentence; the checkpoint then says what it said before.
@@ -198,18 +198,21 @@ def calibrate(
             "calibrate with --part validation, or with another file."
         )
     rows = _rows(options, loaded, data)
+    # Only now, for other images take their time.
+    temperature, by = (None, "the labels of these galaxies") if measure is None else measure(loaded)
+    others = None if alike is None else alike()
+    count = len(rows) + (0 if others is None else len(others))
     if FEWEST <= len(rows) < ENOUGH:
         print(
             f"galaxylib: {len(rows)} galaxies measure a confidence roughly; {ENOUGH} or more do it well.",
             file=sys.stderr,
         )
-    temperature, by = (None, "the labels of these galaxies") if measure is None else measure(loaded)
     new = calibrated(
         loaded,
         data,
         rows,
         temperature=temperature,
-        alike=alike,
+        alike=others,
         batch_size=options.batch_size,
         progress=not options.quiet,
     )
@@ -217,7 +220,7 @@ def calibrate(
         folder,
         temperature=new.temperature,
         reference=new.reference,
-        images=len(rows) + (0 if alike is None else len(alike)),
+        images=count,
         part=options.part,
         temperature_by=by,
         data={"fingerprint": data.fingerprint, "simulated": data.simulated},
@@ -225,7 +228,7 @@ def calibrate(
     )
     print(
         f"Temperature {new.temperature:.2f}, and a reference of what the training's images are like, from "
-        f"{len(rows) + (0 if alike is None else len(alike))} galaxies: both are in {options.checkpoint}."
+        f"{count} galaxies: both are in {options.checkpoint}."
     )
 
 

@@ -7,12 +7,12 @@ with those of images like the ones trained on: their distance under a normal dis
 that of probabilistic principal components (Tipping & Bishop 1999), the Mahalanobis distance of Lee et al.
 (NeurIPS 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"), here without classes.
 
-Measured with the shipped `small` network, 1000 drawn galaxies to compare with and 1000 others: the area under
-the curve is 0.93 for drawn stars, 0.98 for empty sky, 0.94 for artefacts (0.83 for dragged stars alone, which
-look like galaxies seen edge-on) and 1.00 for images of the SDSS. The largest logit gives 0.93, 0.95, 0.68 and
-0.83, the penultimate layer's ten nearest neighbours 0.92, 0.89, 0.70 and 0.76; the last stage alone fails on
-other surveys' images (0.58), all stages in one distance on stars (0.82). With the `pretrained` network and
-250 galaxies to compare with it is 0.97, 0.97, 0.94 and 1.00.
+Measured with the small network that the book had at first, 1000 drawn galaxies to compare with and 1000
+others: the area under the curve is 0.93 for drawn stars, 0.98 for empty sky, 0.94 for artefacts (0.83 for
+dragged stars alone, which look like galaxies seen edge-on) and 1.00 for images of the SDSS. The largest
+logit gives 0.93, 0.95, 0.68 and 0.83, the penultimate layer's ten nearest neighbours 0.92, 0.89, 0.70 and
+0.76; the last stage alone fails on other surveys' images (0.58), all stages in one distance on stars
+(0.82). With the full network of then and 250 galaxies to compare with it is 0.97, 0.97, 0.94 and 1.00.
 """
 
 from collections.abc import Mapping

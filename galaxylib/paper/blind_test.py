@@ -41,6 +41,11 @@ def accuracy_in_words(figure: Mapping[str, Any] | None) -> str:
     return f"{figure['accuracy']:.1%} ({low:.1%} to {high:.1%})"
 
 
+def score_in_words(scores: Mapping[str, Any]) -> str:
+    """The accuracy of what `galaxylib.evaluation.predictions.scores` returns, in the same words."""
+    return accuracy_in_words({**scores, "interval": scores["accuracy_interval"]})
+
+
 def blind_table(metas: Mapping[str, Mapping[str, Any]], blind: Mapping[str, Any]) -> pd.DataFrame:
     """A row for each network, as text: the images that its makers had, the blind test, and both together.
 
@@ -52,9 +57,7 @@ def blind_table(metas: Mapping[str, Mapping[str, Any]], blind: Mapping[str, Any]
     for name, meta in metas.items():
         before, judged = meta["results"]["real"]["plain"], blind_figures(blind, meta=meta)
         lines[f'galaxylib.load("{name}")'] = {
-            f"the {before['n']} images before": accuracy_in_words(
-                before | {"interval": before["accuracy_interval"]}
-            ),
+            f"the {before['n']} images before": score_in_words(before),
             "blind test": accuracy_in_words(judged.get("blind")),
             "all together": accuracy_in_words(judged.get("pooled")),
         }

@@ -10,7 +10,7 @@ import pandas as pd
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.evaluation.predictions import predict, scores
 from galaxylib.networks.checkpoint import SHIPPED, describe, load
-from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures
+from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures, score_in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def network_table(found: list[OnReal], blind: Mapping[str, Any]) -> pd.DataFrame
         judged = blind_figures(blind, meta=one.meta)
         lines[one.title] = {
             "learned from": one.taught_by(),
-            "accuracy": _accuracy(here),
+            "accuracy": score_in_words(here),
             "macro F1": "{:.2f} ({:.2f} to {:.2f})".format(here["macro_f1"], *here["macro_f1_interval"]),
             "blind test": accuracy_in_words(judged.get("blind")),
         }
@@ -114,8 +114,8 @@ def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
             "goes on from": meta.get("start", {}).get("name", "random weights"),
             "minutes": f"{meta['seconds'] / 60:.0f}",
             "hardware": ", ".join(chips),
-            "accuracy, simulated": _accuracy(figures["simulated"]),
-            f"accuracy, {figures['real']['n']} real images": _accuracy(figures["real"]),
+            "accuracy, simulated": score_in_words(figures["simulated"]),
+            f"accuracy, {figures['real']['n']} real images": score_in_words(figures["real"]),
             "calibration error, the same": f"{figures['real']['ece']:.0%}",
             "accuracy, blind test": accuracy_in_words(judged.get("blind")),
             "accuracy, all real images": accuracy_in_words(judged.get("pooled")),
@@ -126,23 +126,26 @@ def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
 
 def former_in_words(blind: Mapping[str, Any]) -> str:
     """The blind test of weights that the book has had before: accuracies by name, or that there are none."""
-    now = {describe(name)["sha256"] for name in SHIPPED}
-    rows = [row for row in blind["rows"] if row["sha256"] not in now]
-    told = [f"{row['weights']} {_accuracy(row | {'accuracy_interval': row['wilson_95']})}" for row in rows]
+    told = [
+        f"{row['weights']} {accuracy_in_words(row | {'interval': row['wilson_95']})}"
+        for row in _former(blind)
+    ]
     return "; ".join(told) or "none"
 
 
 def blind_in_words(name: str, blind: Mapping[str, Any]) -> str:
     """The blind test of one network, shortly; of the weights before it where nobody has judged it yet."""
     judged = blind_figures(blind, meta=describe(name))
-    if judged or not blind["rows"]:
+    former = " and ".join(f"{row['accuracy']:.1%}" for row in _former(blind))
+    if judged or not former:
         return accuracy_in_words(judged.get("blind"))
-    former = " and ".join(f"{row['accuracy']:.1%}" for row in blind["rows"])
     return f"{NOT_JUDGED}, weights before it {former}"
 
 
-def _accuracy(figures: Mapping[str, Any]) -> str:
-    return accuracy_in_words(figures | {"interval": figures["accuracy_interval"]})
+def _former(blind: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows on weights that the book has no more."""
+    now = {describe(name)["sha256"] for name in SHIPPED}
+    return [row for row in blind["rows"] if row["sha256"] not in now]
 
 
 def order_in_words(found: list[OnReal]) -> str:

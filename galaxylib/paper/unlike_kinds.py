@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from galaxylib.data.in_memory import InMemory
-from galaxylib.evaluation.intervals import percentiles_95, wilson
+from galaxylib.evaluation.intervals import percentiles_95
 from galaxylib.evaluation.judge import judge_with
+from galaxylib.evaluation.predictions import unlike_summary
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.simulate.artefacts import ARTEFACTS, SKY, STAR, draw_others
 
@@ -89,7 +90,7 @@ def unlike_table(
     lines = []
     for kind, scores in {"galaxy": galaxies, **others}.items():
         scores = np.asarray(scores)
-        above = int((scores > 1).sum())
+        told = unlike_summary(scores)
         area, interval = (np.nan, (np.nan, np.nan))
         if kind != "galaxy":
             area, interval = area_under_curve(galaxies, scores, resamples=resamples, seed=seed)
@@ -97,8 +98,8 @@ def unlike_table(
             {
                 "kind": kind,
                 "n": len(scores),
-                "above": above / len(scores),
-                "above_interval": wilson(above, len(scores)),
+                "above": told["above"],
+                "above_interval": told["interval"],
                 "area": area,
                 "area_interval": interval,
             }

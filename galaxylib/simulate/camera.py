@@ -17,6 +17,7 @@ import numpy as np
 import scipy.fft
 from PIL import Image
 
+from galaxylib.data.stretch import OFFSET, SCALES, stretched
 from galaxylib.simulate.distributions import LogNormal, Uniform, happens
 from galaxylib.simulate.light import GRID, transform
 from galaxylib.simulate.scene import frame
@@ -81,7 +82,7 @@ def noise(light: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[
 def stretch(nanomaggies: np.ndarray) -> np.ndarray:
     """The viewer's colour image of z, r, g light.
 
-    v = flux x (z 2.2, r 3.4, g 6.0) + 0.03; I = mean of the three; f = asinh(20 I) / sqrt(20); rgb = v f / I.
+    The formula is that of `galaxylib.data.stretch`.
 
     Args:
         nanomaggies: (3, H, W) float, in z, r, g, per pixel of 0.262 arcsec.
@@ -89,10 +90,8 @@ def stretch(nanomaggies: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, 3) float32 in [0, 1]; z is shown as red, r as green, g as blue.
     """
-    v = np.maximum(nanomaggies * np.array([2.2, 3.4, 6.0], np.float32)[:, None, None] + np.float32(0.03), 0)
-    mean = np.maximum(v.mean(axis=0), np.float32(1e-6))
-    brightness = np.arcsinh(20 * mean) / np.float32(math.sqrt(20))
-    return np.clip(np.moveaxis(v * (brightness / mean), 0, -1), 0, 1)
+    bands = nanomaggies * np.array(SCALES, np.float32)[:, None, None] + np.float32(OFFSET)
+    return np.moveaxis(stretched(np.maximum(bands, 0), axis=0), 0, -1)
 
 
 def jpeg(rgb: np.ndarray, *, quality: int) -> np.ndarray:

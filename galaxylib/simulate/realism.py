@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from galaxylib.data.stretch import OFFSET, SCALES, SOFTENING
 from galaxylib.errors import DataError
 from galaxylib.simulate.light import PIXEL_SCALE
 
@@ -25,12 +26,12 @@ def linear_light(images: np.ndarray) -> np.ndarray:
 
     Where a channel was clipped at white, its light is a lower bound.
     """
-    softening = 20.0
+    # Not by `scaled_bands`: the square root's double precision lets an empty image have no light at all.
     shown = images.astype(np.float32) / 255
     mean = shown.mean(-1, keepdims=True)
-    intensity = np.sinh(mean * np.sqrt(softening)) / softening
+    intensity = np.sinh(mean * np.sqrt(SOFTENING)) / SOFTENING
     stretched = shown * intensity / np.maximum(mean, 1e-3)
-    return (stretched - np.float32(0.03)) / np.array([2.2, 3.4, 6.0], np.float32)
+    return (stretched - np.float32(OFFSET)) / np.array(SCALES, np.float32)
 
 
 @dataclass(frozen=True)

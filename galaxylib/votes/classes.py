@@ -129,6 +129,32 @@ def in_their_own_light(preprocess: Preprocess, images: np.ndarray) -> Preprocess
     return replace(preprocess, mean=tuple(map(float, mean / 255)), std=tuple(map(float, deviation / 255)))
 
 
+def class_probabilities(
+    loaded: Loaded, images: np.ndarray, *, preprocess: Preprocess, batch_size: int
+) -> np.ndarray:
+    """What a network gives images in memory: (N, 10) probabilities in the order of `CLASS_NAMES`.
+
+    Args:
+        loaded: the network, with its class names; its temperature counts for nothing.
+        images: (N, 256, 256, 3) uint8.
+        preprocess: the network's own, or the one of `in_their_own_light`.
+        batch_size: images at once.
+
+    Raises:
+        DataError: the network knows other classes.
+    """
+    if set(loaded.class_names) != set(CLASS_NAMES):
+        raise DataError(
+            f"The network knows {', '.join(loaded.class_names[:3])} and so on: "
+            "give one of Galaxy10's ten classes."
+        )
+    data = InMemory(images, np.zeros(len(images), np.int64))
+    found = judge_rows(
+        loaded.network, data, np.arange(len(data)), preprocess=preprocess, batch_size=batch_size
+    )
+    return found[:, [loaded.class_names.index(name) for name in CLASS_NAMES]]
+
+
 def set_beside(
     loaded: Loaded, preprocess: Preprocess, images: np.ndarray, fractions: np.ndarray
 ) -> dict[str, Any]:
@@ -148,15 +174,8 @@ def set_beside(
     Raises:
         DataError: the network knows other classes.
     """
-    if set(loaded.class_names) != set(CLASS_NAMES):
-        raise DataError(
-            f"The network knows {', '.join(loaded.class_names[:3])} and so on: "
-            "give one of Galaxy10's ten classes."
-        )
-    order = np.array([CLASS_NAMES.index(name) for name in loaded.class_names])
-    data = InMemory(images, np.zeros(len(images), np.int64))
-    found = judge_rows(loaded.network, data, np.arange(len(data)), preprocess=preprocess, batch_size=16)
-    by_votes, by_network = to_classes(fractions), order[found.argmax(axis=1)]
+    found = class_probabilities(loaded, images, preprocess=preprocess, batch_size=16)
+    by_votes, by_network = to_classes(fractions), found.argmax(axis=1)
     clear = support(fractions)[np.arange(len(by_votes)), by_votes] >= 0.5
     confusion = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), int)
     np.add.at(confusion, (by_votes, by_network), 1)

@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.data.in_memory import InMemory
 from galaxylib.errors import DataError
-from galaxylib.evaluation.judge import judge_rows
 from galaxylib.networks.checkpoint import Loaded
-from galaxylib.votes.classes import agreement, support, to_classes
+from galaxylib.votes.classes import agreement, class_probabilities, support, to_classes
 from galaxylib.votes.other_surveys import GROUPS, Survey
 
 CLEAR = 0.5
@@ -38,16 +36,7 @@ def judged(loaded: Loaded, survey: Survey, *, batch_size: int = 32) -> np.ndarra
     Raises:
         DataError: the network knows other classes.
     """
-    if set(loaded.class_names) != set(CLASS_NAMES):
-        raise DataError(
-            f"The network knows {', '.join(loaded.class_names[:3])} and so on: "
-            "give one of Galaxy10's ten classes."
-        )
-    data = InMemory(survey.images, np.zeros(len(survey), np.int64))
-    found = judge_rows(
-        loaded.network, data, np.arange(len(survey)), preprocess=loaded.preprocess, batch_size=batch_size
-    )
-    return found[:, [loaded.class_names.index(name) for name in CLASS_NAMES]]
+    return class_probabilities(loaded, survey.images, preprocess=loaded.preprocess, batch_size=batch_size)
 
 
 def score(probabilities: np.ndarray, survey: Survey) -> dict[str, Any]:

@@ -9,9 +9,8 @@ between networks (`galaxylib.votes.held_out`).
 """
 
 import hashlib
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -21,6 +20,7 @@ import pandas as pd
 from PIL import Image
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.stretch import OFFSET, SCALES, scaled_bands, stretched
 from galaxylib.errors import DataError
 from galaxylib.training.companions import Companions, Source
 from galaxylib.votes.classes import STORED, support, to_classes
@@ -33,17 +33,8 @@ VOTED_SIDE, COARSE_SIDE = 340, 300
 The folders' images are 424 and 423 pixels a side, cut to the size of the galaxy.
 """
 
-SOFTENING = 20.0
-"""Q of both surveys' stretch: f = asinh(Q I) / sqrt(Q), I being the mean of the three scaled bands."""
-
-OFFSET = 0.03
-"""What the Legacy Surveys' viewer adds to each scaled band, so that the sky is grey."""
-
 PIXELS = 0.262, 0.396
 """Arcsec a pixel of the Legacy Surveys' and the SDSS's images, for which their scales hold."""
-
-LEGACY_SCALES = (2.2, 3.4, 6.0)
-"""Factors on z, r, g in the Legacy Surveys' viewer, shown as red, green and blue."""
 
 SDSS_SCALES = (1.0, 1.5, 2.5)
 """Factors on i, r, g in the SDSS's images, shown as red, green and blue."""
@@ -53,7 +44,7 @@ BRIGHTER_IN_Z = 1.2
 
 GAINS = tuple(
     legacy / sdss * (PIXELS[0] / PIXELS[1]) ** 2 * colour
-    for legacy, sdss, colour in zip(LEGACY_SCALES, SDSS_SCALES, (BRIGHTER_IN_Z, 1.0, 1.0), strict=True)
+    for legacy, sdss, colour in zip(SCALES, SDSS_SCALES, (BRIGHTER_IN_Z, 1.0, 1.0), strict=True)
 )
 """From a scaled band of the SDSS to that of the Legacy Surveys: about 1.155, 0.992 and 1.050."""
 
@@ -133,7 +124,7 @@ def restretched(images: np.ndarray) -> np.ndarray:
     Returns:
         (..., 3) uint8; red stands for z.
     """
-    return _stretched(_bands(images) * np.array(GAINS, np.float32) + np.float32(OFFSET))
+    return _shown(scaled_bands(images) * np.array(GAINS, np.float32) + np.float32(OFFSET))
 
 
 def lifted(image: np.ndarray) -> np.ndarray:
@@ -148,23 +139,13 @@ def lifted(image: np.ndarray) -> np.ndarray:
     Returns:
         (H, W, 3) uint8.
     """
-    bands = _bands(image)
-    return _stretched(bands + np.float32(max(0.0, OFFSET - float(np.median(bands.mean(axis=-1))))))
+    bands = scaled_bands(image)
+    return _shown(bands + np.float32(max(0.0, OFFSET - float(np.median(bands.mean(axis=-1))))))
 
 
-def _bands(images: np.ndarray) -> np.ndarray:
-    """The scaled bands behind the colours, (..., 3) float32, from (..., 3) uint8."""
-    x = np.asarray(images, np.float32) / 255
-    brightness = x.mean(axis=-1, keepdims=True)
-    mean = np.sinh(brightness * math.sqrt(SOFTENING)) / SOFTENING
-    return x * (mean / np.maximum(brightness, 1e-3))
-
-
-def _stretched(bands: np.ndarray) -> np.ndarray:
+def _shown(bands: np.ndarray) -> np.ndarray:
     """The colours of scaled bands: (..., 3) float32 -> (..., 3) uint8."""
-    mean = bands.mean(axis=-1, keepdims=True)
-    brightness = np.arcsinh(SOFTENING * mean) / math.sqrt(SOFTENING)
-    return np.round(np.clip(bands * (brightness / np.maximum(mean, 1e-9)), 0, 1) * 255).astype(np.uint8)
+    return np.round(stretched(bands, axis=-1) * 255).astype(np.uint8)
 
 
 def in_held_out_part(ids: np.ndarray) -> np.ndarray:
@@ -187,14 +168,11 @@ def read_voted(folder: str | Path, *, look: Look = restretched) -> Survey:
     """
     votes = read_votes(folder)
     stored = {file.stem: file for file in _images(Path(folder) / IMAGES)}
-    images = np.empty((len(votes), STORED, STORED, 3), np.uint8)
-    for row, number in enumerate(votes.ids):
-        images[row] = look(_framed(stored[str(number)], VOTED_SIDE))
     shares = np.maximum(support(votes.fractions), 0)
     leaders = pd.Series(votes.ids).groupby(near_duplicates(votes.images)).transform("min").to_numpy()
     return Survey(
         source=Source("Galaxy Zoo 2", "votes"),
-        images=images,
+        images=_read([stored[str(number)] for number in votes.ids], VOTED_SIDE, look),
         targets=(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32),
         partial=False,
         kinds=to_classes(votes.fractions),
@@ -238,13 +216,10 @@ def read_coarse(folder: str | Path, *, look: Look = restretched) -> Survey:
             f"{folder / 'images'} lacks {len(missing):,} of the {len(ids):,} images that classes.csv names, "
             f"{missing[0]}.jpeg for one: copy the images again, or take their rows out of the table."
         )
-    images = np.empty((len(ids), STORED, STORED, 3), np.uint8)
-    for row, number in enumerate(ids):
-        images[row] = look(_framed(stored[number], COARSE_SIDE))
     groups = {name: [one in members for one in CLASS_NAMES] for name, members in GROUPS.items()}
     return Survey(
         source=Source("Galaxy Zoo 1", "coarse classes"),
-        images=images,
+        images=_read([stored[number] for number in ids], COARSE_SIDE, look),
         targets=np.array([groups[name] for name in names], np.float32),
         partial=True,
         kinds=np.array([list(GROUPS).index(name) for name in names]),
@@ -264,12 +239,9 @@ def read_unlabelled(folder: str | Path) -> Survey:
         raise DataError(
             f"{folder / 'images'} holds no image ({', '.join(ENDINGS)}): give a folder with some."
         )
-    images = np.empty((len(paths), STORED, STORED, 3), np.uint8)
-    for row, path in enumerate(paths):
-        images[row] = lifted(_framed(path, VOTED_SIDE))
     return Survey(
         source=Source("Legacy Surveys", "none"),
-        images=images,
+        images=_read(paths, VOTED_SIDE, lifted),
         targets=np.zeros((len(paths), len(CLASS_NAMES)), np.float32),
         partial=False,
         kinds=np.zeros(len(paths), np.int64),
@@ -318,6 +290,14 @@ def _folder(folder: str | Path, content: str) -> Path:
 
 def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in ENDINGS)
+
+
+def _read(paths: Sequence[Path], side: int, look: Look) -> np.ndarray:
+    """The images of some files, framed and in the look that is learned from: (N, 256, 256, 3) uint8."""
+    images = np.empty((len(paths), STORED, STORED, 3), np.uint8)
+    for row, path in enumerate(paths):
+        images[row] = look(_framed(path, side))
+    return images
 
 
 def _framed(path: Path, side: int) -> np.ndarray:
