@@ -20,6 +20,10 @@ DATA = config.get("data", "simulated")
 REAL_SAMPLE = config.get("real_sample", "")
 REPOSITORY = str(config.get("repository", ""))  # on the web: launch buttons lead there
 RESULTS = f"_build/results/{run_name(PROFILE, DATA)}"
+# Chapters that do not wait for each other run side by side, each on its share of the cores: a small network
+# gains little from a second core, and two processes that both want all of them slow each other many times
+# over. The paper's profile is for a GPU, which one chapter fills.
+SHARE = workflow.cores if PROFILE == "paper" else max(1, workflow.cores // 2)
 
 # Which earlier chapters' results a chapter reads.
 UPSTREAM = {
@@ -110,11 +114,13 @@ for rank, chapter in enumerate(UPSTREAM):
             values=lambda _, chapter=chapter: json.dumps(values(chapter), sort_keys=True),
             # Snakemake takes a path with braces for a pattern: such a file is known by its size and time.
             stamps=[os.stat(path)[6:9:2] for path in files(chapter) if "{" in path],
-        # One chapter at a time: two busy processes on two cores slow each other many times over.
-        threads: workflow.cores
+        benchmark:
+            f"{RESULTS}/times/{chapter}.tsv"
+        # The first one draws the galaxies, with a process on every core, and nearly all others wait for it.
+        threads: workflow.cores if chapter == "01_data" else SHARE
         priority: len(UPSTREAM) - rank
         shell:
-            "python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook:q}"
+            "OMP_NUM_THREADS={threads} python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook:q}"
 
 
 rule manifest:
@@ -133,7 +139,7 @@ rule assets:
         ["ci/npm/package-lock.json", "ci/assets.py"],
     output:
         "_build/assets/mathjax/es5/tex-mml-chtml.js",
-    threads: workflow.cores
+    threads: 1
     shell:
         "python -m ci.assets _build/assets"
 
@@ -149,9 +155,11 @@ rule lab:
         f"{RESULTS}/lab/index.json",
     params:
         values=json.dumps(LAB, sort_keys=True),
-    threads: workflow.cores
+    benchmark:
+        f"{RESULTS}/times/lab.tsv"
+    threads: SHARE
     shell:
-        "python -m ci.lab {RESULTS:q} _build/assets --values {params.values:q}"
+        "OMP_NUM_THREADS={threads} python -m ci.lab {RESULTS:q} _build/assets --values {params.values:q}"
 
 
 rule html:
@@ -169,6 +177,8 @@ rule html:
         f"{RESULTS}/html/index.html",
     params:
         repository=["--repository", REPOSITORY] if REPOSITORY else [],
+    benchmark:
+        f"{RESULTS}/times/html.tsv"
     threads: workflow.cores
     shell:
         "python -m ci.pages {RESULTS:q} {params.repository:q}"

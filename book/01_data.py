@@ -29,7 +29,7 @@ fractions: list = [0.72, 0.10, 0.18]  # shares of training, validation and test 
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 seed: int = 0  # of the simulated galaxies, the split and the random changes
 outputs: str = "_build/results/default"  # folder for results
-simulated: int = 5000  # galaxies to draw when data is "simulated"
+simulated: int = 4000  # galaxies to draw when data is "simulated"
 compared: int = 300  # simulated images measured for the comparison with real ones
 
 # %% tags=["hide-input", "remove-stderr"]

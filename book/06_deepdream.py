@@ -27,12 +27,12 @@ checkpoint: str = "auto"  # a checkpoint folder, "real", "pretrained", "" for th
 own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
 seed: int = 0  # of the shifts, the noise and the random network
 outputs: str = "_build/results/default"  # folder for results
-simulated: int = 5000  # galaxies to draw when data is "simulated"
+simulated: int = 4000  # galaxies to draw when data is "simulated"
 galaxies: int = 10  # galaxies to dream, class after class
-size: int = 256  # pixels a side of their dreams
-largest: int = 1024  # pixels a side of the dreams of the first galaxies, all widths of the paper on the way
+size: int = 192  # pixels a side of their dreams
+largest: int = 512  # pixels a side of the dreams of the first galaxies, all widths of the paper on the way
 large_galaxies: int = 1  # how many galaxies are dreamed at the largest size
-channels: int = 4  # channels to show of each stage
+channels: int = 3  # channels to show of each stage
 look: int = 300  # galaxies over which the channels are chosen; some of them set the control's BatchNorm
 morphology: bool = True  # measure concentration, asymmetry, smoothness, Gini and M20 (half a second an image)
 
@@ -63,6 +63,7 @@ from galaxylib.paper.dream_panels import (
 )
 from galaxylib.paper.figures import image_grid, style
 from galaxylib.paper.parameters import as_declared
+from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.workspace import open_data, open_split
@@ -214,20 +215,20 @@ report.figure("stages", image_grid(tiles, titles=titles, columns=1 + len(DREAMT)
 # %%
 large = {}
 with filling(Path(outputs) / "dreams", mark="lam-0.png") as folder:
-    for index in range(min(large_galaxies, len(rows))):
-        for stage, objective in objectives.items():
-            large[index, stage] = dream(
-                network,
-                images[index],
-                objective,
-                settings=PAPER_DREAM.to(largest),
-                preprocess=preprocess,
-                seed=seed,
-                keep_frames=index == 0 and stage == "lam",
-            )
-            large[index, stage].save(
-                folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
-            )
+    wanted = [(index, stage) for index in range(min(large_galaxies, len(rows))) for stage in objectives]
+    for index, stage in steps(wanted, label=lambda one: f"{one[1]} up to {largest} pixels"):
+        large[index, stage] = dream(
+            network,
+            images[index],
+            objectives[stage],
+            settings=PAPER_DREAM.to(largest),
+            preprocess=preprocess,
+            seed=seed,
+            keep_frames=index == 0 and stage == "lam",
+        )
+        large[index, stage].save(
+            folder / f"{stage}-{index}.png", checkpoint=checkpoint or f"{outputs}/checkpoint"
+        )
     for name, pixels in (("lam-0.gif", 192), ("lam-0.mp4", 512)):
         save_film(large[0, "lam"].frames, folder / name, width=pixels)
 
@@ -334,12 +335,12 @@ telling = telling_channels(network, read(sample), labels[sample], preprocess=pre
 # At the scale at which the network saw its training images.
 own_size = max(64, round(256 * preprocess.size / preprocess.crop))
 from_noise = PAPER_DREAM.but(
-    start="galaxies", parametrisation="fourier", steps=(40, 10, 5), rates=(0.15, 0.09, 0.03)
+    start="galaxies", parametrisation="fourier", levels=1, steps=(40, 10, 5), rates=(0.15, 0.09, 0.03)
 )
 from_noise = from_noise.to(own_size)
 report.number("own_size", own_size)
 channel_dreams = []
-for row in telling.itertuples():
+for row in steps(telling.itertuples(), label=lambda row: f"channel {row.stage}:{row.channel}"):
     objective = channel(row.stage, row.channel)
     try:
         made = dream(network, images[0], objective, settings=from_noise, preprocess=preprocess, seed=seed)

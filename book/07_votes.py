@@ -27,7 +27,7 @@ checkpoint: str = "pretrained"  # network of votes that dreams: its folder, or "
 profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
 seed: int = 0  # of the galaxies, their votes and the trainings
 outputs: str = "_build/results/default"  # folder for results
-simulated: int = 5000  # galaxies to draw when data is "simulated"
+simulated: int = 4000  # galaxies to draw when data is "simulated"
 galaxies: int = 2000  # how many of them are voted on; ignored for real votes
 cnn_epochs: int = 10  # passes over the training images, three-layer CNN
 cnn_batch: int = 32  # images a step of the CNN; the paper's 256 suits its sixty thousand images
@@ -53,6 +53,7 @@ from galaxylib.networks.checkpoint import BROUGHT
 from galaxylib.paper.claims import load_claims
 from galaxylib.paper.figures import ACCENT, image_grid, style
 from galaxylib.paper.parameters import as_declared, repository
+from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.vote_networks import class_images, planned, run_votes
@@ -218,7 +219,7 @@ plans = planned(
 )
 gap_epochs = min(resnet_epochs, tailored_epochs)
 results, predicted = {}, {}
-for title, plan in plans.items():
+for title, plan in steps(plans.items(), label=lambda plan: f"training the {plan[0]}"):
     results[title] = run_votes(everyone, parts, plan, epoch=gap_epochs)
     predicted[title] = predict_votes(results[title].network, test.images, plan.rule)
     print(f"{title}: {results[title].history['seconds'].sum():.0f} s", flush=True)

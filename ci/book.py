@@ -4,6 +4,8 @@ python -m ci.book --profile smoke --data ../galaxy10.h5
 """
 
 import argparse
+import csv
+import json
 import os
 import re
 import shutil
@@ -11,15 +13,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import DataError, GalaxyError, status_of
 from galaxylib.files import check_outputs, hold_lock
+from galaxylib.paper.progress import span
 from galaxylib.provenance import threads
 
 BUILD = Path("_build")
+MEASURED = Path("benchmarks/results/book.json")
 COPIED = ".copied-by-make-book"  # marks a copy of the pages, where the system makes no links
 # Less than this and no run ends well; the default profile's own needs are the larger part of it.
 NEEDED = 3e9  # bytes
@@ -153,6 +158,49 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def seconds_by_step(results: Path) -> dict[str, float]:
+    """How long each step of a run took when it was last made, by Snakemake's measurement; in its order."""
+    found = {}
+    for table in sorted(results.glob("times/*.tsv")):
+        with table.open(encoding="utf-8") as lines:
+            found[table.stem] = float(next(csv.DictReader(lines, delimiter="\t"))["s"])
+    return found
+
+
+def measured_before(results: Path, profile: str) -> tuple[dict[str, float], str]:
+    """Seconds a step, and where they were measured: here the last time, else on the machine of the table.
+
+    Args:
+        results: the run's folder.
+        profile: of the run.
+    """
+    here = seconds_by_step(results)
+    if here:
+        return here, "as the last time"
+    if not MEASURED.exists():  # the benchmarks did not come along
+        return {}, ""
+    run = json.loads(MEASURED.read_text(encoding="utf-8"))["runs"][-1]
+    return run["profiles"].get(profile, {}).get("steps", {}), f"as on {run['machine']}"
+
+
+def estimate(steps: Collection[str], seconds: Mapping[str, float]) -> float:
+    """The seconds that some steps take together, where two chapters run side by side; 0 where none is known.
+
+    Args:
+        steps: names.
+        seconds: of each step that was measured.
+    """
+    known = {name: seconds[name] for name in steps if name in seconds}
+    alone = sum(known.pop(name, 0.0) for name in ("01_data", "html"))
+    return alone + max(sum(known.values()) / 2, max(known.values(), default=0.0))
+
+
+def table_of_times(seconds: Mapping[str, float]) -> str:
+    """Steps and their seconds, a line each."""
+    width = max(map(len, seconds), default=0)
+    return "\n".join(f"  {name:{width}} {took:6.0f} s" for name, took in seconds.items())
+
+
 def plan(settings: dict[str, str], again: list[str]) -> dict[str, str]:
     """Say which steps would run and why, and return them.
 
@@ -183,8 +231,13 @@ def build(settings: dict[str, str]) -> None:
         steps = plan(settings, again)
         if steps:
             check_space(BUILD)
+            before, where = measured_before(results, settings["profile"])
+            if expected := estimate(steps, before):
+                say(f"About {span(expected)}, {where}.")
             snakemake(settings, "--quiet", "all", *(["--forcerun", *again] if again else []), lock=lock)
         point_to(results / "html", BUILD / "html")
+    if made := {name: took for name, took in seconds_by_step(results).items() if name in steps}:
+        say(table_of_times(made))
     done = f"{len(steps)} steps in {time.monotonic() - started:.0f} s" if steps else "nothing to do"
     say(f"{BUILD / 'html' / 'index.html'} is up to date: {done}.")
 

@@ -4,9 +4,12 @@ python -m ci.execute book/03_training.ipynb --profile smoke -p epochs 3
 """
 
 import argparse
+import io
 import json
+import re
 import reprlib
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,7 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     from nbclient.exceptions import DeadKernelError
 
     unfinished = _unfinished(out)
+    relay = Relay(chapter.stem)
     run = describe_run()  # before the chapter: an edit during an hour's training is not what was run
     try:
         with saving(out):
@@ -45,7 +49,9 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
                 str(unfinished),
                 parameters=dict(values),
                 kernel_name="python3",
-                progress_bar={"desc": chapter.stem, "unit": "cell"},
+                progress_bar=False,
+                stdout_file=relay,
+                stderr_file=relay,
                 extra_arguments=["--log-level=CRITICAL"],
             )
     except papermill.PapermillExecutionError as fault:
@@ -61,6 +67,31 @@ def execute(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
     with atomic(out) as partial:
         partial.write_text(nbformat.writes(executed), encoding="utf-8")
     unfinished.unlink()
+
+
+class Relay(io.TextIOBase):
+    """Hands what a chapter's cells print on to the terminal, line by line and under the chapter's name.
+
+    Of a bar that is drawn over itself one state in ten seconds is enough: chapters run side by side.
+
+    Args:
+        name: of the chapter.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.rest = ""
+        self.shown = time.monotonic()
+
+    def write(self, text: str) -> int:
+        """Take a piece of output; what does not end a line waits for its end."""
+        *whole, self.rest = re.split(r"(?<=[\r\n])", self.rest + text)
+        for line in whole:
+            if line.strip() and (line.endswith("\n") or time.monotonic() - self.shown > 10):
+                print(f"  {self.name}: {line.strip()}", file=sys.stderr, flush=True)
+                self.shown = time.monotonic()
+        return len(text)
 
 
 def check_paths(chapter: Path, out: Path, values: Mapping[str, Any]) -> None:
@@ -149,8 +180,10 @@ def _run(options: argparse.Namespace) -> None:
     out = options.out or Path("_build/by-hand", f"{chapter.stem}.ipynb")
     check_paths(chapter, out, values)
     print(_step(chapter), file=sys.stderr, flush=True)
+    began = time.monotonic()
     with hold_lock(out.with_name(f".{out.name}.lock")):
         execute(chapter, out, values)
+    print(f"{_step(chapter)}: done in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def _read_values(text: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from galaxylib.dream.measures import (
 from galaxylib.dream.objectives import Objective, layer
 from galaxylib.dream.settings import Settings
 from galaxylib.networks.dmagnet import STAGES
+from galaxylib.paper.progress import steps
 
 DREAMT = STAGES[:-1]
 """The stages of the paper's Figure 3: all but the head."""
@@ -41,7 +42,7 @@ def dreams(
 ) -> dict[str, list[Dream]]:
     """Each objective on each image (N, 3, H, W), by the objective's name; all with the same shifts."""
     made: dict[str, list[Dream]] = {}
-    for name, objective in objectives.items():
+    for name, objective in steps(objectives.items(), label=lambda one: f"dreams on {one[0]}"):
         made[name] = []
         for first in range(0, len(images), batch):
             made[name] += dream_batch(

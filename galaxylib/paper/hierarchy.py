@@ -7,6 +7,7 @@ import numpy as np
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.in_memory import InMemory
+from galaxylib.paper.progress import steps
 from galaxylib.paper.trials import Result, Trial, probabilities, run_trial
 
 
@@ -59,7 +60,7 @@ def run_hierarchy(trial: Trial, train: InMemory, *, root: Fork = HIERARCHY) -> d
             train.relabelled([classes_of(fork.yes), classes_of(fork.no)]),
             class_names=("yes", "no"),
         )
-        for fork in forks(root)
+        for fork in steps(forks(root), label=lambda fork: f"two answers, {fork.question}")
     }
 
 

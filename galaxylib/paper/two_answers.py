@@ -13,6 +13,7 @@ from galaxylib.data.in_memory import InMemory
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.paper.experiments import Views
 from galaxylib.paper.hierarchy import FEATURED, SMOOTH
+from galaxylib.paper.progress import steps
 from galaxylib.paper.trials import Trial, probabilities, run_trial
 from galaxylib.simulate.artefacts import ARTEFACTS, STAR, draw_others
 
@@ -74,7 +75,7 @@ def questions(convnet: Trial) -> dict[str, Trial]:
 def answered(trials: Mapping[str, Trial], objects: OtherObjects, views: Views) -> dict[str, np.ndarray]:
     """Train each network on its question: whether it names each test image rightly, by the network's name."""
     right = {}
-    for name, trial in trials.items():
+    for name, trial in steps(trials.items(), label=lambda one: f"{one[0]}, two answers"):
         if name in OTHERS:
             learn, exam = (objects.against(OTHERS[name], part, trial) for part in ("learn", "exam"))
             names = ("galaxy", OTHERS[name])

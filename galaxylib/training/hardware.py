@@ -64,7 +64,12 @@ def arithmetic(precision: str = "auto") -> Arithmetic:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor has instructions that multiply bfloat16 (AVX-512 BF16 or AMX)."""
+    """Whether torch multiplies bfloat16 by instructions of the processor (AVX-512 BF16 or AMX).
+
+    `ATEN_CPU_CAPABILITY=avx2` keeps torch from them: so one machine can stand for another.
+    """
+    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
+        return False
     offers = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(offers.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 

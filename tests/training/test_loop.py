@@ -653,3 +653,10 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, data):
     assert not any(name.startswith("validation") for name in done)
     with pytest.raises(DataError, match="and 0 validation images"):
         train(data, split, SMALL, out=tmp_path / "other", progress=False)
+
+
+def test_a_processor_held_to_older_instructions_trains_as_one_that_has_no_others(tmp_path):
+    code = "from galaxylib.training.hardware import cpu_has_bfloat16; print(cpu_has_bfloat16())"
+    held = os.environ | {"ATEN_CPU_CAPABILITY": "avx2"}
+    told = subprocess.run([sys.executable, "-c", code], env=held, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"

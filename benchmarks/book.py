@@ -1,0 +1,66 @@
+"""How long `make book` takes, step by step, on this machine or as one without bfloat16.
+
+    python -m benchmarks.book --profile smoke default
+    python -m benchmarks.book --profile smoke default --avx2
+
+Each profile is built from nothing in a clone of the checkout (the set-up apart, which the downloads decide), with
+the seconds and the processor time that Snakemake measures for every step. `--avx2` keeps torch and oneDNN to the
+instructions that an ordinary laptop has. The run takes the place of an earlier one of the same machine in
+benchmarks/results/book.json; `make book` judges by the last run there how long it will take where it never ran.
+"""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from galaxylib.provenance import commit, machine
+
+RESULT = Path("benchmarks/results/book.json")
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
+
+def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
+    """Build the book of one profile from nothing: seconds in all, and of each step with its processor time."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), folder], check=True)
+        began = time.monotonic()
+        command = [sys.executable, "-m", "ci.book", "--profile", profile]
+        subprocess.run(command, cwd=folder, env=os.environ | variables | {"PYTHONPATH": folder}, check=True)
+        whole = time.monotonic() - began
+        steps, work = {}, {}
+        for table in sorted(Path(folder, "_build/results", profile, "times").glob("*.tsv")):
+            with table.open(encoding="utf-8") as lines:
+                row = next(csv.DictReader(lines, delimiter="\t"))
+            steps[table.stem], work[table.stem] = round(float(row["s"])), round(float(row["cpu_time"]))
+    return {"seconds": round(whole), "steps": steps, "processor_seconds": work}
+
+
+def main() -> None:
+    """Measure, print, and put the run into the result file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", nargs="+", default=["smoke", "default"], help="of ci/profiles.yml")
+    parser.add_argument("--avx2", action="store_true", help="without AVX-512 and bfloat16")
+    options = parser.parse_args()
+    here = machine()
+    name = f"{here['processor']}, {here['cores']} cores"
+    name += ", held to AVX2" if options.avx2 else ""
+    runs = json.loads(RESULT.read_text(encoding="utf-8"))["runs"] if RESULT.exists() else []
+    former = next((run["profiles"] for run in runs if run["machine"] == name), {})
+    profiles = {profile: build(profile, AVX2 if options.avx2 else {}) for profile in options.profile}
+    runs = [run for run in runs if run["machine"] != name]
+    runs.append({"machine": name, "commit": commit(), "profiles": former | profiles})
+    what = "seconds of `make book` from nothing, the set-up apart, and of each step; two chapters run side by side"
+    RESULT.write_text(json.dumps({"what": what, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+    for profile, made in profiles.items():
+        print(f"{name}: {profile} {made['seconds']} s", made["steps"])
+
+
+if __name__ == "__main__":
+    main()
