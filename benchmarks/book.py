@@ -3,10 +3,11 @@
     python -m benchmarks.book --profile smoke default
     python -m benchmarks.book --profile smoke default --avx2
 
-Each profile is built from nothing in a clone of the checkout (the set-up apart, which the downloads decide), with
-the seconds and the processor time that Snakemake measures for every step. `--avx2` keeps torch and oneDNN to the
-instructions that an ordinary laptop has. The run takes the place of an earlier one of the same machine in
-benchmarks/results/book.json; `make book` judges by the last run there how long it will take where it never ran.
+Each profile is built from nothing in a clone of the checkout; the set-up is left out, for the downloads
+decide it. Snakemake measures the seconds and the processor time of every step. `--avx2` keeps torch and
+oneDNN to the instructions that an ordinary laptop has. The run takes the place of an earlier one of the same
+machine in benchmarks/results/book.json. Where `make book` never ran, it judges by the last run there how long
+it will take.
 """
 
 import argparse
@@ -27,7 +28,7 @@ AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
-    """Build the book of one profile from nothing: seconds in all, and of each step with its processor time."""
+    """Build one profile from nothing: seconds in all, and those of each step with its processor time."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), folder], check=True)
         began = time.monotonic()
@@ -56,7 +57,7 @@ def main() -> None:
     profiles = {profile: build(profile, AVX2 if options.avx2 else {}) for profile in options.profile}
     runs = [run for run in runs if run["machine"] != name]
     runs.append({"machine": name, "commit": commit(), "profiles": former | profiles})
-    what = "seconds of `make book` from nothing, the set-up apart, and of each step; two chapters run side by side"
+    what = "seconds of `make book`, set-up apart, and of each step; two chapters run side by side"
     RESULT.write_text(json.dumps({"what": what, "runs": runs}, indent=1) + "\n", encoding="utf-8")
     for profile, made in profiles.items():
         print(f"{name}: {profile} {made['seconds']} s", made["steps"])

@@ -26,7 +26,7 @@ profile: str = "default"  # name of the profile that set these parameters: smoke
 checkpoint: str = ""  # a checkpoint folder or "pretrained" to look into; empty for random weights
 seed: int = 0  # of the random weights and of the noise that measures the reach
 outputs: str = "_build/results/default"  # folder for results
-simulated: int = 5000  # galaxies to draw when data is "simulated"
+simulated: int = 4000  # galaxies to draw when data is "simulated"
 width: float = 1.0  # factor on every number of channels; 1.0 is the paper
 reach_images: int = 8  # noise images over which the reach of a stage is averaged
 

@@ -1,5 +1,7 @@
 """The small experiments: what is changed is what is said, and the hierarchy's arithmetic."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -173,6 +175,35 @@ def test_changes_are_taken_against_the_first_line_of_the_network():
     shown = experiments.shown_changes(table)
     assert shown.loc["RMSprop", "change, points"] == "-10.0"
     assert shown.loc[experiments.BASES["convnet"], "change, points"] == ""
+
+
+def test_experiments_are_chosen_by_their_titles():
+    plans = experiments.planned(epochs=1, batch_size=4, five_size=32, seed=0)
+    least = experiments.chosen_experiments(plans, " ")
+    assert set(least) == set(experiments.ALWAYS)
+    more = experiments.chosen_experiments(plans, "RMSprop, nine networks of two answers")
+    assert set(more) - set(least) == {"RMSprop", experiments.HIERARCHY_OF_NINE}
+    everything = experiments.chosen_experiments(plans, "all")
+    assert [title for title in everything if title in plans] == list(plans)
+    with pytest.raises(GalaxyError, match=r"no experiment 'rmsprop'.*RMSprop"):
+        experiments.chosen_experiments(plans, "rmsprop")
+
+
+def test_doubled_weight_is_measured_against_a_second_training(monkeypatch):
+    answers = {"plain": [1, 1, 0, 0], "again": [1, 0, 0, 0], "double": [1, 1, 1, 0]}
+
+    def trained(plan, images):
+        name = "double" if plan.emphasis else ("plain" if plan.recipe.seed == 4 else "again")
+        return experiments.Result(name, None, 0.0)
+
+    monkeypatch.setattr(experiments, "run_trial", trained)
+    labels = np.array([2, 2, 2, 2, 0])
+    right = {name: np.eye(3)[np.where([*hits, 1], labels, 1)] for name, hits in answers.items()}
+    monkeypatch.setattr(experiments, "probabilities", lambda network, test: right[network])
+    sets = {"train": None, "test": SimpleNamespace(labels=labels)}
+    row = experiments.weak_doubled(trials.Trial(), sets, [2], seed=4)
+    assert (row["n"], row["change"], row["scatter"]) == (4, 0.25, 0.25)
+    assert "+25.0 points" in experiments.weak_in_words(row)
 
 
 def test_the_weakest_classes_have_the_lowest_recall():
