@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-# Before torch is imported anywhere: tests may run beside other work, and two busy threads slow each other.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Before torch is imported anywhere: `make test` runs as many processes as there are cores, and two threads gain
+# the tests' small networks nothing.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import h5py
@@ -23,8 +24,11 @@ import pytest
 from ci.book import BUILD, changed_outside, snakemake
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.files import hold_lock
+from galaxylib.provenance import machine
 
 ROOT = Path(__file__).resolve().parents[1]
+BUILDER = "test_trust_pages.py"
+"""The tests that make the smoke book's pages, before others read them."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -35,6 +39,47 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+WORKERS = 4
+"""The most processes of `make test`: each holds a torch of its own, and no more find work for long."""
+PAGES = ("test_lab.py", "test_pages.py", "test_page_reading.py")
+"""Tests of the smoke book that are handed out one by one; of other files, all go to one process."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many processes as cores that this one may use."""
+    return min(machine()["cores"] or 1, WORKERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out whole files, in the order of `pytest_collection_modifyitems`: their fixtures are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Parts(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            return test.partition("[")[0] if file.endswith(PAGES) else file
+
+    config.option.loadscopereorder = False
+    return Parts(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark as slow what waits for the smoke book or a browser; let one process build the book meanwhile.
+
+    The build takes longest. So the tests that begin with it come first, and what else needs it comes last.
+    """
+    for item in items:
+        if {"html", "browser"} & {*item.fixturenames}:
+            item.add_marker("slow")
+    if hasattr(config, "workerinput"):
+        waiting = {"html", "runtime"}
+        items.sort(
+            key=lambda item: 0 if item.path.name == BUILDER else 1 + bool(waiting & {*item.fixturenames})
+        )
 
 
 def shared_data(name: str) -> Path:
