@@ -12,8 +12,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
-# Before torch is imported anywhere: `make test` runs as many processes as there are cores, and two threads gain
-# the tests' small networks nothing.
+# Before torch is imported anywhere: `make test` starts a process for each core, and a second thread gains the
+# tests' small networks nothing.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 

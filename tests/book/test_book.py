@@ -1,7 +1,7 @@
 """The graph: a build that is cut goes on where it was cut, repeats nothing, and says why it runs a step.
 
-A cheap book in a temporary folder stands in for the real one: the same Snakefile and runner, chapters that
-only leave a mark, and no pages.
+A cheap book in a temporary folder stands in for the real one: the same Snakefile and runner, five chapters
+that only leave a mark, and no pages.
 """
 
 import json
@@ -21,7 +21,9 @@ from galaxylib.errors import DataError, GalaxyError
 from galaxylib.files import hold_lock, sha256
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = re.findall(r'^    "(\d\d_\w+)": \[', (ROOT / "Snakefile").read_text(), re.MULTILINE)[:8]
+# Three chapters more would show nothing new: their lines are left out, and their names among the ledger's.
+SNAKEFILE = re.sub(r'^ +"0[567]_\w+"(: \[.*\])?,\n', "", (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
+CHAPTERS = re.findall(r'^    "(\d\d_\w+)": \[', SNAKEFILE, re.MULTILINE)[:5]
 
 CHAPTER = """\
 # ---
@@ -64,7 +66,8 @@ index.write_text("{}")
 @pytest.fixture
 def book(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "ci", tmp_path / "ci", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "requirements.lock", "_config.yml", "_toc.yml"):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    for name in ("requirements.lock", "_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "galaxylib" / "paper").mkdir(parents=True)
     for name in ("__init__", "errors", "files", "provenance", "paper/__init__", "paper/parameters"):
@@ -144,9 +147,9 @@ def test_cut_build_goes_on_where_it_was_cut(book: Path) -> None:
     assert marks(book) == [first, second, second, third, fourth, *CHAPTERS[3:]]
     assert (book / "_build" / "html" / "index.html").is_file()
 
-    began = time.monotonic()
+    began = os.times()
     assert "nothing to do" in run(book)
-    assert time.monotonic() - began < 20
+    assert os.times().children_user - began.children_user < 20
     assert len(marks(book)) == 5 + len(CHAPTERS) - 3
 
     # The reasons: an edited source, and results that a run by hand left behind.

@@ -114,7 +114,7 @@ def test_what_somebody_listens_to_is_left_alone(network):
         network(x)
     for handle in handles:
         handle.remove()
-    # Of layers that would be joined (a convolution, its BatchNorm, its ReLU), only one is listened to at a time.
+    # Of layers that would be joined (a convolution, its BatchNorm, its ReLU), one is listened to at a time.
     apart = 8
     for first in range(apart):
         with torch.no_grad():
