@@ -1,7 +1,9 @@
 """The pages of the smoke book, served from a plain static server and opened in Chromium, wide and narrow."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,8 @@ NAMES = [
 ]
 
 every_page = pytest.mark.parametrize("name", NAMES)
-both_widths = pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
+WIDTHS = (1280, 390)
+both_widths = pytest.mark.parametrize("width", WIDTHS, ids=["desktop", "phone"])
 
 
 @every_page
@@ -38,19 +41,42 @@ def test_page_is_whole_without_a_browser(html: Path, name: str) -> None:
         assert "imulated" in body[: body.index("tag_parameters")], "the first screen does not say simulated"
 
 
+@pytest.fixture(scope="module")
+def tabs(browser) -> Iterator[dict[int, Any]]:
+    """One tab of each width: what the pages share is read once."""
+    tabs = {}
+    for width in WIDTHS:
+        phone = width < 500
+        tabs[width] = browser.new_page(
+            viewport={"width": width, "height": 844}, is_mobile=phone, has_touch=phone
+        )
+    yield tabs
+    for tab in tabs.values():
+        tab.close()
+
+
+@pytest.fixture
+def watched(tabs, width: int, address: str) -> Iterator[tuple[Any, dict[str, list[str]]]]:
+    """The tab of that width, and what goes wrong in it during this test."""
+    faults = {"outside": [], "failed": [], "errors": []}
+    listeners = {
+        "request": lambda sent: faults["outside"].append(sent.url) if not _own(sent.url, address) else None,
+        "response": lambda got: faults["failed"].append(got.url) if got.status >= 400 else None,
+        "console": lambda said: faults["errors"].append(said.text) if said.type == "error" else None,
+        "pageerror": lambda fault: faults["errors"].append(f"{fault}"),
+    }
+    for event, listener in listeners.items():
+        tabs[width].on(event, listener)
+    yield tabs[width], faults
+    for event, listener in listeners.items():
+        tabs[width].remove_listener(event, listener)
+
+
 @both_widths
 @every_page
-def test_page_in_chromium(browser, address: str, name: str, width: int) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 844}, is_mobile=width < 500, has_touch=width < 500
-    )
-    page = context.new_page()
-    outside, failed, errors = [], [], []
-    page.on("request", lambda sent: outside.append(sent.url) if not _own(sent.url, address) else None)
-    page.on("response", lambda got: failed.append(got.url) if got.status >= 400 else None)
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda fault: errors.append(f"{fault}"))
-    page.goto(f"{address}/book/{name}.html", wait_until="networkidle")
+def test_page_in_chromium(watched, address: str, name: str) -> None:
+    page, faults = watched
+    page.goto(f"{address}/book/{name}.html", wait_until="load")
     page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     page.wait_for_load_state("networkidle")
     broken = "[...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth)"
@@ -62,12 +88,9 @@ def test_page_in_chromium(browser, address: str, name: str, width: int) -> None:
         ".slice(0, 5).map(e => e.outerHTML.slice(0, 200))"
     )
     formulas = page.evaluate("document.querySelectorAll('article .math').length")
-    typeset = page.evaluate("document.querySelectorAll('article .math mjx-container').length")
-    assert typeset == formulas
-    context.close()
-    assert outside == []
-    assert failed == []
-    assert errors == []
+    typeset = "document.querySelectorAll('article .math mjx-container').length"
+    page.wait_for_function(f"{typeset} === {formulas}")
+    assert faults == {"outside": [], "failed": [], "errors": []}
 
 
 def test_root_leads_to_the_introduction(browser, address: str) -> None:
