@@ -20,10 +20,10 @@ BOOK := $(VENV)/bin/python -m ci.book --profile="$$PROFILE" --data="$$DATA" --re
 	--repository="$$REPOSITORY"
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf why verify jupyter test lint sync clean setup
+.PHONY: help book pdf why verify jupyter test test-fast lint sync clean setup
 
 help: ## list these commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 18
 
 setup: $(VENV)/ready ## create .venv from requirements.lock; the other commands do it by themselves
 
@@ -53,8 +53,11 @@ jupyter: setup ## open the chapters in JupyterLab, with kernels that start in th
 	@root=$$(test "$$(id -u)" != 0 || echo --allow-root); \
 	IPYTHONDIR="$$PWD/_build/ipython" $(VENV)/bin/python -m jupyterlab $$root book
 
-test: setup ## run the tests
-	@$(VENV)/bin/python -m pytest
+test: setup ## run the tests, in a process for each core, of four at most
+	@$(VENV)/bin/python -m pytest -n auto
+
+test-fast: setup ## run those that take no seconds and need neither the built book nor a browser
+	@$(VENV)/bin/python -m pytest -n auto -m "not slow"
 
 lint: setup ## check style
 	@$(VENV)/bin/ruff check .

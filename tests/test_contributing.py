@@ -63,8 +63,8 @@ def test_steps_name_tests_and_tables_that_exist() -> None:
     for path in re.findall(r"`((?:ci|galaxylib|tests|book)/[\w/]+\.\w+)`", TEXT):
         assert (ROOT / path).is_file() or "NN_" in path, path
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = {*re.findall(r"^([a-z]+):", makefile, re.MULTILINE)}
-    assert {*re.findall(r"(?:^|`)make ([a-z]+)", TEXT, re.MULTILINE)} <= targets
+    targets = {*re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)}
+    assert {*re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE)} <= targets
     named = re.search(r"the reader's commands: (.+)", LAYOUT)[1].split(", ")
     assert {*named} <= targets
 

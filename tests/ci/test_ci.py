@@ -358,8 +358,8 @@ def test_locks_hold_versions_and_hashes_and_no_addresses() -> None:
 
 def test_readme_commands_exist() -> None:
     readme = (ROOT / "README.md").read_text()
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {*re.findall(r"(?:^|`)make ([a-z]+)", readme, re.MULTILINE)} <= targets
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {*re.findall(r"(?:^|`)make ([a-z-]+)", readme, re.MULTILINE)} <= targets
     for path in re.findall(r"book/\d\d_\w+\.(?:ipynb|py)", readme):
         assert (ROOT / path).is_file(), path
     for image in re.findall(r"!\[[^\]]{20,}\]\(([^)]+)\)", readme):

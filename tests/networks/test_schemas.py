@@ -56,13 +56,17 @@ def described(folder: Path, **changes: Any) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(content))
 
 
-def refused(folder: Path) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        load(folder)
-    sentence = str(caught.value)
+def told(fault: CheckpointError) -> str:
+    sentence = str(fault)
     assert sentence.isprintable()
     assert len(sentence) < 600
     return sentence
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        load(folder)
+    return told(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +122,8 @@ def test_whatever_a_field_holds_it_is_one_sentence_or_none(run, field) -> None:
         described(run, **{field: value})
         try:
             load(run)
-        except CheckpointError:
-            refused(run)
+        except CheckpointError as fault:
+            told(fault)
         else:
             assert field not in ("network", "options", "preprocess", "class_names", "sha256") or value == {}
 
