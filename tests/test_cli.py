@@ -79,6 +79,7 @@ def test_every_setting_of_a_recipe_is_an_option():
 TINY = ["--recipe", "quick", "--width", 0.05, "--size", 32, "--epochs", 1, "--batch-size", 8, "--quiet"]
 
 
+@pytest.mark.slow
 def test_train_and_evaluate(tmp_path, blob_file, capsys):
     settings = [*TINY, "--epochs", 2]
     status, out, err = run(capsys, "train", "--data", blob_file, "--out", tmp_path / "run", *settings)
@@ -113,6 +114,7 @@ def test_train_and_evaluate(tmp_path, blob_file, capsys):
     assert "seed was 0 and is 4 now" in err
 
 
+@pytest.mark.slow
 def test_calibrate_completes_the_checkpoint(tmp_path, blob_file, capsys):
     run(capsys, "train", "--data", blob_file, "--out", tmp_path / "run", *TINY)
     other = write_galaxy10(tmp_path / "other.h5", labels=list(range(10)) * 3, seed=8)
@@ -157,6 +159,7 @@ def test_calibrate_completes_the_checkpoint(tmp_path, blob_file, capsys):
     assert list(table) == ["row", "true", *CLASS_NAMES, "unlike_training"]
 
 
+@pytest.mark.slow
 def test_a_part_is_scored_only_where_it_was_kept_from_training(tmp_path, blob_file, capsys):
     run(capsys, "train", "--data", blob_file, "--out", tmp_path / "run", *TINY)
     split, about = tmp_path / "run" / "split.json", tmp_path / "run" / "checkpoint.json"
@@ -277,6 +280,7 @@ def test_an_interrupt_is_one_sentence(monkeypatch, capsys):
     assert one_sentence(err)
 
 
+@pytest.mark.slow
 def test_simulate_writes_the_format(tmp_path):
     """As a user would call it; drawn in processes of its own."""
     words = [
@@ -368,6 +372,7 @@ def test_a_folder_where_a_file_is_written_stays(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -399,6 +404,7 @@ def test_one_output_of_a_dream_never_overwrites_another_or_an_input(
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_dream_is_not_made_again_over_itself(tmp_path, tiny_checkpoint, picture, capsys):
     given = ["dream", "--checkpoint", tiny_checkpoint, "--quiet", "--out", tmp_path / "a.png"]
     assert run(capsys, *given, "--image", picture, "--size", 64)[0] == 0

@@ -61,6 +61,7 @@ def test_without_locks_everyone_gets_one(tmp_path, monkeypatch, code):
         hold_lock(tmp_path / "lock")
 
 
+@pytest.mark.slow
 def test_a_system_without_fcntl_is_served_too(tmp_path):
     code = (
         "import sys; sys.modules['fcntl'] = None\n"

@@ -17,6 +17,8 @@ from galaxylib.training.recipes import RECIPES
 from galaxylib.votes.held_out import held_out_part, judged
 from galaxylib.votes.other_surveys import read_coarse
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "real_galaxies.py"
 
 

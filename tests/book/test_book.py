@@ -120,6 +120,7 @@ def wait_for(book: Path, chapter: str, process: subprocess.Popen) -> None:
     pytest.fail(f"{chapter} did not start within a minute")
 
 
+@pytest.mark.slow
 def test_cut_build_goes_on_where_it_was_cut(book: Path) -> None:
     first, second, third, fourth = CHAPTERS[:4]
 
@@ -164,6 +165,7 @@ def test_cut_build_goes_on_where_it_was_cut(book: Path) -> None:
     assert len(marks(book)) == 5 + len(CHAPTERS) - 3
 
 
+@pytest.mark.slow
 def test_verify_computes_again_elsewhere_and_names_what_differs(book: Path) -> None:
     # What a first run would have left, one number off.
     first = book / "_build" / "results" / "default"

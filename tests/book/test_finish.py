@@ -95,6 +95,7 @@ def test_bound_pages_link_to_each_other(html: Path) -> None:
     assert [image.get("loading") for image in whole.select("img")] == [None, None]
 
 
+@pytest.mark.slow
 def test_book_is_printed(html: Path) -> None:
     if not any(map(shutil.which, PROGRAMS)):
         pytest.skip("no Chromium found: install Debian's chromium to test printing")

@@ -135,6 +135,7 @@ def test_execution_keeps_the_injected_cell_off_the_page(chapter: Path, tmp_path:
     assert json.dumps(notebook) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fail", "sentence"),
     [

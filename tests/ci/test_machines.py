@@ -56,6 +56,7 @@ def test_make_hands_paths_on_as_they_are(tmp_path: Path, name: str) -> None:
     assert f"--against={name}/run" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a{b}", 'my it\'s "set" #1 (2) & `id`; $HOME ✨'])
 def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
     """Snakemake's dry run of one chapter, whose command is then split by a shell."""

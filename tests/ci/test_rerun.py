@@ -292,6 +292,7 @@ def test_manifest_page_shows_what_the_manifest_has() -> None:
     assert all(f"`{sign * 12}`" in text for sign in "de9")
 
 
+@pytest.mark.slow
 def test_page_has_the_box_and_buttons_that_lead_to_the_chapter(
     notebook: nbformat.NotebookNode, tmp_path: Path
 ) -> None:

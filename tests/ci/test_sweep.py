@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from conftest import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def sweep(folder: Path, data: Path, *words: str, seeds: str, widths: str) -> subprocess.CompletedProcess:

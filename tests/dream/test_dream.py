@@ -164,6 +164,7 @@ def test_impossible_settings_are_refused(change):
         replace(PAPER_DREAM, **change)
 
 
+@pytest.mark.slow
 def test_a_dream_raises_its_objective_and_stays_an_image(network, galaxy):
     for objective in (layer("lam"), channel("dma1", 3), neuron("dma2", 1), logit("Merging")):
         made = dream(network, galaxy, objective, settings=replace(QUICK, jitter=(0, 0)))
@@ -214,6 +215,7 @@ def test_nothing_is_left_behind(network, galaxy, fault):
     network.eval()
 
 
+@pytest.mark.slow
 def test_the_fiftieth_dream_costs_what_the_first_did(network, galaxy):
     short = replace(QUICK, sizes=(64,), steps=(1,), rates=(0.1,), jitter=(0,), levels=1)
     before, times = traces(network), []
@@ -322,6 +324,7 @@ def test_unknown_names_bring_the_nearest(network, galaxy):
         direction("lam", [0, 0])
 
 
+@pytest.mark.slow
 def test_a_batch_dreams_as_each_alone(network, galaxy):
     objectives = [layer("lam"), channel("dma2", 3), logit(2)]
     together = dream_batch(network, galaxy[None], objectives, settings=QUICK)
@@ -488,6 +491,7 @@ def test_the_prior_measures_what_its_noise_has():
     assert (beyond[129:].diff() < 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["noise", "galaxies"])
 @pytest.mark.parametrize("magnitude", ["free", "galaxies"])
 def test_dreams_from_noise_in_fourier_space(network, galaxy, start, magnitude):
@@ -544,6 +548,7 @@ def test_tiles_are_exact_for_a_local_network(galaxy):
     torch.testing.assert_close(tiled, whole, atol=1e-9, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_tiled_dreams_run_on_the_network(network, galaxy):
     settings = replace(QUICK, sizes=(64, 160), tile=96, overlap=16)
     made = dream(network, galaxy, layer("lam"), settings=settings)
@@ -560,6 +565,7 @@ def test_too_little_memory_offers_tiling(network, monkeypatch, galaxy):
     check_memory(Tap(network, ["lam"]), images=1, shape=(64, 64))
 
 
+@pytest.mark.slow
 def test_other_networks_dream_too(galaxy):
     from torchvision.models import resnet18
 

@@ -40,6 +40,7 @@ def run(folder, *arguments):
     return main(["dream", "--quiet", "--checkpoint", str(folder / "checkpoint"), *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_dream_is_made_and_made_again_byte_for_byte(folder, tmp_path, capsys):
     out, again, film, text = (tmp_path / name for name in ("a.png", "b.png", "a.gif", "a.json"))
     asked = ["--image", folder / "galaxy.png", "--layer", "dma2:3 + 0.1*lam", "--size", 64, "--seed", 4]
@@ -63,6 +64,7 @@ def test_a_dream_is_made_and_made_again_byte_for_byte(folder, tmp_path, capsys):
     assert out.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.slow
 def test_masked_noisy_and_stopped_dreams_are_made_again(folder, tmp_path):
     mask = np.zeros((80, 80), np.uint8)
     mask[20:60, 10:50] = 200

@@ -102,6 +102,7 @@ def test_a_tap_gives_dmagnets_own_gradient(network, stage):
     assert float((short - kept[0].detach()).norm() / kept[0].detach().norm()) < 0.05
 
 
+@pytest.mark.slow
 def test_what_somebody_listens_to_is_left_alone(network):
     names = [name for name, module in network.named_modules() if not list(module.children())]
     x = torch.randn(1, 3, 64, 64)

@@ -110,6 +110,7 @@ def test_bars_and_arms_by_their_harmonics():
     assert np.isnan(fourier_modes(np.zeros((64, 64, 3)), np.zeros((64, 64), bool))["bar"])
 
 
+@pytest.mark.slow
 def test_morphology_by_statmorph():
     pytest.importorskip("statmorph")
     peaked = sky() + 0.8 * np.exp(-np.hypot(X, Y) / 6)[..., None]
@@ -176,6 +177,7 @@ def test_probabilities_see_images_as_in_use(network):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_gallery_and_its_measures(network, galaxies):
     preprocess = Preprocess(size=64)
     objectives = stage_objectives(("stem", "lam"))

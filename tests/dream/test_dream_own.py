@@ -108,6 +108,7 @@ def test_a_checkpoint_of_ones_own_class_dreams_on_the_command_line(own, tmp_path
     assert "parts.body" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layers"),
     [

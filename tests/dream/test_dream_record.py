@@ -235,6 +235,7 @@ def test_another_network_or_preprocessing_is_refused(saved, tiny_checkpoint, tmp
         assert "is not the one that made" in said.err
 
 
+@pytest.mark.slow
 def test_what_cannot_be_verified_is_said(saved, tmp_path, capsys):
     out = tmp_path / "out.png"
     for name, value in (

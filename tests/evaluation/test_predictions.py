@@ -112,6 +112,7 @@ def test_scores_agree_with_scikit_learn(missing):
     assert found["confusion"] == {"class_names": list(CLASS_NAMES), "counts": counts.tolist()}
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say():
     generator = np.random.default_rng(1)
     hits = []

@@ -152,6 +152,7 @@ def scored():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["star", "artefact", "sky"])
 def test_what_is_no_galaxy_is_told_from_drawn_galaxies(scored, kind):
     galaxies, others = scored["galaxy"], scored[kind]

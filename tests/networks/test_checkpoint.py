@@ -36,6 +36,7 @@ def keep(folder: Path, *, seed: int = 0, half: bool = False, **changes) -> torch
     return network.eval()
 
 
+@pytest.mark.slow
 def test_round_trip_is_exact(tmp_path):
     network = keep(tmp_path / "run")
     found = galaxylib.load(tmp_path / "run")
@@ -173,6 +174,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing that the process would do afterwards is done."""
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_former_checkpoint_or_the_new_one(tmp_path, monkeypatch):
     about = {"name": "dmagnet", "options": OPTIONS, "preprocess": Preprocess(), "class_names": CLASS_NAMES}
     networks = [build("dmagnet", **OPTIONS) for _ in range(2)]
@@ -219,6 +221,7 @@ def test_a_kill_at_any_moment_leaves_the_former_checkpoint_or_the_new_one(tmp_pa
 ARRAYS = {"a/mean": torch.arange(5.0), "quantiles": torch.linspace(0, 2, 101)}
 
 
+@pytest.mark.slow
 def test_a_confidence_is_written_beside_weights_that_stay_as_they_are(tmp_path):
     folder = tmp_path / "run"
     keep(folder)
@@ -273,6 +276,7 @@ def test_a_spoilt_or_lost_reference_is_refused(tmp_path):
         load(folder)
 
 
+@pytest.mark.slow
 def test_a_kill_while_calibrating_leaves_the_former_confidence_or_the_new_one(tmp_path, monkeypatch):
     folder, ends = tmp_path / "run", []
     other = {"quantiles": torch.linspace(0, 3, 101)}

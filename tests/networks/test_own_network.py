@@ -103,6 +103,7 @@ def test_a_module_in_the_working_directory_is_found_and_the_path_left_alone(modu
     assert sys.path == before
 
 
+@pytest.mark.slow
 def test_the_console_script_finds_it_too(module, blob_file) -> None:
     """Python's safe path leaves the working directory out, as the script's own folder does."""
     command = [
@@ -211,6 +212,7 @@ def test_a_network_that_reads_one_size_says_which(tmp_path) -> None:
         build_for("efficientformer_l1", size=96)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "levit_128s", "crossvit_tiny_240"])
 def test_timms_transformers_are_made_for_the_size_that_is_asked(name, tmp_path) -> None:
     torch.manual_seed(0)
@@ -275,6 +277,7 @@ def says(folder: Path, **changes) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(content | changes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gift.evil:Net", "os:system", "builtins:exec", "torch.nn:Identity"])
 def test_no_door_imports_what_a_checkpoint_names(gift, name, blob_file, capsys) -> None:
     dream_of = ["dream", "--quiet", "--layer", "lam", "--size", "64", "--out", "dream.png"]

@@ -122,6 +122,7 @@ def test_every_layer_is_the_printed_one(name):
     assert [(row.shape, row.parameters) for row in rows if row.kind in kinds] == PRINTED_LAYERS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_behaviour(name, tmp_path):
     network, size = small(name)

@@ -115,6 +115,7 @@ def test_a_wrong_field_is_named_with_the_file_and_the_cure(run, changes, said) -
     assert DESCRIPTION in sentence or str(run) in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [*FIELDS["properties"], "unheard_of"])
 def test_whatever_a_field_holds_it_is_one_sentence_or_none(run, field) -> None:
     """A value that happens to be right may pass; what has no business with loading is not even looked at."""
@@ -163,6 +164,7 @@ def state_of(folder: Path) -> dict[str, Any]:
     return torch.load(folder / LAST, weights_only=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "value", "said"),
     [

@@ -11,6 +11,7 @@ from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, describe, load
 from galaxylib.paper.shipped import OnReal
 
 pytest.importorskip("galsim", reason="galaxies are drawn")
+pytestmark = pytest.mark.slow
 
 FULL, SMALL = (23_820_811, 60e6), (869_991, 3e6)
 """Parameters, and the bytes that the folder may take at most."""

@@ -368,6 +368,7 @@ def test_a_faulty_claim_is_told(small, changes, sentence):
         small(**changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [

@@ -139,6 +139,7 @@ def test_a_readers_own_network_enters_the_table_and_the_dreams(name, blob_file, 
     assert made.pixels.shape == (32, 32, 3)
 
 
+@pytest.mark.slow
 def test_two_networks_contend_on_the_same_galaxies(blob_file, tmp_path):
     with Galaxy10(blob_file) as data:
         split = make_split(data, fractions=(0.5, 0.2, 0.3))

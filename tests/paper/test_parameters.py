@@ -99,6 +99,7 @@ def test_files_of_the_repository_are_found_from_everywhere(tmp_path, monkeypatch
         repository("book/none.yml")
 
 
+@pytest.mark.slow
 def test_papermill_in_the_chapters_own_folder(tmp_path, monkeypatch):
     """The same as VS Code does, with values as papermill's `-p` reads them and a backend without pictures."""
     setup = (

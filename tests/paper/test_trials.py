@@ -14,6 +14,8 @@ from galaxylib.paper import experiments, hierarchy, trials
 from galaxylib.paper.hierarchy import HIERARCHY, Fork
 from galaxylib.paper.trials import Trial, run_trial
 
+pytestmark = pytest.mark.slow
+
 SMALL = Trial().but(network="negm", size=69, crop=256, batch_size=8, epochs=3)
 TWO = ("dark", "bright")
 

@@ -63,6 +63,7 @@ def test_power_of_a_wave_sits_at_its_frequency_and_of_noise_everywhere():
     np.testing.assert_allclose(power.mean(0)[8:], (20 / 255) ** 2, rtol=0.15)
 
 
+@pytest.mark.slow
 def test_telling_apart_what_is_alike_and_what_is_not(blob_file):
     images = Galaxy10(blob_file).read(range(40))
     alike = realism.tell_apart(images[::2], images[1::2])

@@ -69,6 +69,7 @@ def moments(map_):
 # The file
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "CHUNK", 7)
     two = simulate(tmp_path / "two.h5", n=40, seed=5, balance="uniform", processes=2, progress=False)
@@ -191,6 +192,7 @@ def test_two_processes_do_not_draw_the_same_file(tmp_path):
     simulate(out, n=2, processes=1, progress=False)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_chunks_not_by_the_file(tmp_path, monkeypatch):
     chunk = np.random.default_rng(0).integers(0, 255, (dataset.CHUNK, 256, 256, 3), np.uint8)
 

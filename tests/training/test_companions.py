@@ -27,6 +27,8 @@ from galaxylib.training.state import LAST
 from galaxylib.training.steps import Run
 from galaxylib.training.tasks import Classification
 
+pytestmark = pytest.mark.slow
+
 PLAIN = QUICK.but(width=0.05, size=32, crop=128, epochs=2, more_epochs=0, batch_size=12, precision="float32")
 BESIDE = PLAIN.but(companions=8, companion_weight=0.5)
 

@@ -32,6 +32,8 @@ from galaxylib.training.recipes import QUICK, RECIPES, Recipe
 from galaxylib.training.state import LAST
 from galaxylib.training.steps import Run
 
+pytestmark = pytest.mark.slow
+
 SMALL = QUICK.but(width=0.05, size=32, crop=128, epochs=3, more_epochs=0, batch_size=16, precision="float32")
 
 

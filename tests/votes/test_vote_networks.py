@@ -61,6 +61,7 @@ def test_rescaled_labels_sum_to_one_where_anybody_was_asked():
         assert (scaled[~asked, zoo2.places(question)] == 0).all()
 
 
+@pytest.mark.slow
 def test_no_output_that_rescales_each_question_beats_the_least_error():
     labels = simulated.cast(chances(6), volunteers=20, seed=2)
     least = outputs.least_rmse_per_question(labels)
@@ -200,6 +201,7 @@ def divided(votes, count):
     return Split(**parts, method="held_out", seed=0, fingerprint=votes.fingerprint)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["plateau", "one_cycle"])
 def test_training_beats_guessing_and_can_be_repeated(schedule, tmp_path):
     votes = blob_votes(140)
@@ -313,6 +315,7 @@ def test_a_wrong_rule_is_told(tmp_path):
         trained(votes, divided(votes, 0), TAILORED_RECIPE, tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_the_network_that_comes_with_the_book_holds_on_real_galaxies_it_never_saw():
     loaded = load_votes_network("pretrained")
     votes = zoo2.read_votes(shared_data("gz2"))

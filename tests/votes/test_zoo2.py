@@ -206,6 +206,7 @@ def test_predictions_go_out_in_the_challenges_columns(tmp_path):
     np.testing.assert_allclose(again, fractions, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_real_sample_reads_and_its_guess_is_the_known_one():
     votes = zoo2.read_votes(shared_data("gz2"))
     assert len(votes) == 1280

@@ -124,6 +124,7 @@ def objective_of(stage: str, number: int | None) -> Objective:
     return logit(number) if stage == "logits" else channel(stage, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [None, 5])
 @pytest.mark.parametrize("stage", STAGES)
 def test_gradient_is_pytorchs(checkpoint, exported, image, stage, number):
@@ -133,6 +134,7 @@ def test_gradient_is_pytorchs(checkpoint, exported, image, stage, number):
     assert_same_gradient(gradient, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["real-small", "real"])
 def test_gradients_of_shipped_weights(tmp_path, image, name):
     if not any((BROUGHT / name).glob("*.safetensors")):
@@ -242,6 +244,7 @@ def test_each_layer_against_autograd(tmp_path, kind):
     assert_same_gradient(found, expected.numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["convnet", "resnet18"])
 def test_other_networks_of_the_registry(tmp_path, name):
     torch.manual_seed(2)
