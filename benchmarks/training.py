@@ -93,7 +93,7 @@ def usual_epoch(folder: Path, recipe: Recipe, device: torch.device) -> Rate:
         persistent_workers=True,
         pin_memory=device.type == "cuda",
     )
-    network = build(recipe.network, **recipe.options()).to(device).train()
+    network = build(recipe.network, **recipe.network_options()).to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=2 * len(loader)
@@ -127,8 +127,8 @@ def bare_step(
     """Forward, backward and AdamW on random images: images and floating-point operations a second."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     mode = arithmetic(precision)
-    layout = mode.memory_format if mode.name != "float32" else torch.contiguous_format
-    network = build(recipe.network, **recipe.options()).to(device, memory_format=layout).train()
+    layout = torch.channels_last if mode.name != "float32" else torch.contiguous_format
+    network = build(recipe.network, **recipe.network_options()).to(device, memory_format=layout).train()
     optimiser = torch.optim.AdamW(network.parameters(), fused=mode.name != "float32")
     x = torch.randn(recipe.batch_size, 3, recipe.size, recipe.size, device=device).to(memory_format=layout)
     labels = torch.zeros(recipe.batch_size, dtype=torch.long, device=device)

@@ -24,7 +24,7 @@ from galaxylib.networks.schemas import check_options
 from galaxylib.training.callbacks import Keeper, Progress
 from galaxylib.training.companions import Companions, check_companions
 from galaxylib.training.faults import interruptible, memory_advice, quiet
-from galaxylib.training.hardware import Arithmetic, Devices, arithmetic
+from galaxylib.training.hardware import Arithmetic, Devices, arithmetic, keeping_memory
 from galaxylib.training.plan import Plan
 from galaxylib.training.recipes import Recipe
 from galaxylib.training.start import Start
@@ -117,6 +117,7 @@ def train(
     with (
         hold_lock(out / ".lock", wait=False) if devices.rank == 0 else nullcontext(),
         quiet(),
+        keeping_memory(),
         torch.random.fork_rng(),
         memory_advice(recipe),
         interruptible(),

@@ -42,7 +42,7 @@ class Run(L.LightningModule):
         companions: Companions | None = None,
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=mode.memory_format)
+        self.network = network.to(memory_format=torch.channels_last)
         if not torch.cuda.is_available():
             quicken(network)
         self.average: AveragedModel | None = None
@@ -127,7 +127,7 @@ class Run(L.LightningModule):
         seed = self.recipe.seed if seed is None else seed
         preprocess = Preprocess(size=size, crop=crop, mean=self.task.mean, std=self.task.std)
         x = preprocess(images, augment=augment, seed=seed, epoch=self.epoch, rows=rows)
-        return x.contiguous(memory_format=self.mode.memory_format)
+        return x.contiguous(memory_format=torch.channels_last)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The task's loss, and the companions' beside it."""
@@ -297,4 +297,4 @@ def _to_measure(run: Run, device: torch.device) -> Iterator[Tensor]:
                 parts.append(run.prepared(images, places, seed=stream(recipe.seed), **full))
                 first += len(rows)
         x = torch.cat(parts)
-        yield x.contiguous(memory_format=run.mode.memory_format)
+        yield x.contiguous(memory_format=torch.channels_last)

@@ -524,8 +524,6 @@ def test_precision_follows_the_hardware(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: True)
     assert arithmetic().lightning == "bf16-mixed"
-    assert arithmetic().memory_format == torch.channels_last
-    assert arithmetic("float32").memory_format == torch.contiguous_format
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
     assert arithmetic().lightning == "32-true"
     with pytest.raises(GalaxyError, match="needs a GPU"):
