@@ -46,6 +46,7 @@ from matplotlib import pyplot as plt
 from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue, Galaxy10
 from galaxylib.data.preprocessing import MEAN, STD, Augment, Preprocess
 from galaxylib.data.splits import make_split, survey
+from galaxylib.data.stretch import viewer_colours
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.paper import real_galaxies
 from galaxylib.paper.blind_test import blind_table
@@ -55,7 +56,7 @@ from galaxylib.paper.report import Report
 from galaxylib.paper.transfer import accuracy_table
 from galaxylib.paper.workspace import open_data
 from galaxylib.simulate import VERSION
-from galaxylib.simulate.camera import blurred, stretch
+from galaxylib.simulate.camera import blurred
 from galaxylib.simulate.classes import CLASS_RECIPES
 from galaxylib.simulate.drawing import CAMERA, FIELD, draw
 from galaxylib.simulate.light import PIXEL_SCALE
@@ -364,9 +365,10 @@ steps, titles = [], []
 for label in (5, 7):
     rng = np.random.default_rng(seed + 1)
     scene, parameters = galaxy(CLASS_RECIPES[label], rng)
-    steps.append(stretch(frame(scene)))
+    steps.append(viewer_colours(frame(scene)))
     paint_field(scene, FIELD, parameters["half_light_radius"], rng)
-    steps += [stretch(frame(scene)), stretch(frame(blurred(scene, fwhm=CAMERA.seeing.median, camera=CAMERA)))]
+    seen = blurred(scene, fwhm=CAMERA.seeing.median, camera=CAMERA)
+    steps += [viewer_colours(frame(scene)), viewer_colours(frame(seen))]
     steps.append(draw(label, seed=seed + 1)[0])
     titles += [
         f"the galaxy\n({CLASS_NAMES[label]})",

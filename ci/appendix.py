@@ -15,7 +15,18 @@ from ci.rerun import add_rerun
 from galaxylib.errors import GalaxyError
 
 LIBRARY = Path(__file__).resolve().parents[1] / "galaxylib"
-ROOMS = ("data", "networks", "training", "evaluation", "simulate", "votes", "dream", "web", "paper")
+ROOMS = (
+    "data",
+    "networks",
+    "training",
+    "evaluation",
+    "simulate",
+    "votes",
+    "catalogue",
+    "dream",
+    "web",
+    "paper",
+)
 """The packages of the library in reading order; each has a page, and so has what lies beside them."""
 
 

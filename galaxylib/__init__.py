@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from galaxylib.catalogue.run import classify
     from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
     from galaxylib.errors import GalaxyError
     from galaxylib.networks.checkpoint import load
@@ -22,10 +23,11 @@ _HOMES = {
     "DMAGNet": "networks.dmagnet",
     "Galaxy10": "data.galaxy10",
     "GalaxyError": "errors",
+    "classify": "catalogue.run",
     "load": "networks.checkpoint",
 }
 
-__all__ = ["CLASS_NAMES", "DMAGNet", "Galaxy10", "GalaxyError", "load"]
+__all__ = ["CLASS_NAMES", "DMAGNet", "Galaxy10", "GalaxyError", "classify", "load"]
 
 
 def __getattr__(name: str) -> Any:

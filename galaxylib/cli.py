@@ -1,4 +1,4 @@
-"""The command `galaxylib`: simulate, fetch, train, calibrate, evaluate, dream, export-web.
+"""The command `galaxylib`: simulate, fetch, train, calibrate, evaluate, classify, dream, export-web.
 
 Exit status 0, or one sentence on standard error and status 1; with GALAXYLIB_TRACEBACK=1 in the environment,
 where a fault arose is shown too. What a subcommand needs is imported when it runs, so that `--help` answers
@@ -15,6 +15,7 @@ from dataclasses import fields
 from functools import cache, partial
 from typing import Any, NoReturn
 
+from galaxylib.catalogue import command as classifying
 from galaxylib.errors import GALAXIES, PROCESSES, SEEDS, DreamError, GalaxyError, filled, status_of
 from galaxylib.evaluation import command as scoring
 from galaxylib.training.recipes import RECIPES, Recipe
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda: _run(words),
         # A name in the sentence may hold a line break.
         say=lambda text: print("galaxylib:", " ".join(text.splitlines()), file=sys.stderr),
-        interrupted="stopped; `train --resume` and `simulate` go on from here.",
+        interrupted="stopped; `train --resume`, `simulate` and `classify` go on from here.",
     )
 
 
@@ -53,7 +54,7 @@ def parser(chosen: str = "") -> Parser:
     """The command line's grammar; `dream` gets its options only where `chosen` says that it will run."""
     whole = Parser(
         prog="galaxylib",
-        description="Draw galaxies, fetch real ones, train and evaluate networks on them, let them dream.",
+        description="Draw galaxies, fetch real ones, train networks, classify your own, let them dream.",
     )
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     for name, add, summary in (
@@ -62,6 +63,7 @@ def parser(chosen: str = "") -> Parser:
         ("train", _add_train, "train a network and leave a checkpoint folder"),
         ("calibrate", _add_calibrate, "measure how far a trained network's confidence can be trusted"),
         ("evaluate", _add_evaluate, "score a trained network on a file"),
+        ("classify", _add_classify, "classify images of your own, from one picture to a survey"),
         (
             "dream",
             _add_dream if chosen == "dream" else None,
@@ -367,6 +369,13 @@ def _evaluate_votes(options: argparse.Namespace) -> None:
             "evaluation.json gives the others apart under `unseen`.",
             file=sys.stderr,
         )
+
+
+def _add_classify(command: Parser) -> None:
+    classifying.add_arguments(command)
+    _add_own_network(command)
+    _add_quiet(command)
+    command.set_defaults(run=classifying.run)
 
 
 def _add_dream(command: Parser) -> None:

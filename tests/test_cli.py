@@ -43,6 +43,7 @@ def test_help_answers_at_once():
         ["train", "--help"],
         ["evaluate", "--help"],
         ["calibrate", "--help"],
+        ["classify", "--help"],
         ["simulate", "--help"],
         ["fetch", "--help"],
         ["export-web", "--help"],

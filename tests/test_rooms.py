@@ -11,7 +11,12 @@ LIBRARY = ROOT / "galaxylib"
 BASE = {"", "errors", "files", "provenance"}
 JUDGED = BASE | {"data", "networks", "training", "evaluation"}
 MAY_IMPORT = {
-    "__init__": {"errors", "data", "networks"},  # for type checkers only: it imports on first use
+    "__init__": {
+        "errors",
+        "data",
+        "networks",
+        "catalogue",
+    },  # for type checkers only: it imports on first use
     "__main__": {"cli"},
     "errors": set(),
     "files": {"errors"},
@@ -22,10 +27,11 @@ MAY_IMPORT = {
     "evaluation": BASE | {"data", "networks", "training"},
     "simulate": BASE | {"data"},
     "votes": JUDGED,
+    "catalogue": JUDGED | {"votes"},
     "dream": JUDGED,
     "web": JUDGED,
-    "paper": JUDGED | {"simulate", "votes", "dream", "web"},
-    "cli": JUDGED | {"simulate", "votes", "dream", "web"},
+    "paper": JUDGED | {"simulate", "votes", "catalogue", "dream", "web"},
+    "cli": JUDGED | {"simulate", "votes", "catalogue", "dream", "web"},
 }
 """What a room may import beside itself; "" is the package, for its version."""
 

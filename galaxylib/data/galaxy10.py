@@ -45,22 +45,23 @@ CLASS_NAMES: tuple[str, ...] = tuple(CLASS_COUNTS)
 SHAPE = (256, 256, 3)
 """Height, width and channels (z, r, g shown as red, green, blue) of an image."""
 
+PIXEL_SCALE = 0.262
+"""Arcsec a pixel: the Legacy Surveys' cutouts at their native sampling."""
+
 COLUMNS = ("ra", "dec", "redshift", "pxscale")
 
 
-class Galaxy10:
-    """A Galaxy10 file: labels and positions in memory, pixels on disk.
+class GalaxyImages:
+    """The images and positions of a file of the Galaxy10 layout, whether or not it has labels.
 
     Opening checks everything but the pixels themselves and costs milliseconds. The object can be pickled and
     handed to worker processes: each opens the file for itself.
 
     Attributes:
         path: path of the HDF5 file.
-        labels: (N,) int64 class numbers, 0 to 9.
         ra, dec: (N,) float64 sky position in degrees (ICRS); NaN where unknown.
         redshift: (N,) float64; NaN where unknown.
         pxscale: (N,) float64 arcsec a pixel; NaN where unknown.
-        simulated: True for a file drawn by `galaxylib simulate`.
         attributes: the file's own attributes.
         notes: sentences about what the file lacks, such as sky positions.
 
@@ -71,14 +72,16 @@ class Galaxy10:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         with opened(self.path) as file:
-            _check_images(file, self.path)
-            self.labels = _read_labels(file, self.path)
-            notes = []
-            for name in COLUMNS:
-                column, note = _read_column(file, name, len(self.labels), self.path)
-                setattr(self, name, column)
-                notes += [note] if note else []
-            self.attributes = {key: _plain(value) for key, value in file.attrs.items()}
+            self._open(file)
+
+    def _open(self, file: h5py.File) -> None:
+        _check_images(file, self.path)
+        notes = []
+        for name in COLUMNS:
+            column, note = _read_column(file, name, len(file["images"]), self.path)
+            setattr(self, name, column)
+            notes += [note] if note else []
+        self.attributes = {key: _plain(value) for key, value in file.attrs.items()}
         self.ra: np.ndarray
         self.dec: np.ndarray
         self.redshift: np.ndarray
@@ -88,14 +91,9 @@ class Galaxy10:
             # So it is in the coordinate file published beside the set.
             notes.append("`redshift` repeats the declination: do not use it.")
         self.notes = tuple(notes)
-        self.simulated = bool(self.attributes.get("simulated", False))
 
     def __len__(self) -> int:
-        return len(self.labels)
-
-    def __repr__(self) -> str:
-        kind = "simulated" if self.simulated else "real"
-        return " ".join([f"Galaxy10({str(self.path)!r}): {len(self):,} {kind} galaxies.", *self.notes])
+        return len(self.ra)
 
     def read(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The images of `rows`, in the order asked for (rows may repeat).
@@ -117,6 +115,46 @@ class Galaxy10:
     def rows_per_chunk(self) -> int:
         """Images unpacked together to read one; above 1, random reading is slow (see `unpacking`)."""
         return self._store.rows_per_chunk
+
+    def close(self) -> None:
+        """Let go of the file; reading again opens it again."""
+        store = self.__dict__.pop("_store", None)
+        if store is not None:
+            store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_store"}
+
+    @cached_property
+    def _store(self) -> PixelStore:
+        with opened(self.path) as file:
+            return pixel_store(self.path, file["images"])
+
+
+class Galaxy10(GalaxyImages):
+    """A Galaxy10 file: labels and positions in memory, pixels on disk.
+
+    Attributes:
+        labels: (N,) int64 class numbers, 0 to 9.
+        simulated: True for a file drawn by `galaxylib simulate`.
+
+    The other attributes, and the errors, are those of `GalaxyImages`.
+    """
+
+    def _open(self, file: h5py.File) -> None:
+        super()._open(file)
+        self.labels = _read_labels(file, self.path)
+        self.simulated = bool(self.attributes.get("simulated", False))
+
+    def __repr__(self) -> str:
+        kind = "simulated" if self.simulated else "real"
+        return " ".join([f"Galaxy10({str(self.path)!r}): {len(self):,} {kind} galaxies.", *self.notes])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -146,26 +184,6 @@ class Galaxy10:
                 for name, dataset in file["truth"].items()
             }
         return pd.DataFrame(columns)
-
-    def close(self) -> None:
-        """Let go of the file; reading again opens it again."""
-        store = self.__dict__.pop("_store", None)
-        if store is not None:
-            store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_store"}
-
-    @cached_property
-    def _store(self) -> PixelStore:
-        with opened(self.path) as file:
-            return pixel_store(self.path, file["images"])
 
 
 @dataclass(frozen=True)

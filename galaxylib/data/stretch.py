@@ -34,6 +34,19 @@ def stretched(bands: np.ndarray, *, axis: int) -> np.ndarray:
     return np.clip(bands * (brightness / mean), 0, 1)
 
 
+def viewer_colours(nanomaggies: np.ndarray) -> np.ndarray:
+    """The viewer's colour image of light.
+
+    Args:
+        nanomaggies: (3, H, W) float, in z, r, g, per pixel of 0.262 arcsec.
+
+    Returns:
+        (H, W, 3) float32 in [0, 1]; z is shown as red, r as green, g as blue.
+    """
+    bands = nanomaggies * np.array(SCALES, np.float32)[:, None, None] + np.float32(OFFSET)
+    return np.moveaxis(stretched(np.maximum(bands, 0), axis=0), 0, -1)
+
+
 def scaled_bands(images: np.ndarray) -> np.ndarray:
     """The scaled bands behind colours: (..., 3) uint8 -> (..., 3) float32; of white, a lower bound."""
     shown = np.asarray(images, np.float32) / 255

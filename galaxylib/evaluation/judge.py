@@ -4,13 +4,14 @@ A network's temperature is applied here and nowhere else, once the views of an i
 never changes which class is the most probable one. What the network's stages give on the way, averaged over
 the pixels, is handed out where it is asked for (see `galaxylib.evaluation.unlike`).
 
-All of it is float32 with the channels last in memory. Measured on one core (AMD EPYC with AVX-512 and
-bfloat16) with both shipped networks on 60 real images: bfloat16 is 1.3 to 2.4 times faster and moves a
-probability by up to 0.024; the memory format moves none by more than 1e-6. Probabilities are quoted, compared
-and calibrated, so they are computed in the arithmetic that every machine has.
+All of it has the channels last in memory, and is float32 unless a caller asks for the short type. Measured on
+one core (AMD EPYC with AVX-512 and bfloat16) with both shipped networks on 60 real images: bfloat16 is 1.3 to
+2.4 times faster and moves a probability by up to 0.024; the memory format moves none by more than 1e-6.
+Probabilities are quoted, compared and calibrated in the arithmetic that every machine has; a catalogue of
+millions may be made in the short one (`galaxylib.catalogue`), and says so.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +28,9 @@ from galaxylib.evaluation.calibration import apply_temperature
 from galaxylib.evaluation.unlike import Reference
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.networks.own_network import told
-from galaxylib.training.hardware import default_device
+from galaxylib.training.hardware import arithmetic, default_device
 
+PRECISIONS = ("auto", "float32", "bfloat16")
 CURE = "train it again at a size that it can read"
 
 Activation = Callable[[Tensor], Tensor]
@@ -107,6 +109,15 @@ class Looks:
     stages: dict[str, np.ndarray]
 
 
+def judging_precision(asked: str) -> str:
+    """What "auto" means here: bfloat16 where the machine multiplies it natively, else float32.
+
+    float16, which a training may use on an older GPU, has too little range for a network as it comes.
+    """
+    found = arithmetic(asked).name
+    return "float32" if found == "float16" else found
+
+
 @torch.inference_mode()
 def judge(
     network: nn.Module,
@@ -115,6 +126,7 @@ def judge(
     activation: Activation = softmax,
     temperature: float = 1.0,
     symmetries: bool = False,
+    precision: str = "float32",
 ) -> Tensor:
     """What a network says of a batch.
 
@@ -124,6 +136,7 @@ def judge(
         activation: from logits to what is wanted.
         temperature: divides the logarithms of the answers, which must then be probabilities; 1 leaves them.
         symmetries: average over the eight turns and reflections of each image.
+        precision: "float32", or "bfloat16", in which the convolutions then are.
 
     Returns:
         (N, C) on the CPU, in the activation's type.
@@ -132,10 +145,11 @@ def judge(
     training = network.training
     network.eval()
     views = eight_views(images) if symmetries else [images]
+    short = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     try:
-        found = [
-            activation(network(view.to(device, memory_format=torch.channels_last)).float()) for view in views
-        ]
+        with short:
+            logits = [network(view.to(device, memory_format=torch.channels_last)) for view in views]
+        found = [activation(one.float()) for one in logits]
     finally:
         network.train(training)
     answers = (sum(found) / len(found)).cpu()
@@ -207,25 +221,71 @@ def look_at_rows(
         GalaxyError: the memory does not suffice, or the network cannot read images of that size.
     """
     BATCHES.check("batch_size", batch_size)
-    network, device = network.to(default_device()), default_device()
+    found = []
+    with tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar:
+        for looks in look_at_batches(
+            network,
+            (images for images, _, _ in batches(data, rows, batch_size=batch_size)),
+            preprocess=preprocess,
+            activation=activation,
+            temperature=temperature,
+            symmetries=symmetries,
+            stages=stages,
+        ):
+            found.append(looks)
+            bar.update(len(looks.answers))
+    answers = np.concatenate([looks.answers for looks in found]) if found else np.empty((0, 0))
+    names = found[0].stages if found else ()
+    return Looks(answers, {name: np.concatenate([looks.stages[name] for looks in found]) for name in names})
+
+
+def look_at_batches(
+    network: nn.Module,
+    images: Iterable[Tensor],
+    *,
+    preprocess: Preprocess,
+    activation: Activation = softmax,
+    temperature: float = 1.0,
+    symmetries: bool = False,
+    stages: Sequence[str] = (),
+    precision: str = "float32",
+) -> Iterator[Looks]:
+    """What a network says of batch after batch, each judged when it is asked for.
+
+    Args:
+        network: gives (N, C) logits; it is moved to the GPU where there is one.
+        images: batches, (N, H, W, 3) uint8 with N from 1.
+        preprocess: what an image goes through first.
+        activation: from logits to what is wanted.
+        temperature: as in `look_at_rows`.
+        symmetries: average over the eight turns and reflections of each image.
+        stages: submodules whose activations are wanted too.
+        precision: as in `judge`.
+
+    Yields:
+        for each batch what `look_at_rows` gives for all.
+
+    Raises:
+        CheckpointError, GalaxyError: as `look_at_rows`.
+    """
+    device = default_device()
+    network = network.to(device, memory_format=torch.channels_last)
     unreadable = (
         f"The network cannot read images of {preprocess.size} x {preprocess.size} pixels, as it was asked to"
     )
-    how = {"activation": activation, "temperature": temperature, "symmetries": symmetries}
-    found, kept = [], []
-    with (
-        tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar,
-        watching(network, stages) as seen,
-    ):
-        for images, _, _ in batches(data, rows, batch_size=batch_size):
+    how = {
+        "activation": activation,
+        "temperature": temperature,
+        "symmetries": symmetries,
+        "precision": precision,
+    }
+    with watching(network, stages) as seen:
+        for batch in images:
             with told(unreadable, CURE):
-                found.append(_judged(network, preprocess(images.to(device)), how))
-            kept.append(dict(seen))
+                answers = _judged(network, preprocess(batch.to(device)), how).numpy()
+            looks = Looks(answers, {name: given.numpy() for name, given in seen.items()})
             seen.clear()
-            bar.update(len(images))
-    answers = torch.cat(found).numpy() if found else np.empty((0, 0))
-    names = kept[0] if kept else ()
-    return Looks(answers, {name: torch.cat([one[name] for one in kept]).numpy() for name in names})
+            yield looks
 
 
 @dataclass(frozen=True)
@@ -236,10 +296,12 @@ class Judgement:
         probabilities: (N, C) float64, at the checkpoint's temperature.
         unlike: (N,) how unlike the images of its training each image is: above 1, more than 95 % of them;
             None where the checkpoint has no reference.
+        embedding: (N, D) float32, the mean over the pixels of what a stage gives; None if none was asked for.
     """
 
     probabilities: np.ndarray
     unlike: np.ndarray | None
+    embedding: np.ndarray | None = None
 
 
 def judge_with(
@@ -281,6 +343,45 @@ def judge_with(
     if reference is None:
         return Judgement(probabilities, None)
     return Judgement(probabilities, reference.scores(looks.stages) if len(rows) else np.empty(0))
+
+
+def judge_batches_with(
+    loaded: Loaded,
+    images: Iterable[Tensor],
+    *,
+    symmetries: bool = False,
+    embedding: str = "",
+    precision: str = "float32",
+) -> Iterator[Judgement]:
+    """Let a checkpoint judge batch after batch, each when it is asked for.
+
+    Args:
+        loaded: as in `judge_with`.
+        images: batches, (N, H, W, 3) uint8 with N from 1.
+        symmetries: average the probabilities over the eight turns and reflections of each image.
+        embedding: the stage whose activations' means are wanted too; none if empty.
+        precision: as in `judge`.
+
+    Raises:
+        CheckpointError, GalaxyError: as `judge_with`.
+    """
+    reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
+    stages = dict.fromkeys([*(reference.stages if reference else ()), *([embedding] if embedding else [])])
+    for looks in look_at_batches(
+        loaded.network,
+        images,
+        preprocess=loaded.preprocess,
+        temperature=loaded.temperature,
+        symmetries=symmetries,
+        stages=tuple(stages),
+        precision=precision,
+    ):
+        yield Judgement(
+            looks.answers,
+            reference.scores(looks.stages) if reference else None,
+            # `pooled` gives means, then deviations.
+            np.split(looks.stages[embedding], 2, axis=1)[0] if embedding else None,
+        )
 
 
 def _judged(network: nn.Module, images: Tensor, how: dict[str, Any]) -> Tensor:

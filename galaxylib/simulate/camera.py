@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 from PIL import Image
 
-from galaxylib.data.stretch import OFFSET, SCALES, stretched
+from galaxylib.data.stretch import viewer_colours
 from galaxylib.simulate.distributions import LogNormal, Uniform, happens
 from galaxylib.simulate.light import GRID, transform
 from galaxylib.simulate.scene import frame
@@ -79,21 +79,6 @@ def noise(light: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[
     return noisy / ((1 - 2 * k) ** 2 + 2 * k**2), float(sky[1])
 
 
-def stretch(nanomaggies: np.ndarray) -> np.ndarray:
-    """The viewer's colour image of z, r, g light.
-
-    The formula is that of `galaxylib.data.stretch`.
-
-    Args:
-        nanomaggies: (3, H, W) float, in z, r, g, per pixel of 0.262 arcsec.
-
-    Returns:
-        (H, W, 3) float32 in [0, 1]; z is shown as red, r as green, g as blue.
-    """
-    bands = nanomaggies * np.array(SCALES, np.float32)[:, None, None] + np.float32(OFFSET)
-    return np.moveaxis(stretched(np.maximum(bands, 0), axis=0), 0, -1)
-
-
 def jpeg(rgb: np.ndarray, *, quality: int) -> np.ndarray:
     """The image (H, W, 3) in [0, 1] after JPEG with halved colour resolution (4:2:0), uint8."""
     buffer = io.BytesIO()
@@ -118,5 +103,5 @@ def photograph(
     fwhm = camera.seeing(rng)
     seen = frame(blurred(scene, fwhm=fwhm, camera=camera) + haze)
     grain, sky_sigma = noise(seen, camera, rng)
-    image = jpeg(stretch(seen + grain), quality=round(camera.quality(rng)))
+    image = jpeg(viewer_colours(seen + grain), quality=round(camera.quality(rng)))
     return image, {"psf_fwhm": fwhm, "sky_sigma": sky_sigma}

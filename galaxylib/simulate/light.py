@@ -15,7 +15,8 @@ import numpy as np
 import scipy.fft
 import scipy.special
 
-PIXEL_SCALE = 0.262  # arcsec; the Legacy Surveys' cutouts at their native sampling
+from galaxylib.data.galaxy10 import PIXEL_SCALE
+
 SIZE = 256
 MARGIN = 16
 GRID = SIZE + 2 * MARGIN

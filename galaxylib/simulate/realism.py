@@ -22,7 +22,7 @@ FOLDS = 5
 
 
 def linear_light(images: np.ndarray) -> np.ndarray:
-    """Undo `camera.stretch`: (N, H, W, 3) float32 nanomaggies a pixel in z, r, g.
+    """Undo `stretch.viewer_colours`: (N, H, W, 3) float32 nanomaggies a pixel in z, r, g.
 
     Where a channel was clipped at white, its light is a lower bound.
     """

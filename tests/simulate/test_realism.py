@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.data.stretch import viewer_colours
 from galaxylib.simulate import realism
-from galaxylib.simulate.camera import stretch
 
 
 def shown(flux):
     """Light (H, W, 3) as the simulated camera shows it, uint8."""
-    return np.round(stretch(np.moveaxis(flux, -1, 0)) * 255).astype(np.uint8)
+    return np.round(viewer_colours(np.moveaxis(flux, -1, 0)) * 255).astype(np.uint8)
 
 
 def gaussian(sigma=10.0, size=256):

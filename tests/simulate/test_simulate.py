@@ -13,10 +13,11 @@ import pytest
 galsim = pytest.importorskip("galsim", reason="galaxies are drawn with GalSim")
 
 from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10
+from galaxylib.data.stretch import viewer_colours
 from galaxylib.errors import GalaxyError
 from galaxylib.simulate import TRUTH_COLUMNS, class_counts, dataset, draw, light, simulate
 from galaxylib.simulate.bodies import paint
-from galaxylib.simulate.camera import Camera, blurred, jpeg, noise, stretch
+from galaxylib.simulate.camera import Camera, blurred, jpeg, noise
 from galaxylib.simulate.classes import CLASS_RECIPES
 from galaxylib.simulate.components import Place
 from galaxylib.simulate.distributions import Always, Uniform
@@ -503,7 +504,7 @@ def test_an_unknown_class_is_a_clear_sentence():
 
 def test_the_stretch_is_the_surveys():
     flux = np.random.default_rng(0).uniform(-0.01, 0.3, (3, 5, 4))
-    ours = stretch(flux.astype(np.float32))
+    ours = viewer_colours(flux.astype(np.float32))
     for row in range(5):
         for column in range(4):
             z, r, g = flux[:, row, column]
@@ -513,7 +514,7 @@ def test_the_stretch_is_the_surveys():
             expected = [min(1.0, max(0.0, channel * f / i)) for channel in v]
             np.testing.assert_allclose(ours[row, column], expected, rtol=1e-4)
     # The survey's dark grey sky: 35 of 255 once noise has its share, 32 without.
-    assert round(float(stretch(np.zeros((3, 1, 1), np.float32))[0, 0, 0]) * 255) in range(31, 37)
+    assert round(float(viewer_colours(np.zeros((3, 1, 1), np.float32))[0, 0, 0]) * 255) in range(31, 37)
 
 
 def test_seeing_spreads_light_and_keeps_it():
