@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from galaxylib import __version__
+import galaxylib
 from galaxylib.catalogue.frame import UNREADABLE, Frame
 from galaxylib.catalogue.inputs import Columns, Inputs, Item
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -149,7 +149,7 @@ def described(loaded: Loaded, settings: Settings) -> dict[str, Any]:
     from galaxylib.catalogue.writing import column_of
 
     return {
-        "galaxylib": __version__,
+        "galaxylib": galaxylib.__version__,
         "commit": commit(),
         "network": loaded.meta.get("network"),
         "weights_sha256": loaded.meta.get("sha256"),
