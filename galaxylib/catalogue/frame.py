@@ -181,8 +181,8 @@ def touches(image: np.ndarray, *, block: int = 4, sigmas: float = 5.0) -> bool:
     """Whether the light around the centre of an image goes on, unbroken, to its edge.
 
     Light is what is above the sky by five times the noise, in means over blocks of 4 x 4 pixels of green,
-    which is r. The noise comes from the second differences of neighbouring blocks, and the sky from the darkest
-    five per cent, so that a galaxy that fills nearly all of the image is seen to do so.
+    which is r. The noise comes from the second differences of neighbouring blocks, and the sky from the
+    darkest per cent, so that a galaxy that fills nearly all of the image is seen to do so.
 
     Args:
         image: (H, W, 3) uint8.
@@ -193,10 +193,10 @@ def touches(image: np.ndarray, *, block: int = 4, sigmas: float = 5.0) -> bool:
     if min(means.shape) < 4:
         return False
     bends = np.abs(np.diff(means, n=2, axis=1)).ravel()  # a galaxy's slopes give none
-    # The median of such second differences is 1.652 of the noise; 5 % of the sky lie 1.645 of it below its mean.
+    # The median of such differences is 1.652 of the noise, and 1 % of the sky lie 2.326 of it below its mean.
     noise = max(np.partition(bends, len(bends) // 2)[len(bends) // 2] / 1.652, 0.5)
-    darkest = np.partition(means, means.size // 20, axis=None)[means.size // 20]
-    light = means > darkest + (1.645 + sigmas) * noise
+    darkest = np.partition(means, means.size // 100, axis=None)[means.size // 100]
+    light = means > darkest + (2.326 + sigmas) * noise
     height, width = (length // 2 for length in means.shape)
     centre = np.s_[height - 1 : height + 1, width - 1 : width + 1]
     edges = [np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]]

@@ -134,13 +134,13 @@ def galaxy(*, width: float, at: tuple[float, float] = (128, 128), seed: int = 0)
 def test_touching_is_light_unbroken_from_the_centre_to_the_edge():
     assert not touches(galaxy(width=8))
     assert not touches(galaxy(width=20))
-    assert touches(galaxy(width=55))
+    assert touches(galaxy(width=80))
     assert touches(galaxy(width=30, at=(128, 60)))
     assert not touches(galaxy(width=8, at=(128, 3)))  # a neighbour at the edge
     both = np.maximum(galaxy(width=8), galaxy(width=8, at=(128, 3)))
     assert not touches(both)
     assert not touches(np.full((256, 256, 3), 30, np.uint8))
-    assert "touches_frame" in Frame()(Picture(galaxy(width=55), pixscale=SCALE))[1]
+    assert "touches_frame" in Frame()(Picture(galaxy(width=80), pixscale=SCALE))[1]
 
 
 def test_light_of_another_scale_keeps_its_surface_brightness():
