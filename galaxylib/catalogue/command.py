@@ -72,7 +72,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--symmetries", action="store_true", help="average over the eight views of each image"
     )
     command.add_argument(
-        "--votes", action="store_true", help="add the 37 vote fractions of a network of votes"
+        "--votes",
+        action="store_true",
+        help="add the 37 vote fractions of a network of votes (the checkpoint `pretrained` is one here); "
+        "needs --as-is",
     )
     command.add_argument(
         "--embedding",

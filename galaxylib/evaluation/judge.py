@@ -284,7 +284,9 @@ def look_at_batches(
     with watching(network, stages) as seen:
         for batch in images:
             with told(unreadable, CURE):
-                answers = _judged(network, _prepared(preprocess, batch.to(device)), how).numpy()
+                answers = _judged(
+                    network, _prepared(preprocess, batch.to(device, non_blocking=True)), how
+                ).numpy()
             looks = Looks(answers, {name: given.numpy() for name, given in seen.items()})
             seen.clear()
             yield looks
@@ -351,6 +353,7 @@ def judge_batches_with(
     loaded: Loaded,
     images: Iterable[Tensor],
     *,
+    activation: Activation = softmax,
     symmetries: bool = False,
     embedding: str = "",
     precision: str = "float32",
@@ -360,6 +363,7 @@ def judge_batches_with(
     Args:
         loaded: as in `judge_with`.
         images: batches, (N, H, W, 3) uint8 with N from 1.
+        activation: from logits to what is wanted; other than probabilities only at the temperature 1.
         symmetries: average the probabilities over the eight turns and reflections of each image.
         embedding: the stage whose activations' means are wanted too; none if empty.
         precision: as in `judge`.
@@ -373,6 +377,7 @@ def judge_batches_with(
         loaded.network,
         images,
         preprocess=loaded.preprocess,
+        activation=activation,
         temperature=loaded.temperature,
         symmetries=symmetries,
         stages=tuple(stages),

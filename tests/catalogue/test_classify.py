@@ -1,7 +1,6 @@
 """Images of every origin end in the same rows; a run that is killed goes on; nothing bad stops it."""
 
 import csv
-import io
 import json
 import os
 import shutil
@@ -9,16 +8,21 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import ROOT, write_galaxy10
 from PIL import Image
 
 from galaxylib import CLASS_NAMES, Galaxy10, GalaxyError, classify, cli, load
+from galaxylib.catalogue.frame import Frame
 from galaxylib.catalogue.inputs import Columns, Inputs
 from galaxylib.catalogue.run import Settings
 from galaxylib.catalogue.writing import column_of, read_metadata
@@ -176,6 +180,40 @@ def test_columns_can_be_named(pictures, small, expected, tmp_path):
     pd.testing.assert_frame_equal(found[JUDGED], expected[JUDGED])
 
 
+def test_votes_are_those_that_the_network_gives_the_challenges_pictures(tmp_path):
+    from votes_folder import write_folder
+
+    from galaxylib.votes.checkpoint import load_votes_network
+    from galaxylib.votes.classes import to_classes
+    from galaxylib.votes.outputs import predict_votes
+    from galaxylib.votes.zoo2 import ANSWERS, IMAGES, read_votes
+
+    write_folder(tmp_path)
+    for path in (tmp_path / IMAGES).iterdir():  # a smooth blob, for the two ways differ in their resampling
+        y, x = np.mgrid[:424, :424] - 212.0
+        width = 10 + int(path.stem) % 7 * 5
+        light = 220 * np.exp(-(x**2 + (y * 1.7) ** 2) / 2 / width**2)
+        Image.fromarray(np.stack([light] * 3, 2).astype(np.uint8)).save(path, quality=95)
+    votes, network = read_votes(tmp_path), load_votes_network("pretrained")
+    expected = predict_votes(network.network, votes.images, network.meta["task"]["rule"])
+    settings = Settings(frame=Frame(as_is=True), votes=True, precision="float32")
+    out = tmp_path / "votes.parquet"
+    classify(tmp_path / IMAGES, out=out, checkpoint="pretrained", settings=settings)
+    found = pd.read_parquet(out)
+    assert found["id"].tolist() == [str(number) for number in votes.ids]
+    fractions = found[list(ANSWERS)].to_numpy()
+    assert np.abs(fractions - expected).max() < 0.02
+    assert found["class"].tolist() == [CLASS_NAMES[number] for number in to_classes(fractions)]
+    assert found[PROBABILITIES].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert "not calibrated" in read_metadata(out)["probabilities"]
+    for settings, sentence in (
+        (Settings(votes=True), "add --as-is"),
+        (Settings(), "add --votes"),
+    ):
+        with pytest.raises(GalaxyError, match=sentence):
+            classify(tmp_path / IMAGES, out=out, checkpoint=network, settings=settings)
+
+
 # What is bad
 
 
@@ -270,6 +308,9 @@ def test_settings_that_cannot_be_are_refused(pictures, small, tmp_path, tiny_che
             classify(pictures, out=tmp_path / "x.parquet", checkpoint=small, settings=settings)
     with pytest.raises(GalaxyError, match="no ending of a catalogue"):
         classify(pictures, out=tmp_path / "x.txt", checkpoint=small)
+    (tmp_path / "file").touch()
+    with pytest.raises(GalaxyError, match="file is a file: give another folder"):
+        classify(pictures, out=tmp_path / "file" / "x.parquet", checkpoint=small)
     with pytest.raises(GalaxyError, match="is read, so it is not overwritten"):
         classify(as_csv_of_paths(pictures, tmp_path), out=tmp_path / "t.csv", checkpoint=small)
 
@@ -310,11 +351,10 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(pictures, galaxies, tmp_p
     kept = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.parquet")}
     assert 2 <= len(kept) < 8
     # Other options, or another folder, are not mixed in.
-    for more in (["--symmetries"], ["--batch-size", "3"], ["--pixscale", "0.3"]):
-        assert cli.main([*command(killed, *inputs)[3:], *more]) == 1
-        said = capsys.readouterr().err
-        assert "holds an unfinished run with another" in said
-        assert said.count("\n") == 1
+    assert cli.main([*command(killed, *inputs)[3:], "--symmetries"]) == 1
+    said = capsys.readouterr().err
+    assert "holds an unfinished run with another symmetries (was False, is True): go on as it was" in said
+    assert said.count("\n") == 1
     (pictures / "new.png").write_bytes(b"")
     assert cli.main(command(killed, *inputs)[3:]) == 1
     assert "another content" in capsys.readouterr().err
@@ -328,26 +368,86 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(pictures, galaxies, tmp_p
 def test_parts_that_are_whole_are_not_made_again(pictures, small, tmp_path, monkeypatch):
     settings = Settings(precision="float32", batch_size=4, save_every=4)
     before = made(tmp_path, small, pictures, settings=settings)
-    from galaxylib.catalogue import run
+    from galaxylib.catalogue import batches
 
-    looked, right = [], run.look
+    looked, right = [], batches.look
 
-    def stopped(item, frame):
+    def stopped(item, *rest):
         looked.append(item.id)
         if item.id == "5":
             raise KeyboardInterrupt
-        return right(item, frame)
+        return right(item, *rest)
 
-    monkeypatch.setattr(run, "look", stopped)
-    monkeypatch.setattr(run, "AHEAD", 1)
+    monkeypatch.setattr(batches, "look", stopped)
+    monkeypatch.setattr(batches, "AHEAD", 1)
     with pytest.raises(KeyboardInterrupt):
         made(tmp_path, small, pictures, settings=settings, name="again.parquet")
-    monkeypatch.setattr(run, "look", lambda item, frame: looked.append(item.id) or right(item, frame))
+    monkeypatch.setattr(batches, "look", lambda item, *rest: looked.append(item.id) or right(item, *rest))
     looked.clear()
     pd.testing.assert_frame_equal(
         made(tmp_path, small, pictures, settings=settings, name="again.parquet"), before
     )
     assert sorted(looked) == [str(number) for number in range(4, 10)]
+
+
+def test_a_part_in_the_middle_can_be_made_again_alone(pictures, galaxies, small, tmp_path, monkeypatch):
+    from galaxylib.catalogue import run
+
+    settings = Settings(precision="float32", batch_size=2, save_every=3)
+    given = [pictures, as_struct(pictures, tmp_path), as_csv_of_paths(pictures, tmp_path), galaxies]
+    whole = made(tmp_path, small, *given, settings=settings)
+    monkeypatch.setattr(run, "_summary", lambda *_: pytest.fail("stopped before the end"))
+    with pytest.raises(pytest.fail.Exception):
+        made(tmp_path, small, *given, settings=settings)
+    monkeypatch.undo()
+    parts = tmp_path / "catalogue.parquet.parts"
+    assert len([*parts.glob("*.parquet")]) == 14
+    for number in (3, 4, 5, 8, 11, 13):
+        (parts / f"{number:06d}.parquet").unlink()
+    pd.testing.assert_frame_equal(made(tmp_path, small, *given, settings=settings), whole)
+
+
+def test_inputs_that_shrink_meanwhile_are_told(pictures, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(Inputs, "__len__", lambda self: 11)
+    with pytest.raises(GalaxyError, match="fewer images than at the run's beginning"):
+        classify(pictures, out=tmp_path / "c.parquet", checkpoint=small, settings=EXACT)
+
+
+def test_a_batch_is_halved_until_it_fits(small, monkeypatch):
+    from galaxylib.catalogue import run
+
+    def forward(images):
+        if len(images) > 50:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.zeros(len(images), 10)
+
+    monkeypatch.setattr(run, "default_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(small.network, "forward", forward)
+    loaded = replace(small, reference=None)
+    assert run.fitting_batch(loaded, EXACT) == 32
+    monkeypatch.setattr(small.network, "forward", lambda images: 1 / 0)
+    with pytest.raises(GalaxyError, match="cannot read images"):
+        run.fitting_batch(loaded, EXACT)
+
+
+def test_a_run_with_other_options_is_not_mixed_in(pictures, small, tmp_path, monkeypatch):
+    from galaxylib.catalogue import run
+
+    monkeypatch.setattr(run, "_summary", lambda *_: pytest.fail("stopped before the end"))
+    with pytest.raises(pytest.fail.Exception):
+        made(tmp_path, small, pictures)
+    other = replace(small, meta=small.meta | {"sha256": "0" * 64})
+    for changed, network, said in (
+        (replace(EXACT, batch_size=3), small, r"batch_size \(was 4, is 3\)"),
+        (replace(EXACT, frame=Frame(pixscale=0.3)), small, "frame"),
+        (replace(EXACT, embedding=True), small, "embedding"),
+        (replace(EXACT, precision="bfloat16"), small, "precision"),
+        (EXACT, other, "weights_sha256"),
+    ):
+        with pytest.raises(GalaxyError, match=f"unfinished run with another {said}"):
+            made(tmp_path, network, pictures, settings=changed)
+    with pytest.raises(GalaxyError, match="another content"):
+        made(tmp_path, small, pictures / "0.png")
 
 
 def test_two_runs_do_not_write_one_catalogue(pictures, small, tmp_path):
@@ -410,26 +510,27 @@ def test_the_short_type_moves_little_and_is_told(pictures, small, expected, tmp_
     assert read_metadata(tmp_path / "catalogue.parquet")["precision"] == "bfloat16"
 
 
-def test_memory_does_not_grow_with_the_inputs():
-    """Items are made as they are asked for: a table of a million rows is not listed."""
-    import tracemalloc
+def test_inputs_are_not_listed(tmp_path):
+    """Items are made as they are asked for: the memory for 20,000 is that for one."""
+    (tmp_path / "t.csv").write_text("id,path\n" + "".join(f"{n},{n}.png\n" for n in range(20_000)))
+    tracemalloc.start()
+    found = Inputs([tmp_path / "t.csv"])
+    last = deque(found.items(0, len(found)), maxlen=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (len(found), last[0].id) == (20_000, "19999")
+    assert peak < 1e6
 
-    rows = io.StringIO()
-    rows.write("id,path\n" + "".join(f"{n},{n}.png\n" for n in range(20_000)))
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"classify-{os.getpid()}"
-    folder.mkdir()
-    try:
-        (folder / "t.csv").write_text(rows.getvalue())
-        tracemalloc.start()
-        found = Inputs([folder / "t.csv"])
-        for item in found.items(0, len(found)):
-            assert item.row == -1
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert len(found) == 20_000
-        assert peak < 1e6
-    finally:
-        shutil.rmtree(folder)
+
+def test_the_embedding_is_the_last_stages_mean(pictures, small, expected, tmp_path):
+    settings = replace(EXACT, embedding=True)
+    found = made(tmp_path, small, pictures, settings=settings)
+    images = np.stack([np.asarray(Image.open(pictures / f"{row}.png")) for row in range(10)])
+    with torch.inference_mode():
+        prepared = small.preprocess(torch.from_numpy(images))
+        means = small.network.forward_features(prepared).mean((2, 3)).numpy()
+    assert np.stack(found["embedding"]) == pytest.approx(means, abs=1e-4)
+    pd.testing.assert_frame_equal(found[JUDGED], expected[JUDGED])
 
 
 def test_the_metadata_tell_how_it_was_made(pictures, small, tmp_path):
