@@ -155,6 +155,17 @@ def _source(given: str, columns: Columns) -> Source:
         return Broken(path, str(fault))
 
 
+def picture_at(path: str, row: int = -1, *, columns: Columns | None = None) -> Picture:
+    """The image that `path` and `row` of a catalogue name.
+
+    Raises:
+        GalaxyError: as the item's `load`.
+    """
+    if row < 0:
+        return load_file(path)
+    return next(_source(path, columns or Columns()).items(row)).load()
+
+
 def is_image(name: str) -> bool:
     """Whether a file's name is that of a picture or of a FITS file, gzip'd or not."""
     return Path(name.lower().removesuffix(".gz")).suffix in PICTURES | FITS

@@ -17,7 +17,8 @@ from galaxylib.catalogue.frame import UNREADABLE, Frame
 from galaxylib.catalogue.inputs import Columns, Inputs
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import BATCHES, GalaxyError, Range, is_lack_of_memory
-from galaxylib.evaluation.judge import PRECISIONS, Judgement, judge_batches_with, judging_precision
+from galaxylib.evaluation.judge import PRECISIONS, judging_precision
+from galaxylib.evaluation.judgement import Judgement, judge_batches_with
 from galaxylib.evaluation.unlike import first_and_last
 from galaxylib.networks.checkpoint import Loaded, checkpoint_files, load
 from galaxylib.provenance import commit

@@ -25,8 +25,6 @@ from galaxylib.data.loader import Images, batches
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import BATCHES, CheckpointError, GalaxyError, is_lack_of_memory
 from galaxylib.evaluation.calibration import apply_temperature
-from galaxylib.evaluation.unlike import Reference
-from galaxylib.networks.checkpoint import Loaded
 from galaxylib.networks.own_network import told
 from galaxylib.training.hardware import arithmetic, default_device
 
@@ -222,20 +220,17 @@ def look_at_rows(
         CheckpointError: the network has no such stage.
         GalaxyError: the memory does not suffice, or the network cannot read images of that size.
     """
-    BATCHES.check("batch_size", batch_size)
-    found = []
-    with tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar:
-        for looks in look_at_batches(
+    found = list(
+        look_at_batches(
             network,
-            (images for images, _, _ in batches(data, rows, batch_size=batch_size)),
+            batches_of(data, rows, batch_size=batch_size, progress=progress),
             preprocess=preprocess,
             activation=activation,
             temperature=temperature,
             symmetries=symmetries,
             stages=stages,
-        ):
-            found.append(looks)
-            bar.update(len(looks.answers))
+        )
+    )
     answers = np.concatenate([looks.answers for looks in found]) if found else np.empty((0, 0))
     names = found[0].stages if found else ()
     return Looks(answers, {name: np.concatenate([looks.stages[name] for looks in found]) for name in names})
@@ -271,7 +266,7 @@ def look_at_batches(
         CheckpointError, GalaxyError: as `look_at_rows`.
     """
     device = default_device()
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device)
     unreadable = (
         f"The network cannot read images of {preprocess.size} x {preprocess.size} pixels, as it was asked to"
     )
@@ -292,103 +287,22 @@ def look_at_batches(
             yield looks
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What a checkpoint says of N images.
+def batches_of(
+    data: Images, rows: Sequence[int] | np.ndarray, *, batch_size: int, progress: bool
+) -> Iterator[Tensor]:
+    """The images of rows, batch by batch, (N, H, W, 3) uint8; the bar tells those that the asker is done with.
 
-    Attributes:
-        probabilities: (N, C) float64, at the checkpoint's temperature.
-        unlike: (N,) how unlike the images of its training each image is: above 1, more than 95 % of them;
-            None where the checkpoint has no reference.
-        embedding: (N, D) float32, the mean over the pixels of what a stage gives; None if none was asked for.
-    """
-
-    probabilities: np.ndarray
-    unlike: np.ndarray | None
-    embedding: np.ndarray | None = None
-
-
-def judge_with(
-    loaded: Loaded,
-    data: Images,
-    rows: Sequence[int] | np.ndarray,
-    *,
-    symmetries: bool = False,
-    batch_size: int = 64,
-    progress: bool = False,
-) -> Judgement:
-    """Let a checkpoint judge rows of a file, or images in memory, as it says that it is to be read.
-
-    Args:
-        loaded: the network with its preprocessing, its temperature and its reference.
-        data: the images.
-        rows: which of them, in which order.
-        symmetries: average the probabilities over the eight turns and reflections of each image.
-        batch_size: images at once.
-        progress: show a progress bar.
+    Its arguments are those of `look_at_rows`.
 
     Raises:
-        CheckpointError: the checkpoint's reference is damaged, or was measured with another network.
-        DataError, GalaxyError: as `look_at_rows`.
+        DataError: a row is not in the file.
+        GalaxyError: the batch size is out of range.
     """
-    reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
-    looks = look_at_rows(
-        loaded.network,
-        data,
-        rows,
-        preprocess=loaded.preprocess,
-        temperature=loaded.temperature,
-        symmetries=symmetries,
-        stages=tuple(reference.stages) if reference else (),
-        batch_size=batch_size,
-        progress=progress,
-    )
-    probabilities = looks.answers.reshape(len(rows), len(loaded.class_names))
-    if reference is None:
-        return Judgement(probabilities, None)
-    return Judgement(probabilities, reference.scores(looks.stages) if len(rows) else np.empty(0))
-
-
-def judge_batches_with(
-    loaded: Loaded,
-    images: Iterable[Tensor],
-    *,
-    activation: Activation = softmax,
-    symmetries: bool = False,
-    embedding: str = "",
-    precision: str = "float32",
-) -> Iterator[Judgement]:
-    """Let a checkpoint judge batch after batch, each when it is asked for.
-
-    Args:
-        loaded: as in `judge_with`.
-        images: batches, (N, H, W, 3) uint8 with N from 1.
-        activation: from logits to what is wanted; other than probabilities only at the temperature 1.
-        symmetries: average the probabilities over the eight turns and reflections of each image.
-        embedding: the stage whose activations' means are wanted too; none if empty.
-        precision: as in `judge`.
-
-    Raises:
-        CheckpointError, GalaxyError: as `judge_with`.
-    """
-    reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
-    stages = dict.fromkeys([*(reference.stages if reference else ()), *([embedding] if embedding else [])])
-    for looks in look_at_batches(
-        loaded.network,
-        images,
-        preprocess=loaded.preprocess,
-        activation=activation,
-        temperature=loaded.temperature,
-        symmetries=symmetries,
-        stages=tuple(stages),
-        precision=precision,
-    ):
-        yield Judgement(
-            looks.answers,
-            reference.scores(looks.stages) if reference else None,
-            # `pooled` gives means, then deviations.
-            np.split(looks.stages[embedding], 2, axis=1)[0] if embedding else None,
-        )
+    BATCHES.check("batch_size", batch_size)
+    with tqdm(total=len(rows), unit="image", desc="evaluating", disable=not progress) as bar:
+        for images, _, _ in batches(data, rows, batch_size=batch_size):
+            yield images
+            bar.update(len(images))
 
 
 def _prepared(preprocess: Preprocess, images: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from galaxylib.data.splits import SPLIT, Split
 from galaxylib.errors import DataError
 from galaxylib.evaluation.calibration import calibration, risk_coverage
 from galaxylib.evaluation.intervals import bootstrap, f1_scores, ratio, wilson
-from galaxylib.evaluation.judge import judge_with
+from galaxylib.evaluation.judgement import judge_with
 from galaxylib.files import atomic, write_json
 from galaxylib.networks.checkpoint import Loaded
 

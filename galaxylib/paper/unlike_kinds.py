@@ -7,7 +7,7 @@ import pandas as pd
 
 from galaxylib.data.in_memory import InMemory
 from galaxylib.evaluation.intervals import percentiles_95
-from galaxylib.evaluation.judge import judge_with
+from galaxylib.evaluation.judgement import judge_with
 from galaxylib.evaluation.predictions import unlike_summary
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.simulate.artefacts import ARTEFACTS, SKY, STAR, draw_others

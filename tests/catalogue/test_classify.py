@@ -23,7 +23,7 @@ from PIL import Image
 
 from galaxylib import CLASS_NAMES, Galaxy10, GalaxyError, classify, cli, load
 from galaxylib.catalogue.frame import Frame
-from galaxylib.catalogue.inputs import Columns, Inputs
+from galaxylib.catalogue.inputs import Columns, Inputs, picture_at
 from galaxylib.catalogue.run import Settings
 from galaxylib.catalogue.writing import column_of, read_metadata
 from galaxylib.evaluation.predictions import predict
@@ -165,6 +165,14 @@ def test_inputs_mix_and_any_stretch_of_them_can_be_had(pictures, galaxies, tmp_p
     assert len(whole) == len(found) == 10 + 2 + 10 + 10 + 10
     for start, stop in ((0, 1), (9, 13), (11, 12), (14, 19), (31, 42), (41, 99), (5, 5)):
         assert [(item.id, item.path, item.row) for item in found.items(start, stop)] == whole[start:stop]
+
+
+def test_a_catalogue_leads_back_to_the_images(pictures, galaxies, small, tmp_path):
+    given = [galaxies, as_csv_of_paths(pictures, tmp_path), as_struct(pictures, tmp_path)]
+    found = made(tmp_path, small, *given)
+    images = Galaxy10(galaxies).read(np.arange(10))
+    for number, (path, row) in enumerate(zip(found["path"], found["row"], strict=True)):
+        assert np.array_equal(picture_at(path, row).planes, images[number % 10])
 
 
 def test_columns_can_be_named(pictures, small, expected, tmp_path):

@@ -22,7 +22,8 @@ from galaxylib.evaluation.calibration import (
     temperature_from_agreement,
 )
 from galaxylib.evaluation.intervals import wilson
-from galaxylib.evaluation.judge import judge_rows, judge_with
+from galaxylib.evaluation.judge import judge_rows
+from galaxylib.evaluation.judgement import judge_with
 from galaxylib.evaluation.predictions import UNLIKE, class_columns, predict, scores, write_evaluation
 from galaxylib.evaluation.unlike import Reference
 from galaxylib.networks.checkpoint import load

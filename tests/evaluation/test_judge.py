@@ -8,7 +8,14 @@ from torch import nn
 from galaxylib.data.in_memory import InMemory
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import GalaxyError
-from galaxylib.evaluation.judge import eight_views, judge, judge_rows
+from galaxylib.evaluation.judge import (
+    AT_ONCE,
+    eight_views,
+    judge,
+    judge_rows,
+    judging_precision,
+    look_at_batches,
+)
 
 
 def network():
@@ -81,6 +88,41 @@ def test_rows_are_judged_in_their_order_whatever_the_batch(ready):
     np.testing.assert_allclose(whole, parts, atol=1e-9)
     expected = judge(ready, plain(torch.from_numpy(images[[4, 0, 6, 2]])))
     np.testing.assert_allclose(whole, expected.numpy(), atol=1e-6)
+
+
+def test_batches_are_judged_one_by_one_as_they_come(ready):
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (AT_ONCE + 3, 30, 30, 3), np.uint8))
+    plain, taken = Preprocess(size=20, crop=30), []
+
+    def batches():
+        for batch in (images, images[:1]):
+            taken.append(len(batch))
+            yield batch
+
+    looks = look_at_batches(ready, batches(), preprocess=plain, stages=("0",))
+    first = next(looks)
+    assert taken == [AT_ONCE + 3]
+    # Preparing a few at a time changes nothing.
+    assert np.array_equal(first.answers, judge(ready, plain(images)).numpy())
+    with torch.no_grad():
+        maps = ready[0](plain(images))
+    assert first.stages["0"] == pytest.approx(
+        torch.cat([maps.mean((2, 3)), maps.std((2, 3), correction=0)], 1).numpy(), abs=1e-5
+    )
+    np.testing.assert_allclose(next(looks).answers, first.answers[:1], atol=1e-6)
+    assert next(looks, None) is None
+
+
+def test_the_short_type_is_taken_where_asked_for_and_offered(ready, monkeypatch):
+    images = torch.randn(5, 3, 20, 20)
+    exact, short = judge(ready, images), judge(ready, images, precision="bfloat16")
+    assert short.dtype == torch.float64
+    assert 0 < (exact - short).abs().max() < 0.05
+    for offered in (True, False):
+        monkeypatch.setattr("galaxylib.training.hardware.cpu_has_bfloat16", lambda offered=offered: offered)
+        if not torch.cuda.is_available():
+            assert judging_precision("auto") == ("bfloat16" if offered else "float32")
+    assert judging_precision("float32") == "float32"
 
 
 def test_images_that_the_network_cannot_read_and_a_full_memory_are_told(ready, monkeypatch):
