@@ -86,6 +86,27 @@ def jpeg(rgb: np.ndarray, *, quality: int) -> np.ndarray:
     return np.asarray(Image.open(buffer))
 
 
+def exposed(
+    scene: np.ndarray, haze: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[str, float]]:
+    """The light that the camera records, before it becomes colours: blurred, framed and with noise.
+
+    Args:
+        scene: (3, GRID, GRID) nanomaggies a pixel in z, r, g.
+        haze: same shape, light that the seeing does not change.
+        camera: seeing and noise of the survey.
+        rng: the generator of all random numbers.
+
+    Returns:
+        (3, 256, 256) nanomaggies a pixel, and the conditions: `psf_fwhm` (arcsec), `sky_sigma` (nanomaggies a
+        pixel in r).
+    """
+    fwhm = camera.seeing(rng)
+    seen = frame(blurred(scene, fwhm=fwhm, camera=camera) + haze)
+    grain, sky_sigma = noise(seen, camera, rng)
+    return seen + grain, {"psf_fwhm": fwhm, "sky_sigma": sky_sigma}
+
+
 def photograph(
     scene: np.ndarray, haze: np.ndarray, camera: Camera, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, float]]:
@@ -98,10 +119,7 @@ def photograph(
         rng: the generator of all random numbers.
 
     Returns:
-        (256, 256, 3) uint8 and the conditions: `psf_fwhm` (arcsec), `sky_sigma` (nanomaggies a pixel in r).
+        (256, 256, 3) uint8 and the conditions, as `exposed` tells them.
     """
-    fwhm = camera.seeing(rng)
-    seen = frame(blurred(scene, fwhm=fwhm, camera=camera) + haze)
-    grain, sky_sigma = noise(seen, camera, rng)
-    image = jpeg(viewer_colours(seen + grain), quality=round(camera.quality(rng)))
-    return image, {"psf_fwhm": fwhm, "sky_sigma": sky_sigma}
+    light, conditions = exposed(scene, haze, camera, rng)
+    return jpeg(viewer_colours(light), quality=round(camera.quality(rng))), conditions

@@ -1,0 +1,104 @@
+"""The galaxies that stand for a reader's own: drawn, and written as pictures and as FITS files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from astropy.io import fits
+from PIL import Image
+
+from galaxylib.catalogue.writing import column_of
+from galaxylib.data.galaxy10 import CLASS_NAMES, PIXEL_SCALE
+from galaxylib.simulate import draw
+from galaxylib.simulate.artefacts import STAR, draw_other
+from galaxylib.simulate.drawing import draw_light
+
+BROKEN = "broken.jpg"
+
+
+def write_examples(folder: str | Path, *, count: int, seed: int) -> dict[str, str]:
+    """Write drawn galaxies, class after class, every other one as FITS, and two files that hold no galaxy.
+
+    Args:
+        folder: is made where there is none.
+        count: galaxies.
+        seed: the same seed draws the same ones.
+
+    Returns:
+        What each file holds, by its name: a class; `STAR`; and "nothing" for a picture that breaks off.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    held = {}
+    for number in range(count):
+        label = number % len(CLASS_NAMES)
+        own_seed = np.random.SeedSequence([seed, number])
+        name = f"galaxy-{number + 1:02d}"
+        if number % 2:
+            name += ".fits"
+            place = {"ra": 150 + number / 10, "dec": 2.0}
+            write_fits(folder / name, draw_light(label, seed=own_seed), **place)
+        else:
+            name += ".jpg"
+            Image.fromarray(draw(label, seed=own_seed)[0]).save(folder / name, quality=95)
+        held[name] = CLASS_NAMES[label]
+    Image.fromarray(draw_other(STAR, seed=seed)).save(folder / "star.png")
+    whole = (folder / "galaxy-01.jpg").read_bytes()
+    (folder / BROKEN).write_bytes(whole[: len(whole) // 3])
+    return held | {"star.png": STAR, BROKEN: "nothing"}
+
+
+def write_fits(path: Path, light: np.ndarray, *, ra: float, dec: float) -> None:
+    """Write light as the surveys' cutouts have it: one cube in g, r, z with a WCS, rows from the bottom.
+
+    Args:
+        path: the file.
+        light: (3, H, W) nanomaggies a pixel in z, r, g, rows from the top.
+        ra: right ascension of the middle, degrees.
+        dec: declination of the middle, degrees.
+    """
+    cube = light[::-1, ::-1].astype(np.float32)
+    header = fits.Header()
+    header["BANDS"] = "grz"
+    for axis, (kind, place, sign) in enumerate((("RA---TAN", ra, -1), ("DEC--TAN", dec, 1)), start=1):
+        header[f"CTYPE{axis}"] = kind
+        header[f"CRVAL{axis}"] = place
+        header[f"CRPIX{axis}"] = (cube.shape[3 - axis] + 1) / 2
+        header[f"CDELT{axis}"] = sign * PIXEL_SCALE / 3600
+    fits.writeto(path, cube, header, overwrite=True)
+
+
+def shown_catalogue(catalogue: pd.DataFrame, held: dict[str, str] | None = None) -> pd.DataFrame:
+    """A catalogue's rows in words: class, rival, strangeness, flags; beside what the file holds, if known."""
+    columns = [column_of(name) for name in CLASS_NAMES]
+    rows = []
+    for row in catalogue.to_dict("records"):
+        read = bool(row["class"])
+        ranked = sorted(((row[column], name) for column, name in zip(columns, CLASS_NAMES, strict=True)))[
+            ::-1
+        ]
+        line = {"image": Path(row["path"]).name}
+        line |= {"holds": held.get(line["image"], "")} if held else {}
+        rows.append(
+            line
+            | {
+                "class": f"{row['class']}, {ranked[0][0]:.0%}" if read else "",
+                "rival": f"{ranked[1][1]}, {ranked[1][0]:.0%}" if read else "",
+                "unlike training": f"{row['unlike_training']:.2f}" if read else "",
+                "flags": row["flags"],
+            }
+        )
+    return pd.DataFrame(rows).set_index("image")
+
+
+def most_doubtful(catalogue: pd.DataFrame) -> tuple[int, str, str]:
+    """The readable row of the smallest margin among those that are like the training: number, class, rival.
+
+    Where none is like it, among all that are readable.
+    """
+    known = catalogue[catalogue["class"] != ""]
+    alike = known[~(known["unlike_training"] > 1)]
+    row = (known if alike.empty else alike)["margin"].idxmin()
+    shares = catalogue.loc[row, [column_of(name) for name in CLASS_NAMES]].astype(float).to_numpy()
+    first, second = np.argsort(-shares, kind="stable")[:2]
+    return int(row), CLASS_NAMES[first], CLASS_NAMES[second]
