@@ -40,8 +40,8 @@ from matplotlib import pyplot as plt
 
 from galaxylib import classify
 from galaxylib.catalogue.frame import Frame
-from galaxylib.catalogue.inputs import Inputs
-from galaxylib.catalogue.run import Settings, look
+from galaxylib.catalogue.page import shown
+from galaxylib.catalogue.run import Settings
 from galaxylib.catalogue.writing import column_of
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER_DREAM, dream_batch, logit
@@ -110,14 +110,11 @@ report.table("classes", shown_catalogue(catalogue, held))
 # rightly; so few say nothing about how good it is, which the [data chapter](01_data.ipynb) tells.
 
 # %% tags=["remove-output", "hide-input"]
-items = Inputs((folder,))
-shown = {}
-for row, item in enumerate(items.items(0, len(items))):
-    found = look(item, frame).image
-    if found is not None:
-        shown[row] = found
-titles = [f"{Path(catalogue['path'][row]).name}\n{catalogue['class'][row]}" for row in shown]
-report.figure("pictures", image_grid(list(shown.values()), titles=titles, columns=5))
+pictures = {
+    row: shown(line, frame=frame) for row, line in enumerate(catalogue.to_dict("records")) if line["class"]
+}
+titles = [f"{Path(catalogue['path'][row]).name}\n{catalogue['class'][row]}" for row in pictures]
+report.figure("pictures", image_grid(list(pictures.values()), titles=titles, columns=5))
 
 # %% [markdown]
 # ```{glue:figure} pictures
@@ -141,7 +138,7 @@ report.number("rival", rival)
 report.number("first_share", float(shares.max()))
 report.number("rival_share", float(np.sort(shares)[-2]))
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.0), width_ratios=(1, 1.6))
-left.imshow(shown[doubtful])
+left.imshow(pictures[doubtful])
 left.axis("off")
 right.barh(CLASS_NAMES, shares, color=ACCENT)
 right.invert_yaxis()
@@ -164,7 +161,7 @@ report.figure("doubt", figure)
 
 # %%
 loaded = load(checkpoint)
-image = torch.from_numpy(shown[doubtful]).permute(2, 0, 1).float() / 255
+image = torch.from_numpy(pictures[doubtful]).permute(2, 0, 1).float() / 255
 settings = PAPER_DREAM.to(size)
 wanted = [CLASS_NAMES.index(first), CLASS_NAMES.index(rival)]
 dreams = dream_batch(
@@ -187,7 +184,7 @@ for name, label, found in zip(("first", "rival"), wanted, after, strict=True):
 report.figure(
     "dreams",
     image_grid(
-        [shown[doubtful], *(made.pixels for made in dreams)],
+        [pictures[doubtful], *(made.pixels for made in dreams)],
         titles=["as it is", f"towards {first}", f"towards {rival}"],
         columns=3,
     ),

@@ -100,6 +100,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="images after which a run that is stopped can go on (default: %(default)s)",
     )
     command.add_argument(
+        "--page",
+        type=filled,
+        metavar="FOLDER",
+        help="write a page there: the counts, and the surest and the most doubtful images of each class",
+    )
+    command.add_argument(
+        "--lab",
+        type=filled,
+        metavar="ADDRESS",
+        help="where a dream lab is served: the page's images link to it with their class chosen",
+    )
+    command.add_argument(
         "--strict", action="store_true", help="exit with status 1 if an image cannot be read"
     )
 
@@ -129,6 +141,8 @@ def run(options: argparse.Namespace) -> int:
             save_every=options.save_every,
         ),
         own_network=options.own_network,
+        page=options.page,
+        lab=options.lab or "",
         progress=not options.quiet,
     )
     for line in told(summary):

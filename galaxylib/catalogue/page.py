@@ -9,7 +9,7 @@ import heapq
 import html
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,10 +17,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from galaxylib.catalogue.frame import Frame
+from galaxylib.catalogue.inputs import Columns, picture_at
 from galaxylib.catalogue.writing import column_of
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.errors import is_lack_of_memory
 from galaxylib.files import atomic
 
+PAGE_FILE = "index.html"
 SHOWN = 24
 """Pictures of each kind: the surest of a class, its most doubtful, those unlike the training images."""
 LISTED = 100
@@ -93,7 +97,7 @@ def choose(tables: Iterator[Any]) -> Choice:
 def write_page(
     folder: str | Path,
     choice: Choice,
-    picture: Callable[[int], np.ndarray | None],
+    picture: Callable[[Mapping[str, Any]], np.ndarray | None],
     *,
     metadata: Mapping[str, Any],
     lab: str = "",
@@ -103,8 +107,8 @@ def write_page(
     Args:
         folder: is made where there is none.
         choice: what to show.
-        picture: gives the image of a row by its number, (H, W, 3) uint8 as the network read it, or None where
-            it has become unreadable meanwhile.
+        picture: gives the image of a row, (H, W, 3) uint8 as the network read it, or None where it has become
+            unreadable meanwhile; `shown` does.
         metadata: of the catalogue.
         lab: address of a dream lab; each picture links to it with its class chosen. "" for no links.
 
@@ -115,7 +119,7 @@ def write_page(
         GalaxyError: it cannot be written.
     """
     sheets = _Sheets(picture, lab)
-    page = Path(folder) / "index.html"
+    page = Path(folder) / PAGE_FILE
     page.parent.mkdir(parents=True, exist_ok=True)
     text = PAGE.substitute(
         rows=f"{choice.rows:,} image{'s' * (choice.rows != 1)}",
@@ -134,7 +138,7 @@ def write_page(
 class _Sheets:
     """The contact sheets, in HTML."""
 
-    picture: Callable[[int], np.ndarray | None]
+    picture: Callable[[Mapping[str, Any]], np.ndarray | None]
     lab: str
 
     def of_class(self, name: str, choice: Choice) -> str:
@@ -163,14 +167,14 @@ class _Sheets:
     def sheet(self, rows: Sequence[tuple[int, dict[str, Any]]], title: str) -> str:
         """Pictures side by side under a heading."""
         head = f"<h3>{title}</h3>" if title else ""
-        return f'{head}<ul class="sheet">{"".join(self.one(number, row) for number, row in rows)}</ul>'
+        return f'{head}<ul class="sheet">{"".join(self.one(row) for _, row in rows)}</ul>'
 
-    def one(self, number: int, row: Mapping[str, Any]) -> str:
+    def one(self, row: Mapping[str, Any]) -> str:
         """A picture with what the catalogue says of it."""
         shares = sorted(((row[column_of(name)], name) for name in CLASS_NAMES), reverse=True)
         (first, name), (second, rival) = shares[:2]
         verdict = f"{name} {first:.0%}, {rival} {second:.0%}"
-        image = self.picture(number)
+        image = self.picture(row)
         shown = "<span>no longer readable</span>"
         if image is not None:
             alt = html.escape(f"{row['id']}: {verdict}")
@@ -184,6 +188,23 @@ class _Sheets:
         title = html.escape(row["path"] or row["id"])
         caption = f'<b title="{title}">{html.escape(row["id"])}</b><span>{verdict}</span>{extra}'
         return f"<li><figure>{shown}<figcaption>{caption}</figcaption></figure></li>"
+
+
+def shown(row: Mapping[str, Any], *, frame: Frame, columns: Columns | None = None) -> np.ndarray | None:
+    """The image of a catalogue's row as the network read it, (256, 256, 3) uint8; None if it cannot be read.
+
+    Args:
+        row: with the catalogue's columns as keys.
+        frame: of the run that made the catalogue.
+        columns: of that run.
+    """
+    try:
+        picture = picture_at(row["path"], row["row"], columns=columns)
+        return frame(replace(picture, pixscale=row["pixscale"]))[0]
+    except Exception as fault:
+        if is_lack_of_memory(fault):
+            raise
+        return None
 
 
 def _data(image: np.ndarray) -> str:

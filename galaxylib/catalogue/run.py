@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from galaxylib.errors import BATCHES, GalaxyError, Range, is_lack_of_memory
 from galaxylib.evaluation.judge import PRECISIONS, judging_precision
 from galaxylib.evaluation.judgement import Judgement, judge_batches_with
 from galaxylib.evaluation.unlike import first_and_last
+from galaxylib.files import check_outputs
 from galaxylib.networks.checkpoint import Loaded, checkpoint_files, load
 from galaxylib.provenance import commit
 from galaxylib.training.hardware import default_device
@@ -84,6 +86,8 @@ def classify(
     checkpoint: str | Path | Loaded = "real",
     settings: Settings | None = None,
     own_network: str = "",
+    page: str | Path | None = None,
+    lab: str = "",
     progress: bool = False,
 ) -> Summary:
     """Classify images without labels into a catalogue.
@@ -100,6 +104,8 @@ def classify(
         checkpoint: a folder that `galaxylib train` wrote, the name of a shipped one, or one that is loaded.
         settings: how; None takes the defaults.
         own_network: as in `galaxylib.networks.checkpoint.load`.
+        page: a folder for a page that shows the catalogue (see `galaxylib.catalogue.page`), or None.
+        lab: address of a dream lab to which the page's pictures link, or "".
         progress: show a progress bar with images a second and the time that is left.
 
     Raises:
@@ -107,11 +113,14 @@ def classify(
             run with other settings was begun there, or the memory does not suffice.
     """
     from galaxylib.catalogue import writing
+    from galaxylib.catalogue.page import PAGE_FILE, choose, shown, write_page
 
     settings, path = settings or Settings(), Path(out)
     _check(settings)
     read = [checkpoint_files(checkpoint)] if not isinstance(checkpoint, Loaded) else [[]]
     writing.check_catalogue(path, inputs=[*map(str, inputs), *read[0]])
+    if page is not None:
+        check_outputs(Path(page) / PAGE_FILE, inputs=[*map(str, inputs), path])
     if not isinstance(checkpoint, Loaded):
         checkpoint = (load_votes_network if settings.votes else load)(checkpoint, own_network=own_network)
     answers = answers_of(checkpoint, settings.frame, votes=settings.votes)
@@ -136,9 +145,13 @@ def classify(
         summary = _summary(path, tables())
         metadata |= {"rows": summary.rows, "unreadable": summary.counts.get(UNREADABLE, 0)}
         writing.write_catalogue(path, tables, run.form, metadata)
+        choice = None if page is None else choose(tables())
         done = True
     finally:
         parts.close(remove=done)
+    if choice is not None:
+        show = partial(shown, frame=settings.frame, columns=settings.columns)
+        write_page(page, choice, show, metadata=metadata, lab=lab)
     return summary
 
 

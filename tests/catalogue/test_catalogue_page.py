@@ -11,8 +11,10 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from galaxylib.catalogue.page import LISTED, SHOWN, SIDE, choose, write_page
+from galaxylib.catalogue.frame import Frame
+from galaxylib.catalogue.page import LISTED, SHOWN, SIDE, choose, shown, write_page
 from galaxylib.catalogue.writing import column_of, schema
+from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES
 
 METADATA = {"network": "dmagnet", "weights_sha256": "ab" * 32, "temperature": 0.63, "has_reference": True}
@@ -47,8 +49,8 @@ def tables(frame, size=700):
     return (whole.slice(start, size) for start in range(0, len(frame), size))
 
 
-def grey(number):
-    return np.full((256, 256, 3), number % 256, np.uint8)
+def grey(row):
+    return np.full((256, 256, 3), int(row["id"].removeprefix("g")) % 256, np.uint8)
 
 
 def read(path):
@@ -111,9 +113,7 @@ def test_pictures_lead_to_the_lab_with_their_class_chosen(tmp_path):
 
 def test_what_cannot_be_read_is_named_and_counted(tmp_path):
     choice = choose(tables(catalogue(300, lost=LISTED + 20)))
-    page = read(
-        write_page(tmp_path, choice, lambda number: None, metadata=METADATA | {"has_reference": False})
-    )
+    page = read(write_page(tmp_path, choice, lambda row: None, metadata=METADATA | {"has_reference": False}))
     lost = page.find(id="unreadable")
     assert len(lost.find_all("li")) == LISTED
     assert lost.li.text == "folder/g180.png: It is <no> image."
@@ -121,3 +121,33 @@ def test_what_cannot_be_read_is_named_and_counted(tmp_path):
     assert not page.find_all("img")  # every picture has gone meanwhile
     assert "no longer readable" in page.text
     assert "no measure" in page.find(id="unlike").text
+
+
+def test_the_command_writes_the_page_beside_the_catalogue(tmp_path, capsys):
+    cutouts = tmp_path / "mine"
+    cutouts.mkdir()
+    for number in range(3):
+        Image.fromarray(np.full((256, 256, 3), 40 * number, np.uint8)).save(cutouts / f"{number}.png")
+    (cutouts / "broken.jpg").write_bytes(b"no picture")
+    words = ["classify", str(cutouts), "--out", str(tmp_path / "out.csv"), "--page", str(tmp_path / "look")]
+    assert main([*words, "--checkpoint", "small", "--lab", "lab.html", "--quiet"]) == 0
+    page = read(tmp_path / "look" / "index.html")
+    assert page.h1.text == "Classes of 4 images"
+    assert "broken.jpg" in page.find(id="unreadable").text
+    names = pd.read_csv(tmp_path / "out.csv")["class"].dropna()
+    for name, count in Counter(names).items():
+        sheet = page.find(id=column_of(name).removeprefix("p_"))
+        assert len(sheet.select(f"figure a[href*='channel={CLASS_NAMES.index(name)}'] img")) == count
+    capsys.readouterr()
+    assert main([*words[:3], str(tmp_path / "b.csv"), "--page", str(tmp_path / "out.csv")]) == 1
+    assert "out.csv" in capsys.readouterr().err
+    assert not (tmp_path / "b.csv").exists()
+
+
+def test_a_row_leads_back_to_what_the_network_saw(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    row = {"path": str(tmp_path / "x.png"), "row": -1, "pixscale": np.nan}
+    assert np.array_equal(shown(row, frame=Frame()), pixels[22:278, 22:278])
+    (tmp_path / "x.png").unlink()
+    assert shown(row, frame=Frame()) is None
