@@ -266,7 +266,7 @@ PAGE = Template("""<!DOCTYPE html>
 :root { color-scheme: light dark; --line: light-dark(#ccd, #445); --bar: light-dark(#4477aa, #77aadd); }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 75rem; padding: 1rem; }
 table { border-collapse: collapse; width: 100%; max-width: 44rem; }
-th { text-align: left; font-weight: normal; }
+th { text-align: left; font-weight: normal; white-space: nowrap; }
 td { text-align: right; padding: 0 .6rem; font-variant-numeric: tabular-nums; }
 td.bar { width: 45%; padding: 0; }
 td.bar i { display: block; height: .8rem; background: var(--bar); min-width: 1px; }
