@@ -43,6 +43,7 @@ UPSTREAM = {
         "06_deepdream",
         "07_votes",
     ],
+    "09_your_galaxies": [],
 }
 # What a chapter reads beside galaxy images.
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
@@ -69,6 +70,7 @@ FILES = {
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("real")],
     "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
+    "09_your_galaxies": shipped("real*"),
 }
 
 

@@ -43,6 +43,7 @@ import torch
 from IPython.display import display
 from matplotlib import pyplot as plt
 
+# %% tags=["hide-input", "remove-stderr"]
 from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue, Galaxy10
 from galaxylib.data.preprocessing import MEAN, STD, Augment, Preprocess
 from galaxylib.data.splits import make_split, survey

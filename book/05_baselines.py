@@ -34,9 +34,7 @@ seeds: int = 1  # trainings of each network
 width: float = 0.25  # factor on DMAGNet's channels; 1.0 is the paper
 largest: int = 48  # pixels a side at most that DMAGNet, the five blocks, ResNet-18 and AlexNet read
 batch_size: int = 32  # images a step
-experiments: str = (
-    "no rotations, plain loss"  # small experiments beside those on the crop: their titles by comma, or "all"
-)
+experiments: str = "no rotations, plain loss"  # by comma, beside those on the crop; "all" for every one
 trial_images: int = 600  # training images of each small experiment
 trial_epochs: int = 3  # passes over them
 five_size: int = 32  # pixels a side that the five-block CNN reads in the experiments; 128 is its own
@@ -52,6 +50,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 
+# %% tags=["hide-input"]
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.evaluation.predictions import confusion, scores
 from galaxylib.networks.registry import entry

@@ -76,7 +76,9 @@ report.number("checkpoint", checkpoint)
 # %%
 frame = Frame(pixscale=pixscale or None)
 catalogue_file = Path(outputs) / "own_galaxies.parquet"
-summary = classify(folder, out=catalogue_file, checkpoint=checkpoint, settings=Settings(frame=frame))
+# float32 gives the same on every machine; without it, a machine that has bfloat16 is faster by that.
+settings = Settings(frame=frame, precision="float32")
+summary = classify(folder, out=catalogue_file, checkpoint=checkpoint, settings=settings)
 catalogue = pd.read_parquet(catalogue_file)
 
 # %% tags=["remove-output", "hide-input"]
@@ -130,7 +132,7 @@ report.figure("pictures", image_grid(list(pictures.values()), titles=titles, col
 # first: `galaxylib classify ... --page FOLDER` lays them out class by class, the surest and the most doubtful.
 
 # %% tags=["remove-output", "hide-input"]
-doubtful, first, rival = most_doubtful(catalogue)
+doubtful, first, rival = most_doubtful(catalogue, held)
 shares = catalogue.loc[doubtful, [column_of(name) for name in CLASS_NAMES]].astype(float).to_numpy()
 report.number("doubtful", Path(catalogue["path"][doubtful]).name)
 report.number("first", first)
@@ -162,20 +164,20 @@ report.figure("doubt", figure)
 # %%
 loaded = load(checkpoint)
 image = torch.from_numpy(pictures[doubtful]).permute(2, 0, 1).float() / 255
-settings = PAPER_DREAM.to(size)
+climb = PAPER_DREAM.to(size)
 wanted = [CLASS_NAMES.index(first), CLASS_NAMES.index(rival)]
 dreams = dream_batch(
     loaded.network,
     image[None],
     [logit(label) for label in wanted],
-    settings=settings,
+    settings=climb,
     preprocess=loaded.preprocess,
     seed=seed,
 )
 
 # %% tags=["remove-output", "hide-input"]
 seeing = {"preprocess": loaded.preprocess, "temperature": loaded.temperature}
-still = references(loaded.network, image[None], settings=settings, preprocess=loaded.preprocess)
+still = references(loaded.network, image[None], settings=climb, preprocess=loaded.preprocess)
 before = probabilities(loaded.network, still, **seeing)[0]
 after = probabilities(loaded.network, torch.stack([made.image for made in dreams]), **seeing)
 for name, label, found in zip(("first", "rival"), wanted, after, strict=True):

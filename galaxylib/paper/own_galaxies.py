@@ -1,5 +1,6 @@
 """The galaxies that stand for a reader's own: drawn, and written as pictures and as FITS files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from PIL import Image
 from galaxylib.catalogue.writing import column_of
 from galaxylib.data.galaxy10 import CLASS_NAMES, PIXEL_SCALE
 from galaxylib.simulate import draw
-from galaxylib.simulate.artefacts import STAR, draw_other
+from galaxylib.simulate.artefacts import draw_other
 from galaxylib.simulate.drawing import draw_light
 
+NO_GALAXY = "saturated star"
 BROKEN = "broken.jpg"
 
 
@@ -25,7 +27,7 @@ def write_examples(folder: str | Path, *, count: int, seed: int) -> dict[str, st
         seed: the same seed draws the same ones.
 
     Returns:
-        What each file holds, by its name: a class; `STAR`; and "nothing" for a picture that breaks off.
+        What each file holds, by its name: a class; `NO_GALAXY`; and "nothing" for a picture that breaks off.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,10 +44,10 @@ def write_examples(folder: str | Path, *, count: int, seed: int) -> dict[str, st
             name += ".jpg"
             Image.fromarray(draw(label, seed=own_seed)[0]).save(folder / name, quality=95)
         held[name] = CLASS_NAMES[label]
-    Image.fromarray(draw_other(STAR, seed=seed)).save(folder / "star.png")
+    Image.fromarray(draw_other(NO_GALAXY, seed=seed)).save(folder / "star.png")
     whole = (folder / "galaxy-01.jpg").read_bytes()
     (folder / BROKEN).write_bytes(whole[: len(whole) // 3])
-    return held | {"star.png": STAR, BROKEN: "nothing"}
+    return held | {"star.png": NO_GALAXY, BROKEN: "nothing"}
 
 
 def write_fits(path: Path, light: np.ndarray, *, ra: float, dec: float) -> None:
@@ -91,12 +93,17 @@ def shown_catalogue(catalogue: pd.DataFrame, held: dict[str, str] | None = None)
     return pd.DataFrame(rows).set_index("image")
 
 
-def most_doubtful(catalogue: pd.DataFrame) -> tuple[int, str, str]:
+def most_doubtful(catalogue: pd.DataFrame, held: Mapping[str, str]) -> tuple[int, str, str]:
     """The readable row of the smallest margin among those that are like the training: number, class, rival.
 
     Where none is like it, among all that are readable.
+
+    Args:
+        catalogue: of `classify`.
+        held: what files hold, where it is known; one that holds no galaxy is passed over.
     """
-    known = catalogue[catalogue["class"] != ""]
+    galaxy = catalogue["path"].map(lambda path: held.get(Path(path).name, CLASS_NAMES[0]) in CLASS_NAMES)
+    known = catalogue[(catalogue["class"] != "") & galaxy]
     alike = known[~(known["unlike_training"] > 1)]
     row = (known if alike.empty else alike)["margin"].idxmin()
     shares = catalogue.loc[row, [column_of(name) for name in CLASS_NAMES]].astype(float).to_numpy()

@@ -23,6 +23,7 @@ EIGHT = [
     "06_deepdream",
     "07_votes",
     "08_ledger",
+    "09_your_galaxies",
 ]
 
 
@@ -37,7 +38,7 @@ def parameter_lines(chapter: Path) -> dict[str, tuple[ast.AnnAssign, str]]:
     return {node.target.id: (node, lines[node.lineno - 1]) for node in ast.parse(cell.source).body}
 
 
-def test_eight_chapters_and_the_table_of_contents_names_them() -> None:
+def test_nine_chapters_and_the_table_of_contents_names_them() -> None:
     assert [path.stem for path in CHAPTERS] == EIGHT
     listed = re.findall(r"book/(\d\d_\w+)", (ROOT / "_toc.yml").read_text())
     assert listed == EIGHT
