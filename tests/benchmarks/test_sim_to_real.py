@@ -25,6 +25,7 @@ def bench():
     del sys.modules["sim_to_real"]
 
 
+@pytest.mark.slow
 def test_adapting_moves_the_statistics_of_a_copy_only(bench, blob_file, tmp_path):
     with Galaxy10(blob_file) as data:
         recipe = SMALL_RECIPE.but(width=0.05, size=32, growth="", epochs=1, batch_size=16)

@@ -513,6 +513,7 @@ def test_chapter_dreams_too(page, address: str, index: dict) -> None:
     assert page.is_visible("#embed-canvas")
 
 
+@pytest.mark.slow
 def test_galaxies_are_one_of_every_class_and_always_the_same() -> None:
     images = galaxies(0)
     assert images.shape == (len(CLASS_NAMES), 3, 256, 256)

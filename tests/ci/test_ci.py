@@ -121,6 +121,7 @@ def test_unknown_chapter_and_profile_are_refused(chapter: Path, capsys: pytest.C
     )
 
 
+@pytest.mark.slow
 def test_execution_keeps_the_injected_cell_off_the_page(chapter: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.ipynb"
     execute(chapter, out, {"epochs": 4})
@@ -157,6 +158,7 @@ def test_chapter_that_stops_says_its_sentence(
     assert (tmp_path / "out.unfinished.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_fault_of_the_code_shows_where(chapter: Path, tmp_path: Path) -> None:
     with pytest.raises(GalaxyError, match=r"stopped in cell \d(.|\n)*ZeroDivisionError"):
         execute(chapter, tmp_path / "out.ipynb", {"fail": "bug"})
@@ -249,6 +251,7 @@ def test_whatever_stops_a_tool_is_one_sentence(
         assert said.err.strip().count("\n") == 0
 
 
+@pytest.mark.slow
 def test_notebook_in_the_place_of_a_folder_is_refused_and_no_lock_overwritten(
     chapter: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -29,6 +29,7 @@ def shipped(tmp_path_factory, tiny_checkpoint, blob_file):
     return run, folder / "out", coarse, found
 
 
+@pytest.mark.slow
 def test_the_copy_is_the_network_in_half_precision_at_its_temperature(shipped):
     run, out, _, _ = shipped
     ours, theirs = load(out), load(run)
@@ -40,6 +41,7 @@ def test_the_copy_is_the_network_in_half_precision_at_its_temperature(shipped):
     assert sizes[0] < 0.6 * sizes[1]
 
 
+@pytest.mark.slow
 def test_the_description_has_the_scores_of_the_copy(shipped, blob_file):
     _, out, coarse, found = shipped
     meta = json.loads((out / "checkpoint.json").read_text())

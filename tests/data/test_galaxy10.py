@@ -77,6 +77,7 @@ def test_truth_and_simulated(blob_file, tmp_path):
     assert not real.simulated
 
 
+@pytest.mark.slow
 def test_worker_processes_read_the_same_pixels(laid_out):
     _, path = laid_out
     data = Galaxy10(path)

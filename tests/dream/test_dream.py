@@ -98,6 +98,7 @@ def plain_step(network, x, stage, *, shift, step, steps, rate, mean, std):
     return back, loss.item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_one_step_is_the_plain_restatement(network, galaxy, stage):
     network.eval()
@@ -175,6 +176,7 @@ def test_a_dream_raises_its_objective_and_stays_an_image(network, galaxy):
         assert values[5] > values[3], str(objective)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(network, galaxy):
     first = dream(network, galaxy, layer("dma2"), settings=QUICK, seed=5)
     again = dream(network, galaxy, layer("dma2"), settings=QUICK, seed=5)
@@ -381,6 +383,7 @@ def test_bad_images_are_refused(network, image, sentence):
         dream(network, image, layer("stem"), settings=QUICK)
 
 
+@pytest.mark.slow
 def test_odd_images_are_dreamed(network):
     black = dream(network, torch.zeros(3, 50, 90), layer("dma1"), settings=QUICK)
     assert black.image.shape == (3, 96, 173)
@@ -409,6 +412,7 @@ def test_a_mask_holds(network, galaxy):
         dream(network, galaxy, layer("dma1"), settings=QUICK, mask=2 * mask)
 
 
+@pytest.mark.slow
 def test_regularisers_pull(network, galaxy):
     def roughness(image):
         return float(image.diff(dim=1).abs().mean() + image.diff(dim=2).abs().mean())
@@ -576,6 +580,7 @@ def test_other_networks_dream_too(galaxy):
         dream(network, galaxy, layer("layer22"), settings=QUICK)
 
 
+@pytest.mark.slow
 def test_bfloat16_dreams_much_alike(network, galaxy):
     exact = dream(network, galaxy, layer("dma1"), settings=QUICK)
     rough = dream(network, galaxy, layer("dma1"), settings=replace(QUICK, precision="bfloat16"))

@@ -111,6 +111,7 @@ def test_faults_are_one_sentence(folder, tmp_path, capsys, arguments, sentence):
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.slow
 def test_other_faults_of_the_command(folder, tmp_path, capsys):
     galaxy = ["--image", folder / "galaxy.png", "--size", 64, "--layer", "stem"]
     assert run(folder, *galaxy, "--out", tmp_path / "out.jpg") == 1

@@ -85,6 +85,7 @@ def test_scale_and_shift_are_the_batchnorm():
         torch.testing.assert_close(given, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["stem", "dma1", "dma2", "dma3", "lam", ""])
 def test_a_tap_gives_dmagnets_own_gradient(network, stage):
     x = torch.randn(2, 3, 64, 96, requires_grad=True)
@@ -140,6 +141,7 @@ def test_hooked_and_unusual_layers_are_not_swapped():
     torch.testing.assert_close(network(x), expected)
 
 
+@pytest.mark.slow
 def test_nothing_outlives_its_tap(network):
     """Not even until the garbage collector comes: packed weights are as large as the network."""
     gc.collect()

@@ -76,6 +76,7 @@ def test_a_class_of_ones_own_gives_its_own_gradient(own):
     check_gradients(own, ["first", "norm", "parts.body", "end"])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_ones_own_class_dreams_on_the_command_line(own, tmp_path, capsys):
     """As `galaxylib train --network mynetworks:MyNet` leaves it."""
     save(
@@ -126,6 +127,7 @@ def test_timms_networks_give_their_own_gradient(name, layers):
     assert F.mse_loss(made.image, made.start) > 0
 
 
+@pytest.mark.slow
 def test_what_the_chapter_shows_runs(tmp_path, monkeypatch):
     """The lines that dream with timm's network, on a small picture and with few steps."""
     text = (ROOT / "book" / "06_deepdream.py").read_text()

@@ -218,6 +218,7 @@ def test_a_record_of_another_kind_is_one_sentence(saved, tmp_path, record):
         read_png(rewrite(saved, tmp_path / "changed.png", texts={RECORD: record}))
 
 
+@pytest.mark.slow
 def test_another_network_or_preprocessing_is_refused(saved, tiny_checkpoint, tmp_path, capsys):
     other = shutil.copytree(tiny_checkpoint, tmp_path / "other")
     about = json.loads((other / DESCRIPTION).read_text())

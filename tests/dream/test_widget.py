@@ -48,6 +48,7 @@ def until(done, seconds=20):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_dream_from_start_to_file(lab, tmp_path):
     assert list(lab.galaxies) == list(CLASS_NAMES)
     lab.galaxy.value = "Merging"

@@ -157,6 +157,7 @@ def measured(plain, galaxies):
     return calibrated(plain, galaxies, np.arange(0, 40, 2))
 
 
+@pytest.mark.slow
 def test_predictions_are_at_the_checkpoints_temperature(plain, measured, galaxies):
     rows = np.arange(1, 40, 2)
     raw = judge_rows(plain.network, galaxies, rows, preprocess=plain.preprocess)

@@ -109,6 +109,7 @@ def test_stages_are_pooled_over_their_places():
     assert not network[0]._forward_hooks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "size", "stages"),
     [

@@ -53,6 +53,7 @@ def test_round_trip_is_exact(tmp_path):
     assert {"time", "commit", "python"} <= found.meta.keys()
 
 
+@pytest.mark.slow
 def test_half_precision_takes_half_the_room(tmp_path):
     network = keep(tmp_path / "half", half=True)
     keep(tmp_path / "whole")
@@ -260,6 +261,7 @@ def test_a_temperature_out_of_range_is_refused_and_nothing_is_written(tmp_path, 
     assert not (tmp_path / "run" / REFERENCE).exists()
 
 
+@pytest.mark.slow
 def test_a_spoilt_or_lost_reference_is_refused(tmp_path):
     folder = tmp_path / "run"
     keep(folder)

@@ -48,6 +48,7 @@ def test_reach_of_one_kernel_is_its_size():
     assert reach(net, "0", size=33, share=0.5) < 8
 
 
+@pytest.mark.slow
 def test_reach_grows_with_depth(network):
     widths = [reach(network, stage, size=128, images=2) for stage in STAGES[:-1]]
     assert widths == sorted(widths)

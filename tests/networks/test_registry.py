@@ -247,6 +247,7 @@ def test_a_readers_own_network_and_timms_are_entered_by_name():
     assert registry.entry("mobilenetv3_small_050").source == "timm, mobilenetv3_small_050"
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_are_used_but_for_the_last_layer(tmp_path):
     torch.manual_seed(0)
     donor = build("resnet18", classes=1000)

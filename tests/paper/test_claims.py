@@ -66,6 +66,7 @@ def verdicts(printed, outputs, catalogue=None):
 # --- the permuted names -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_class_names_by_brute_force(printed, evidence):
     """Every one of the 10! assignments, by SciPy's optimum and by counting permutations."""
     supports = printed.table("000-table-3-support")["support"].to_numpy()
@@ -240,6 +241,7 @@ def test_networks_against_torch(evidence):
     assert found["pooled_window"] == 7
 
 
+@pytest.mark.slow
 def test_dmagnet_shapes_as_a_real_pass(evidence):
     """Shapes from torch's empty "meta" device against a pass of pixels through a narrow network."""
     found = CHECKS["dmagnet"](evidence)

@@ -124,6 +124,7 @@ class OwnNetwork(torch.nn.Module):
         return self.judge(self.see(x).mean((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [f"{__name__}:OwnNetwork", "mobilenetv3_small_050"])
 def test_a_readers_own_network_enters_the_table_and_the_dreams(name, blob_file, tmp_path):
     with Galaxy10(blob_file) as data:

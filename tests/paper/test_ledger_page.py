@@ -112,6 +112,7 @@ def page_of(outputs, monkeypatch):
     return quoted, "".join(shown)
 
 
+@pytest.mark.slow
 def test_another_result_changes_the_page(tmp_path, monkeypatch):
     """The same chapter after two evaluations of the whole real file: other numbers, other verdicts."""
     pages = {}

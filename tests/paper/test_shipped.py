@@ -69,6 +69,7 @@ def test_former_weights_are_told_by_name():
     assert former_in_words(NOBODY) == "none"
 
 
+@pytest.mark.slow
 def test_in_few_words_the_weights_before_stand_in():
     row = {"n": 10, "right": 5, "ece": 0.1, "accuracy": 0.5}
     old = {"rows": [row | {"sha256": "0" * 64}, row | {"sha256": "1" * 64, "accuracy": 0.7}]}
@@ -78,6 +79,7 @@ def test_in_few_words_the_weights_before_stand_in():
     assert blind_in_words(SHIPPED[0], NOBODY) == NOT_JUDGED
 
 
+@pytest.mark.slow
 def test_a_given_file_is_judged(blob_file, tiny_checkpoint, monkeypatch):
     monkeypatch.setattr("galaxylib.paper.shipped.SHIPPED", ("one", "two"))
     monkeypatch.setattr("galaxylib.paper.shipped.load", lambda _: load(tiny_checkpoint))

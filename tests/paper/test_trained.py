@@ -9,6 +9,7 @@ from galaxylib.paper.trained import open_checkpoint
 from galaxylib.training.recipes import QUICK
 
 
+@pytest.mark.slow
 def test_checkpoint_is_the_upstream_one_or_a_short_training(tmp_path, blob_file, capsys):
     data = Galaxy10(blob_file)
     split = make_split(data)

@@ -77,6 +77,7 @@ def test_the_number_of_processes_changes_nothing(drawn, tmp_path, monkeypatch):
     assert_same(contents(drawn), contents(two))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(drawn, tmp_path, monkeypatch):
     drawn_rows, calls = dataset.draw_rows, []
 
@@ -267,6 +268,7 @@ def test_painted_axis_ratios_follow_the_recipe():
     assert moments(edge_on.light[1])[3] < 0.3
 
 
+@pytest.mark.slow
 def test_truth_is_in_the_range_of_its_class():
     truths = {label: [draw(label, seed=100 * label + k)[1] for k in range(6)] for label in (2, 4, 5, 8, 9)}
     assert all(0.66 <= t["axis_ratio"] <= 1 for t in truths[2])

@@ -159,6 +159,7 @@ def test_forward_graph_gives_the_logits(checkpoint, exported, image):
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_the_page_is_as_sure_as_the_checkpoint_says(checkpoint, image, tmp_path):
     loaded = replace(load(checkpoint), temperature=2.5)
     folder = export_web(loaded, tmp_path / "cooled")
@@ -287,6 +288,7 @@ def test_what_has_no_rule_is_named(network, part):
     assert part in str(fault.value)
 
 
+@pytest.mark.slow
 def test_command(tmp_path, capsys, checkpoint):
     out = tmp_path / "out"
     status, said, err = run(capsys, "export-web", "--checkpoint", checkpoint, "--out", out)
