@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Three chapters more would show nothing new: their lines are left out, and their names among the ledger's.
 SNAKEFILE = re.sub(r'^ +"0[567]_\w+"(: \[.*\])?,\n', "", (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
 CHAPTERS = re.findall(r'^    "(\d\d_\w+)": \[', SNAKEFILE, re.MULTILINE)[:5]
+# One chapter after the other, so that their order is known.
+ONE_CORE = os.environ | {"OMP_NUM_THREADS": "1"}
 
 CHAPTER = """\
 # ---
@@ -70,7 +72,15 @@ def book(tmp_path: Path) -> Path:
     for name in ("requirements.lock", "_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "galaxylib" / "paper").mkdir(parents=True)
-    for name in ("__init__", "errors", "files", "provenance", "paper/__init__", "paper/parameters"):
+    for name in (
+        "__init__",
+        "errors",
+        "files",
+        "provenance",
+        "paper/__init__",
+        "paper/parameters",
+        "paper/progress",
+    ):
         shutil.copy(ROOT / "galaxylib" / f"{name}.py", tmp_path / "galaxylib" / f"{name}.py")
     (tmp_path / "book").mkdir()
     for chapter in CHAPTERS:
@@ -93,6 +103,7 @@ def start(book: Path, *options: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "ci.book", *options],
         cwd=book,
+        env=ONE_CORE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -204,7 +215,9 @@ def test_verify_computes_again_elsewhere_and_names_what_differs(book: Path) -> N
 
 def verify(book: Path, *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "ci.verify", *options]
-    return subprocess.run(command, cwd=book, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, cwd=book, env=ONE_CORE, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def test_reasons_are_read_from_the_dry_run() -> None:
