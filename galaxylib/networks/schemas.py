@@ -8,7 +8,8 @@ import json
 import math
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,12 @@ def read_json(text: str) -> Any:
     return json.loads(text, parse_float=number, parse_constant=str)
 
 
+@cache
+def _validator(schema: str) -> Callable[[Any], Any]:
+    """The check of a schema, given as JSON; making one takes longer than reading a description."""
+    return fastjsonschema.compile(json.loads(schema), formats=FORMATS, use_default=False)
+
+
 def check(content: Any, schema: Schema, *, where: str | Path, cure: str = CURE) -> None:
     """Refuse content that does not fit a schema.
 
@@ -139,7 +146,7 @@ def check(content: Any, schema: Schema, *, where: str | Path, cure: str = CURE) 
         CheckpointError: names `where`, the field, what it must be and what it is, and the cure.
     """
     try:
-        fastjsonschema.compile(schema, formats=FORMATS, use_default=False)(content)
+        _validator(json.dumps(schema, sort_keys=True))(content)
     except fastjsonschema.JsonSchemaValueException as fault:
         what = f"{fault.message.removeprefix('data.')}, and is {reprlib.repr(fault.value)}"
         if fault.rule == "additionalProperties":
