@@ -17,7 +17,7 @@ from galaxylib.errors import GalaxyError
 from galaxylib.networks.batch_norm import fresh_statistics
 from galaxylib.training.callbacks import Keeper
 from galaxylib.training.companions import Companions, mixture, stream
-from galaxylib.training.depthwise import quicken
+from galaxylib.training.convolutions import quicken
 from galaxylib.training.hardware import Arithmetic
 from galaxylib.training.plan import Feed, Plan
 from galaxylib.training.recipes import Recipe
