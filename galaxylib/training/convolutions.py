@@ -8,8 +8,8 @@ than the convolution itself, worst of all for a dilated kernel. Two identities a
 - A kernel of dilation d never mixes the d x d interleaved sub-grids of an image: on each it is an ordinary
   kernel. The gradient of its weights is that of the ordinary kernel on the sub-grids, taken as more images.
 
-DMAGNet spends a third of a training step there otherwise. In float32 without AVX-512, the gradient of an
-ordinary kernel's weights takes twice the time of the convolution where the images are small. There
+DMAGNet spends a third of a training step there otherwise. In float32 without AVX-512, the gradient of many
+weights takes twice the time of the convolution itself where the images are small. There
 
 - the gradient at each place of the kernel is one product of matrices, the output's gradient by the shifted
   input,
@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMALL = 16 * 16
-"""Pixels of the largest output on which the products of matrices are the quicker way."""
+SMALL, MANY = 16 * 16, 2**19
+"""Pixels of the largest output and weights of the smallest layer for which the products are quicker."""
 
 
 def quicken(network: nn.Module) -> int:
@@ -58,7 +58,7 @@ def _quick_kind(layer: nn.Conv2d) -> "type[_Sharing] | None":
     ):
         return None
     if layer.groups == 1 and down == 1:
-        return QuickDense
+        return QuickDense if layer.weight.numel() >= MANY else None
     depthwise = layer.groups == layer.in_channels == layer.out_channels > 1
     return QuickDepthwise if depthwise and layer.stride == (1, 1) else None
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from galaxylib import DMAGNet
+from galaxylib.training import convolutions
 from galaxylib.training.convolutions import QuickDense, QuickDepthwise, quicken, sub_grids
 
 
@@ -33,7 +34,8 @@ def test_gradients_are_those_of_autograd(layout, kernel, dilation, size, bias):
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2), ((3, 5), 1), (7, 3)])
 @pytest.mark.parametrize("size", [(8, 8), (9, 6), (40, 40)])
 @pytest.mark.parametrize("bias", [False, True])
-def test_dense_gradients_are_those_of_autograd(layout, kernel, stride, size, bias):
+def test_dense_gradients_are_those_of_autograd(layout, kernel, stride, size, bias, monkeypatch):
+    monkeypatch.setattr(convolutions, "MANY", 0)
     torch.manual_seed(3)
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (height // 2, width // 2)
@@ -56,7 +58,8 @@ def test_sub_grids_by_slicing():
     assert torch.equal(sub_grids(x, 2), expected)
 
 
-def test_a_whole_network_keeps_its_names_values_and_gradients():
+def test_a_whole_network_keeps_its_names_values_and_gradients(monkeypatch):
+    monkeypatch.setattr(convolutions, "MANY", 0)
     torch.manual_seed(1)
     network = DMAGNet(width=0.125).double().eval()
     x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
@@ -89,7 +92,9 @@ def test_under_autocast_it_computes_in_bfloat16():
         assert torch.allclose(one, other, rtol=0.05, atol=0.05 * float(one.abs().max()))
 
 
-def test_other_convolutions_are_left_alone():
+def test_other_convolutions_are_left_alone(monkeypatch):
+    assert quicken(nn.Sequential(nn.Conv2d(64, 64, 3, padding=1))) == 0  # too few weights
+    monkeypatch.setattr(convolutions, "MANY", 0)
     layers = [
         nn.Conv2d(8, 8, 3),
         nn.Conv2d(8, 8, 3, padding=2, dilation=2),
