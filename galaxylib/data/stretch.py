@@ -30,7 +30,9 @@ def stretched(bands: np.ndarray, *, axis: int) -> np.ndarray:
         the same shape, in [0, 1].
     """
     mean = np.maximum(bands.mean(axis=axis, keepdims=True), np.float32(1e-6))
-    brightness = np.arcsinh(SOFTENING * mean) / np.float32(math.sqrt(SOFTENING))
+    x = SOFTENING * mean
+    # asinh, by the functions that are quick on every processor.
+    brightness = np.log(x + np.sqrt(x * x + 1)) / np.float32(math.sqrt(SOFTENING))
     return np.clip(bands * (brightness / mean), 0, 1)
 
 

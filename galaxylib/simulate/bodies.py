@@ -113,7 +113,7 @@ def _lenticular(kind: Lenticular, place: Place, rng: np.random.Generator) -> Bod
     h = place.size / float(r[np.searchsorted(grown, 0.5)])
     x, y = light.plane()
     u, v = light.turned(x - np.float32(place.x), y - np.float32(place.y), angle)
-    radius = np.hypot(u, v / np.float32(q)) * np.float32(math.sqrt(q) / h)
+    radius = light.distance(u, v / np.float32(q)) * np.float32(math.sqrt(q) / h)
     stack = LayerStack(place)
     for map_, share, redder in parts(radius):
         stack.add(map_, share, redder)
@@ -238,7 +238,7 @@ def _wreck(kind: Wreck, place: Place, rng: np.random.Generator) -> Body:
             bent_y - np.float32(shift * math.sin(towards)),
             angle,
         )
-        radius = np.hypot(u, v / np.float32(q)) / np.float32(place.size * rng.uniform(0.6, 1.2))
+        radius = light.distance(u, v / np.float32(q)) / np.float32(place.size * rng.uniform(0.6, 1.2))
         stack.add(
             np.exp(-np.float32(1.3 + 0.5 * n) * radius ** np.float32(1 / n**0.7)), share, rng.normal(0, 0.12)
         )
@@ -322,7 +322,7 @@ def _lopsided_outskirt(x: Map, y: Map, place: Place, rng: np.random.Generator) -
         phase=rng.uniform(0, 2 * math.pi),
     )
     u, v = light.turned(u, v, rng.uniform(0, math.pi))
-    radius = np.hypot(u, v / np.float32(rng.uniform(0.45, 0.9))) / np.float32(place.size)
+    radius = light.distance(u, v / np.float32(rng.uniform(0.45, 0.9))) / np.float32(place.size)
     reach = rng.uniform(1.8, 3.0)
     return np.exp(-radius / 2) * light.soft_cut(radius, reach, 0.15 * reach)
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from galaxylib.data.stretch import viewer_colours
 from galaxylib.simulate.distributions import LogNormal, Uniform, happens
-from galaxylib.simulate.light import GRID, transform
+from galaxylib.simulate.light import GRID, round_transform
 from galaxylib.simulate.scene import frame
 
 
@@ -56,7 +56,7 @@ def blurred(scene: np.ndarray, *, fwhm: float, camera: Camera) -> np.ndarray:
     """The scene (3, GRID, GRID) through a Moffat point-spread function that GalSim draws, band by band."""
     spectrum = scipy.fft.rfft2(scene)
     for band, factor in enumerate(camera.band_seeing):
-        spectrum[band] *= transform(galsim.Moffat(beta=camera.beta, fwhm=fwhm * factor))
+        spectrum[band] *= round_transform(galsim.Moffat(beta=camera.beta, fwhm=fwhm * factor))
     return scipy.fft.irfft2(spectrum, s=(GRID, GRID))
 
 
@@ -75,7 +75,11 @@ def noise(light: np.ndarray, camera: Camera, rng: np.random.Generator) -> tuple[
     noisy = white * sigma
     k = np.float32(camera.mixing(rng))
     for axis in (1, 2):
-        noisy = (1 - 2 * k) * noisy + k * (np.roll(noisy, 1, axis) + np.roll(noisy, -1, axis))
+        beside = np.roll(noisy, 1, axis)
+        beside += np.roll(noisy, -1, axis)
+        beside *= k
+        noisy *= 1 - 2 * k
+        noisy += beside
     return noisy / ((1 - 2 * k) ** 2 + 2 * k**2), float(sky[1])
 
 

@@ -47,13 +47,18 @@ def flux(magnitude: float) -> float:
     return 10 ** (-0.4 * (magnitude - ZERO_POINT))
 
 
+def clipped(number: float, low: float, high: float) -> float:
+    """The number brought between two others; `np.clip` takes a hundred times as long for one."""
+    return max(low, min(high, number))
+
+
 def galaxy(recipe: ClassRecipe, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, float]]:
     """The galaxy alone: (3, GRID, GRID) nanomaggies a pixel in z, r, g, and its truth."""
     magnitude, colour = recipe.magnitude(rng), recipe.colour(rng)
     size = LogNormal(recipe.size, recipe.size_scatter)(rng) * 10 ** (
         -0.12 * (magnitude - recipe.magnitude.mean)
     )
-    size = float(np.clip(size, recipe.smallest, 16.0))
+    size = clipped(size, recipe.smallest, 16.0)
     shares = np.array([share for share, _ in recipe.kinds])
     kind = recipe.kinds[int(rng.choice(len(shares), p=shares / shares.sum()))][1]
     place = Place(*rng.normal(0, 0.08, 2), size, colour, rng.normal(0.015, 0.05))
@@ -108,9 +113,7 @@ def paint_field(canvas: np.ndarray, field: Field, reach: float, rng: np.random.G
         magnitude = field.faint_limit - rng.exponential(field.faint_depth)
         x, y = rng.uniform(-HALF_FIELD, HALF_FIELD, 2)
         if happens(rng, field.extended):
-            size = float(
-                np.clip(rng.lognormal(math.log(0.55), 0.4) * 10 ** (0.08 * (23 - magnitude)), 0.25, 3)
-            )
+            size = clipped(rng.lognormal(math.log(0.55), 0.4) * 10 ** (0.08 * (23 - magnitude)), 0.25, 3)
             _small_galaxy(canvas, x, y, max(magnitude, 18.5), size, rng)
         else:
             _star(canvas, x, y, max(magnitude, 17.0), rng)
@@ -145,7 +148,7 @@ def paint_haze(canvas: np.ndarray, field: Field, rng: np.random.Generator) -> No
     x, y = light.plane()
     if happens(rng, field.glow):
         away, angle = rng.uniform(20, 60), rng.uniform(0, 2 * math.pi)
-        r = np.hypot(x - np.float32(away * math.cos(angle)), y - np.float32(away * math.sin(angle)))
+        r = light.distance(x - np.float32(away * math.cos(angle)), y - np.float32(away * math.sin(angle)))
         tint = np.array([1.0, 0.45, 0.2], np.float32) * rng.lognormal(0, 0.3, 3).astype(np.float32)
         canvas += (
             np.float32(rng.uniform(0.01, 0.09))
@@ -180,8 +183,8 @@ def _small_galaxy(
 ) -> None:
     """A faint exponential ellipse of half-light radius `size`, painted on a stamp of its own."""
     q, angle = rng.uniform(0.3, 1.0), rng.uniform(0, math.pi)
-    colour = float(np.clip(rng.normal(0.8, 0.4), -0.1, 1.7))
-    r_z = float(np.clip(rng.normal(0.15 + 0.55 * colour, 0.15), -0.2, 1.6))
+    colour = clipped(rng.normal(0.8, 0.4), -0.1, 1.7)
+    r_z = clipped(rng.normal(0.15 + 0.55 * colour, 0.15), -0.2, 1.6)
     bands = np.array([flux(magnitude - r_z), flux(magnitude), flux(magnitude + colour)], np.float32)
     column, row = round(x / PIXEL_SCALE + CENTRE), round(y / PIXEL_SCALE + CENTRE)
     reach = int(4 * size / PIXEL_SCALE) + 2
@@ -190,7 +193,7 @@ def _small_galaxy(
     gx, gy = light.plane()
     u, v = light.turned(gx[rows, columns] - np.float32(x), gy[rows, columns] - np.float32(y), angle)
     root = math.sqrt(q)
-    stamp = np.exp(np.float32(-1.678 / size) * np.hypot(u * root, v / root))
+    stamp = np.exp(np.float32(-1.678 / size) * light.distance(u * root, v / root))
     if stamp.size:
         # Normalised by its integral, not its sum: a stamp cut by the frame keeps only its part of the light.
         area = 2 * math.pi * (size / 1.678) ** 2 / PIXEL_SCALE**2

@@ -35,10 +35,8 @@ def _disc_coordinates(
     if lopsided:
         # The outer isophotes slide to one side: the centre stays, light at radius R moves by lopsided x R.
         towards = rng.uniform(0, 2 * math.pi)
-        r = np.hypot(u, v)
-        squeeze = 1 + np.float32(lopsided) * np.cos(np.arctan2(v, u) - np.float32(towards)) * (
-            r / (r + np.float32(h))
-        )
+        along, _ = light.turned(u, v, towards)
+        squeeze = 1 + np.float32(lopsided) * along / (light.distance(u, v) + np.float32(h))
         u, v = u * squeeze, v * squeeze
     return u, v, lopsided
 
@@ -48,7 +46,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
     h = place.size / 1.55
     cos_i, angle = kind.cos_inclination(rng), rng.uniform(0, math.pi)
     u, v, lopsided = _disc_coordinates(kind, place, rng, angle=angle, cos_i=cos_i, h=h)
-    radius = np.hypot(u, v) / np.float32(h)
+    radius = light.distance(u, v) / np.float32(h)
     theta = np.arctan2(v, u)
     log_radius = np.log(radius + np.float32(0.05))
 
@@ -114,7 +112,7 @@ def spiral(kind: Spiral, place: Place, rng: np.random.Generator) -> Body:
         ub, vb = light.turned(u, v, bar_angle)
         if happens(rng, kind.ansae):
             spots = light.ring(
-                np.hypot((np.abs(ub) / np.float32(h) - np.float32(0.9 * bar_half)), vb / h),
+                light.distance((np.abs(ub) / np.float32(h) - np.float32(0.9 * bar_half)), vb / h),
                 0,
                 q_bar * bar_half * 0.6,
             )
