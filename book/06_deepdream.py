@@ -29,10 +29,10 @@ seed: int = 0  # of the shifts, the noise and the random network
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 4000  # galaxies to draw when data is "simulated"
 galaxies: int = 10  # galaxies to dream, class after class
-size: int = 192  # pixels a side of their dreams
+size: int = 160  # pixels a side of their dreams
 largest: int = 512  # pixels a side of the dreams of the first galaxies, all widths of the paper on the way
 large_galaxies: int = 1  # how many galaxies are dreamed at the largest size
-channels: int = 3  # channels to show of each stage
+channels: int = 2  # channels to show of each stage
 look: int = 300  # galaxies over which the channels are chosen; some of them set the control's BatchNorm
 morphology: bool = True  # measure concentration, asymmetry, smoothness, Gini and M20 (half a second an image)
 
@@ -335,7 +335,7 @@ telling = telling_channels(network, read(sample), labels[sample], preprocess=pre
 # At the scale at which the network saw its training images.
 own_size = max(64, round(256 * preprocess.size / preprocess.crop))
 from_noise = PAPER_DREAM.but(
-    start="galaxies", parametrisation="fourier", levels=1, steps=(40, 10, 5), rates=(0.15, 0.09, 0.03)
+    start="galaxies", parametrisation="fourier", levels=1, steps=(30, 10, 5), rates=(0.15, 0.09, 0.03)
 )
 from_noise = from_noise.to(own_size)
 report.number("own_size", own_size)

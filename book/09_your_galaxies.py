@@ -43,9 +43,10 @@ from galaxylib.catalogue.frame import Frame
 from galaxylib.catalogue.page import shown
 from galaxylib.catalogue.run import Settings
 from galaxylib.catalogue.writing import column_of
-from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.galaxy10 import CLASS_NAMES, PIXEL_SCALE
 from galaxylib.dream import PAPER_DREAM, dream_batch, logit
 from galaxylib.dream.measures import probabilities, references
+from galaxylib.evaluation.unlike import LIMIT
 from galaxylib.networks.checkpoint import load
 from galaxylib.paper.figures import ACCENT, image_grid, style
 from galaxylib.paper.own_galaxies import most_doubtful, shown_catalogue, write_examples
@@ -64,14 +65,16 @@ if not images:
 kind = "your" if images else "simulated"
 report.number("kind", kind)
 report.number("checkpoint", checkpoint)
+report.number("scale", PIXEL_SCALE)
+report.number("limit", LIMIT)
 
 # %% [markdown]
 # ## From pictures to classes
 #
-# `classify` takes pictures, folders of them, FITS cutouts, HDF5 files of the Galaxy10 layout, Parquet files with
-# images, and tables of paths, in any mixture. FITS cutouts in $g$, $r$ and $z$ become colours by the same stretch
-# as the survey's own pictures, and an image of another scale is brought to 0.262 arcsec a pixel. What was done to
-# an image stands in the column `flags`.
+# `classify` takes pictures, folders of them, FITS cutouts, files of the Galaxy10 layout, Parquet files with images,
+# and tables of paths, in any mixture. FITS cutouts in $g$, $r$ and $z$ become colours by the same stretch as the
+# survey's own pictures, and an image of another scale is brought to {glue:text}`scale` arcsec a pixel. What was
+# done to an image stands in the column `flags`.
 
 # %%
 frame = Frame(pixscale=pixscale or None)
@@ -101,8 +104,8 @@ report.table("classes", shown_catalogue(catalogue, held))
 # :name: tab-09-classes
 #
 # The catalogue of {glue:text}`n_images:d` images ({glue:text}`kind`), in words: the class and its rival with their
-# probabilities, how unlike the training images an image is (above 1: more than 95 % of images like them), and what
-# was done to it. The whole catalogue has a column for each class, the margin between the two, and positions where a
+# probabilities, how unlike the training images an image is ({glue:text}`limit:d` % of images like them stay below
+# one), and what was done to it. The whole catalogue has a column for each class, the margin between the two, and positions where a
 # file tells them.
 # ```
 #
