@@ -25,6 +25,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER_DREAM, Dream, Settings, dream_batch, layer
 from galaxylib.dream.measures import probabilities
 from galaxylib.errors import GalaxyError
+from galaxylib.evaluation.judgement import judge_batches_with
 from galaxylib.files import filling
 from galaxylib.networks.checkpoint import BROUGHT, Loaded, load
 from galaxylib.paper.dream_panels import DREAMT
@@ -98,6 +99,11 @@ def galaxies(seed: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2).float() / 255
 
 
+def as_bytes(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in [0, 1] as they are stored: (N, H, W, 3) uint8."""
+    return (images * 255).round().byte().permute(0, 2, 3, 1)
+
+
 def dreams(
     loaded: Loaded, images: torch.Tensor, sizes: Sequence[int], settings: LabSettings
 ) -> Iterator[tuple[str, int, int, list[Dream]]]:
@@ -156,7 +162,7 @@ def make_network(
     loaded = load(network.checkpoint)
     export_web(network.checkpoint, folder / "networks" / network.name)
     judged = {"preprocess": loaded.preprocess, "temperature": loaded.temperature}
-    before = probabilities(loaded.network, images, **judged)
+    (before,) = judge_batches_with(loaded, [as_bytes(images)])
     made: dict[str, dict[str, Any]] = {}
     pictures = folder / "dreams" / network.name
     batches = len(network.sizes) * len(DREAMT) * -(-len(images) // BATCH)
@@ -183,7 +189,8 @@ def make_network(
             name: graph["channels"] for name, graph in about["graphs"].items() if "channels" in graph
         },
         "bytes": sum(file.stat().st_size for file in (folder / "networks" / network.name).iterdir()),
-        "before": [rounded(row) for row in before],
+        "before": [rounded(row) for row in before.probabilities],
+        "unlike": None if before.unlike is None else rounded(before.unlike),
         "dreams": made,
     }
 
@@ -201,7 +208,7 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
     """
     images = galaxies(settings.seed)
     with filling(results / "lab", mark="page.html") as folder:
-        for label, image in enumerate((images * 255).round().byte().permute(0, 2, 3, 1).numpy()):
+        for label, image in enumerate(as_bytes(images).numpy()):
             save(image, folder / "galaxies" / f"{label}.webp")
             save(image, folder / "galaxies" / f"{label}-small.webp", side=THUMBNAIL)
         protocol = settings.protocol(settings.sizes[0])

@@ -50,9 +50,17 @@ export class Engine {
     await this.ask("prepare", { stage });
   }
 
-  /** Probabilities of the classes, at the size that the network was trained on. */
+  /**
+   * {probabilities, unlike}: of the classes, at the size that the network was trained on, and how unlike the images
+   * of its training the image is (above 1, more than 95 % of them; null of a network without such a score).
+   */
+  async look(image) {
+    return this.ask("look", { image });
+  }
+
+  /** Probabilities of the classes alone. */
   async probabilities(image) {
-    return this.ask("probabilities", { image });
+    return (await this.look(image)).probabilities;
   }
 
   /** {value, gradient, activation} of an objective given by its weights; see `galaxylib.web.export`. */

@@ -3,7 +3,7 @@
 import { changed, fillForm } from "./controls.js";
 import { listenToTable, smallPicture } from "./gallery.js";
 import { Live } from "./live.js";
-import { drawCurve, showProbabilities } from "./measures.js";
+import { drawCurve, showChannels, showProbabilities } from "./measures.js";
 import { describeNetwork } from "./own_network.js";
 import { noise, paint, planes, readAddress } from "./picture.js";
 import { dreamFile, offer, openFile } from "./record.js";
@@ -15,13 +15,16 @@ import {
   networkOf,
   objective,
   readHash,
+  saidBefore,
   settings,
   stagesOf,
+  startKey,
   writeHash,
 } from "./state.js";
+import { busy, clearFault, fault, id, progress, say } from "./status.js";
+import { verdict } from "./verdict.js";
 import { fetchHint, megabytes, networkName, objectiveName, startName } from "./words.js";
 
-const id = (name) => document.getElementById(`lab-${name}`);
 const base = new URL(document.getElementById("lab-root").dataset.base, document.baseURI).href;
 const form = id("form");
 const WATCH = 4; // steps between two looks at the probabilities
@@ -31,6 +34,7 @@ let state; // what is shown
 let own = null; // the reader's picture, a canvas
 let ownFiles = null; // of the reader's network
 let turn = 0; // counts presses of the button, so that an outdated one goes no further
+let seen = null; // what the network said of the start, {key, probabilities, unlike}
 let dream = null; // the live dream on show: what it was asked and what came of it
 
 async function begin() {
@@ -66,10 +70,12 @@ function show() {
     id("after").src = base + made.file;
     id("after").alt = `The dream of ${objectiveName(state, index)} on ${startName(state, index)}`;
   }
-  const { values, before, probabilities } = dream ?? made ?? {};
+  const said = saidBefore(state, index) ?? (seen?.key === startKey(state) ? seen : null);
+  showVerdict(said);
+  const { values, probabilities } = dream ?? made ?? {};
   drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
-  showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), before, probabilities);
-  showChannels();
+  showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream?.before ?? said?.probabilities, probabilities);
+  showChannels(id("channels"), dream?.finished && state.channel === null ? dream.activation : null, (channel) => go({ channel }));
   id("save").disabled = !dream?.finished;
   const how = dream ? "dreamed in this browser" : made ? "made when this book was built" : "not dreamed yet";
   id("caption").textContent =
@@ -85,19 +91,18 @@ function showBefore() {
   image.alt = state.galaxy === "own" && !own ? "No picture was chosen yet" : startName(state, index);
 }
 
-/** Offer the channels that answered most to a dream of a whole stage. */
-function showChannels() {
-  const whole = dream?.finished && state.channel === null && dream.activation;
-  id("channels").hidden = !whole;
-  if (!whole) return;
-  const order = dream.activation.map((value, channel) => [value, channel]).sort((a, b) => b[0] - a[0]);
-  const buttons = order.slice(0, 5).map(([, channel]) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: channel });
-    button.setAttribute("aria-label", `Channel ${channel}`);
-    button.addEventListener("click", () => go({ channel }));
-    return button;
-  });
-  id("channels").replaceChildren("Its most active channels: ", ...buttons);
+/** What the network says of the start, or what to do so that it does. */
+function showVerdict(said) {
+  const missing = state.galaxy === "own" && !own;
+  id("look").hidden = Boolean(said) || missing;
+  if (missing) {
+    id("own").open = true;
+    id("verdict").textContent =
+      `Open your picture: paste it, drop it on the square above, or choose its file under “My own picture”. The network then names its class, and “Dream it live” makes its dream of ${objectiveName(state, index)}.`;
+    return;
+  }
+  const { name, likeness } = said ? verdict(said, classesOf(state, index)) : {};
+  id("verdict").textContent = said ? `${name} ${likeness}` : "";
 }
 
 function go(changes) {
@@ -126,15 +131,7 @@ async function run(event) {
   const mine = turn;
   const asked = { ...state };
   try {
-    const source = asked.network === "own" ? ownFiles : networkAddress(asked.network);
-    if (!source) throw new Error("The files of your own network are gone: open its folder again.");
-    say("Fetching the engine and the network…");
-    if (!networkOf(asked, index)) await meet(asked.network, source);
-    const network = await live.load(asked.network, source, asked.backend ?? "wasm", (bytes, total) => {
-      if (turn !== mine) return;
-      progress(bytes / total);
-      id("counter").textContent = `${megabytes(bytes)} of ${megabytes(total)}`;
-    });
+    const network = await fetchNetwork(asked, mine);
     const start = await startCanvas(asked);
     if (turn !== mine) return;
     say("Dreaming…");
@@ -156,6 +153,43 @@ async function run(event) {
     show();
     fault(error.message);
   }
+}
+
+/** Let the network name the class of the start, at once where it is the reader's picture. */
+async function look() {
+  clearFault();
+  busy(true, { pausable: false });
+  turn += 1;
+  const mine = turn;
+  const asked = { ...state };
+  try {
+    await fetchNetwork(asked, mine);
+    const start = await startCanvas(asked);
+    if (turn !== mine) return;
+    say("Looking at the picture…");
+    const said = await live.look(planes(start, start.width));
+    if (turn !== mine) return;
+    seen = { key: startKey(asked), ...said };
+    say("");
+  } catch (error) {
+    if (turn !== mine) return;
+    fault(error.message);
+  }
+  busy(false);
+  show();
+}
+
+/** Have the state's network in the engine; the progress is shown while no other button was pressed. */
+async function fetchNetwork(asked, mine) {
+  const source = asked.network === "own" ? ownFiles : networkAddress(asked.network);
+  if (!source) throw new Error("The files of your own network are gone: open its folder again.");
+  say("Fetching the engine and the network…");
+  if (!networkOf(asked, index)) await meet(asked.network, source);
+  return live.load(asked.network, source, asked.backend ?? "wasm", (bytes, total) => {
+    if (turn !== mine) return;
+    progress(bytes / total);
+    id("counter").textContent = `${megabytes(bytes)} of ${megabytes(total)}`;
+  });
 }
 
 function networkAddress(name) {
@@ -230,20 +264,6 @@ function stop() {
   say("Stopped.");
 }
 
-function busy(yes) {
-  // A button that is switched off loses the focus: hand it on.
-  const focused = document.activeElement;
-  id("run").disabled = yes;
-  id("pause").disabled = id("stop").disabled = !yes;
-  if (yes && focused === id("run")) id("stop").focus();
-  if (!yes && [id("pause"), id("stop")].includes(focused)) id("run").focus();
-  id("pause").textContent = "Pause";
-  id("progress").hidden = id("counter").hidden = !yes;
-  id("counter").textContent = "";
-  progress(0);
-  for (const part of form.querySelectorAll("fieldset, details")) part.inert = yes;
-}
-
 // ---- what goes out and comes in
 
 async function save() {
@@ -267,9 +287,10 @@ async function take(file) {
   clearFault();
   try {
     const { picture, hash } = await openFile(file);
-    own = picture ?? own;
+    if (picture) [own, seen, dream] = [picture, null, null]; // what was said and dreamed is of the former picture
     go(hash ? readHash(hash, index) : { galaxy: "own" });
-    if (hash) say("The settings of the saved dream are set. Press “Dream it live” to make it again.");
+    if (!hash) await look();
+    else say("The settings of the saved dream are set. Press “Dream it live” to make it again.");
   } catch (error) {
     fault(error.message);
   }
@@ -281,6 +302,7 @@ async function openNetwork(name, source) {
   try {
     await meet(name, source);
     if (live.key === name) live.key = null; // other files under the same name
+    seen = null;
     go({ network: name, channel: state.stage === "logits" ? 0 : null });
   } catch (error) {
     fault(error.message);
@@ -304,34 +326,13 @@ function openAddress() {
   else fault("That is no address of a folder: it begins with https://.");
 }
 
-// ---- words for the reader
-
-function say(text) {
-  id("status").textContent = text;
-}
-
-function fault(text) {
-  id("fault").textContent = `${text} The dreams made beforehand are still here.`;
-  id("fault").hidden = false;
-  id("status").textContent = "";
-}
-
-function clearFault() {
-  id("fault").hidden = true;
-}
-
-function progress(share) {
-  id("progress").value = share;
-}
-
 function listen() {
   form.addEventListener("submit", run);
   form.addEventListener("change", (event) => {
     const changes = changed(event.target, state, index);
-    if (!changes) return;
-    if (changes.galaxy === "own" && !own) id("own").open = true;
-    go(changes);
+    if (changes) go(changes);
   });
+  id("look").addEventListener("click", look);
   id("pause").addEventListener("click", pause);
   id("stop").addEventListener("click", stop);
   id("save").addEventListener("click", save);

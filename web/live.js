@@ -36,6 +36,11 @@ export class Live {
     return this.engine.network;
   }
 
+  /** What the loaded network says of a picture, {probabilities, unlike}. */
+  look(image) {
+    return this.engine.look(image);
+  }
+
   /** Start an ascent; resolves with the probabilities before it, while the events tell of its steps. */
   async run(image, objective, settings) {
     this.running = true;

@@ -1,4 +1,4 @@
-// The two figures beside a dream: the activation step by step, and what the network takes the picture for.
+// The figures beside a dream: the activation step by step, the most active channels, what the network takes it for.
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [320, 150, 46, 22];
 
@@ -30,6 +30,20 @@ export function showProbabilities(table, names, before, after) {
     return row;
   });
   table.tBodies[0].replaceChildren(...rows);
+}
+
+/** Offer the channels that answered most to a dream of a whole stage; none where `activation` is null. */
+export function showChannels(place, activation, choose) {
+  place.hidden = !activation;
+  if (!activation) return;
+  const order = activation.map((value, channel) => [value, channel]).sort((a, b) => b[0] - a[0]);
+  const buttons = order.slice(0, 5).map(([, channel]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: channel });
+    button.setAttribute("aria-label", `Channel ${channel}`);
+    button.addEventListener("click", () => choose(channel));
+    return button;
+  });
+  place.replaceChildren("Its most active channels: ", ...buttons);
 }
 
 function bar(share) {

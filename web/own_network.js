@@ -25,6 +25,7 @@ export async function describeNetwork(name, source) {
     class_names: about.class_names,
     dreams: {},
     before: [],
+    unlike: null,
   };
 }
 

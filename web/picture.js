@@ -6,6 +6,11 @@ const LARGEST_SIDE = 16384;
 
 /** A file as a square canvas of at most 512 pixels. Throws an Error whose message is for the reader. */
 export async function readFile(file) {
+  if ((await file.slice(0, 6).text()) === "SIMPLE") {
+    throw new Error(
+      `${file.name} is a FITS file, which this page cannot read: let \`galaxylib classify\` name its class, or save it as a PNG first.`,
+    );
+  }
   const address = URL.createObjectURL(file);
   try {
     const image = new Image();

@@ -83,6 +83,18 @@ export function madeBefore(state, index) {
   return found ? { ...found, file: `dreams/${network.name}/${name}.webp`, before: network.before[state.galaxy] } : null;
 }
 
+/** What a network said of the book's galaxy when the book was built, {probabilities, unlike}, or null. */
+export function saidBefore(state, index) {
+  const { before, unlike } = networkOf(state, index) ?? {};
+  const probabilities = before?.[state.galaxy];
+  return probabilities ? { probabilities, unlike: unlike?.[state.galaxy] ?? null } : null;
+}
+
+/** What a network's saying depends on: the network and the start. */
+export function startKey({ network, galaxy, size, seed }) {
+  return JSON.stringify([network, galaxy, ...(galaxy === "noise" ? [size, seed] : [])]);
+}
+
 /** What the engine is told to make larger. */
 export function objective(state) {
   return { stage: state.stage, channel: state.channel };

@@ -35,8 +35,8 @@ const commands = {
     await guarded(() => session(stage));
   },
 
-  async probabilities({ image }) {
-    return probabilities(image);
+  async look({ image }) {
+    return look(image);
   },
 
   async gradient({ image, stage, square, linear }) {
@@ -175,12 +175,17 @@ function gradient(stage, { square, linear }) {
   };
 }
 
-async function probabilities(image) {
-  const { logits } = await compute("forward", { image: tensor(asSeen(image, network.about)) });
+// What the network says of an image: {probabilities, unlike}, the second null where the network has no score.
+async function look(image) {
+  const { logits, unlike } = await compute("forward", { image: tensor(asSeen(image, network.about)) });
   const largest = Math.max(...logits.data);
   const powers = Array.from(logits.data, (logit) => Math.exp(logit - largest));
   const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map((power) => power / sum);
+  return { probabilities: powers.map((power) => power / sum), unlike: unlike?.data[0] ?? null };
+}
+
+async function probabilities(image) {
+  return (await look(image)).probabilities;
 }
 
 // The dream.

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
+from galaxylib.evaluation.unlike import Reference
 from galaxylib.files import filling, sha256, write_json
 from galaxylib.networks.checkpoint import Loaded, load
 from galaxylib.networks.registry import NETWORKS
+from galaxylib.web.score_graph import write_score
 from galaxylib.web.store import WEIGHTS
 from galaxylib.web.tape import OPSET, Tape, Value
 from galaxylib.web.trace import Network
@@ -33,7 +35,8 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
 
     Returns:
         `out`, with `network.json`, `weights.bin` and the graphs: one for each stage of the network, one for
-        its logits, and `forward.onnx` from image to logits.
+        its logits, and `forward.onnx` from image to logits and, where the checkpoint has a reference, to the
+        score for being unlike the images of its training.
 
     Raises:
         CheckpointError: there is no whole checkpoint.
@@ -44,13 +47,16 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
     with filling(out) as folder:
         loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
         entry = NETWORKS.get(loaded.meta["network"])
-        network = Network(loaded.network, _dreamable(loaded.network, entry.stages if entry else ()))
+        dreamable = _dreamable(loaded.network, entry.stages if entry else ())
+        reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
+        compared = reference.stages if reference else ()
+        network = Network(loaded.network, tuple(dict.fromkeys((*dreamable, *compared))))
         graphs = {}
-        for stage in network.ends:
+        for stage in (*dreamable, "logits"):
             model, channels = gradient_graph(network, loaded.preprocess, stage)
             graphs[stage] = {"file": f"{stage}.onnx", "channels": channels}
             (folder / f"{stage}.onnx").write_bytes(model.SerializeToString(deterministic=True))
-        model = forward_graph(network, loaded.preprocess, temperature=loaded.temperature)
+        model = forward_graph(network, loaded.preprocess, temperature=loaded.temperature, reference=reference)
         (folder / "forward.onnx").write_bytes(model.SerializeToString(deterministic=True))
         (folder / WEIGHTS).write_bytes(network.store.content)
         write_json(folder / DESCRIPTION, _describe(loaded, graphs, folder))
@@ -98,7 +104,7 @@ def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tupl
     """
     tape = Tape(network.store)
     image = Value("image", 3)
-    end = network.write(tape, _normalised(tape, image, preprocess), stage)
+    end = network.write(tape, _normalised(tape, image, preprocess), stage)[stage]
     means, squares = end.name, tape.node("Mul", [end.name, end.name])
     square, linear = "square", "linear"
     if end.rank == 4:
@@ -118,15 +124,30 @@ def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tupl
     return tape.model({"image": IMAGE} | weights, outputs), end.channels
 
 
-def forward_graph(network: Network, preprocess: Preprocess, *, temperature: float = 1.0) -> onnx.ModelProto:
-    """The graph from `image` (1, 3, H, W) in [0, 1] to `logits` (1, classes), divided by the temperature."""
+def forward_graph(
+    network: Network,
+    preprocess: Preprocess,
+    *,
+    temperature: float = 1.0,
+    reference: Reference | None = None,
+) -> onnx.ModelProto:
+    """The graph from `image` (1, 3, H, W) in [0, 1] to `logits` (1, classes), divided by the temperature.
+
+    With a reference, a second output `unlike` (1,) is the score for being unlike the images of the training.
+    """
     tape = Tape(network.store)
-    end = network.write(tape, _normalised(tape, Value("image", 3), preprocess), "logits")
+    compared = tuple(reference.stages) if reference else ()
+    ends = network.write(tape, _normalised(tape, Value("image", 3), preprocess), *compared, "logits")
+    end = ends["logits"]
     if temperature == 1:
         tape.nodes.append(_named("Identity", [end.name], "logits"))
     else:
         tape.nodes.append(_named("Div", [end.name, tape.constant(temperature)], "logits"))
-    return tape.model({"image": IMAGE}, {"logits": [1, end.channels]})
+    outputs = {"logits": [1, end.channels]}
+    if reference:
+        tape.nodes.append(_named("Identity", [write_score(network, tape, reference, ends)], "unlike"))
+        outputs["unlike"] = [1]
+    return tape.model({"image": IMAGE}, outputs)
 
 
 def _normalised(tape: Tape, image: Value, preprocess: Preprocess) -> Value:

@@ -88,27 +88,28 @@ class Network:
     def _module(self, node: fx.Node) -> nn.Module | None:
         return self.network.get_submodule(node.target) if node.op == "call_module" else None
 
-    def write(self, tape: Tape, image: Value, end: str) -> Value:
-        """Write the network's operations up to the output of a stage, or the logits.
+    def write(self, tape: Tape, image: Value, *ends: str) -> dict[str, Value]:
+        """Write the network's operations up to the outputs of stages, or the logits.
 
         Args:
             tape: made on this network's store.
             image: (1, 3, H, W), normalised.
-            end: the stage whose output is wanted, or `"logits"`.
+            ends: the stages whose outputs are wanted, or `"logits"`.
+
+        Returns:
+            the value of each end.
 
         Raises:
             GalaxyError: an operation has no rule; the sentence names it.
         """
         values: dict[fx.Node, Any] = {}
-        needed = _before(self.ends[end])
+        needed = set().union(*(_before(self.ends[end]) for end in ends))
         for node in self.graph.nodes:
             if node.op == "placeholder":
                 values[node] = image
             elif node in needed:
                 values[node] = self._step(tape, node, values)
-            if node is self.ends[end]:
-                return values[node]
-        raise GalaxyError(f"The network gives no {end}.")
+        return {end: values[self.ends[end]] for end in ends}
 
     def _step(self, tape: Tape, node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         arguments = fx.map_arg(node.args, values.__getitem__)

@@ -18,8 +18,10 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import dream, layer
 from galaxylib.dream.measures import probabilities
-from galaxylib.networks.checkpoint import load, save
+from galaxylib.evaluation.judgement import judge_batches_with
+from galaxylib.networks.checkpoint import BROUGHT, load, save
 from galaxylib.networks.registry import build
+from galaxylib.simulate import draw
 from galaxylib.web import export_web
 
 BEFOREHAND = "The dreams made beforehand are still here."
@@ -330,6 +332,46 @@ def test_own_picture_keeps_its_place_in_the_saved_file(
         }"""
     )
     assert colours == [200, 200, [255, 0, 0, 255], [0, 0, 0, 255]]
+
+
+def said(page) -> str:
+    """What the network says of the picture, once it has said it."""
+    page.wait_for_function(r"/score \d/.test(document.getElementById('lab-verdict').textContent)")
+    return page.inner_text("#lab-verdict")
+
+
+def test_network_names_the_readers_picture(
+    page, address: str, lab: Path, index: dict, tmp_path: Path
+) -> None:
+    """A catalogue's link says what to do; then class, doubt and score are the library's."""
+    loaded = load(BROUGHT / "real-small")
+    given, _ = draw(5, seed=12)
+    Image.fromarray(given).save(tmp_path / "own.png")
+    (expected,) = judge_batches_with(loaded, [torch.from_numpy(given)[None]])
+    order = np.argsort(-expected.probabilities[0])
+    visit(page, address, "#galaxy=own&stage=logits&channel=5")
+    assert page.inner_text("#lab-verdict").startswith("Open your picture: ")
+    assert page.inner_text("#lab-verdict").endswith("its dream of the class Barred Spiral.")
+    assert page.input_value("[name=class]") == "5"
+    assert page.is_hidden("#lab-look")
+    page.set_input_files("#lab-file", tmp_path / "own.png")
+    words = said(page)
+    first, rival = (
+        f"{CLASS_NAMES[label]} ({100 * expected.probabilities[0, label]:.1f} %)" for label in order[:2]
+    )
+    assert words.index(first) < words.index(rival)
+    assert f"score {expected.unlike[0]:.2f};" in words
+    assert page.input_value("[name=class]") == "5"
+    assert page.url.endswith("stage=logits&channel=5" + f"&size={index['first']['size']}")
+    cells = page.locator("#lab-probabilities td:first-of-type").all_inner_texts()
+    assert cells == [f"{100 * share:.1f} %" for share in expected.probabilities[0]]
+    # A galaxy of the book needs no engine, another network or noise a press of the button.
+    page.select_option("[name=galaxy]", "3")
+    assert f"score {index['networks'][0]['unlike'][3]:.2f};" in page.inner_text("#lab-verdict")
+    page.select_option("[name=galaxy]", "noise")
+    assert page.inner_text("#lab-verdict") == ""
+    page.click("#lab-look")
+    assert "unlike those of its training" in said(page)
 
 
 def test_picture_is_pasted(page, address: str) -> None:

@@ -200,3 +200,50 @@ def test_both_doors_refuse_it_in_one_sentence(page) -> None:
     for sentence in told:
         assert sentence.startswith("network.json does not describe a network (name must be a short text): ")
         assert sentence.endswith("`galaxylib export-web`.")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "unlike", "sentences"),
+    [
+        (
+            [0.03, 0.95, 0.02],
+            0.714,
+            "Sure: bar (95.0 %); its rival is arm (3.0 %). The picture is like those of its training "
+            "(score 0.71; 95 % of pictures like those of its training have at most 1).",
+        ),
+        (
+            [0.6, 0.25, 0.15],
+            1.0,
+            "Rather arm (60.0 %) than bar (25.0 %). The picture is like those of its training (score 1.00; ",
+        ),
+        (
+            [0.3, 0.3, 0.4],
+            1.42,
+            "In doubt between disk (40.0 %) and arm (30.0 %). The picture is unlike those of its training "
+            "(score 1.42; 95 % of pictures like those of its training have at most 1): trust the class little.",
+        ),
+        (
+            [0.05, 0.1, 0.85],
+            None,
+            "Rather disk (85.0 %) than bar (10.0 %). This network came without a measure",
+        ),
+    ],
+)
+def test_verdict_in_words(page, probabilities: list[float], unlike: float | None, sentences: str) -> None:
+    said = page.evaluate(
+        """async (said) => {
+            const { verdict } = await import("./verdict.js");
+            const { name, likeness } = verdict(said, ["arm", "bar", "disk"]);
+            return `${name} ${likeness}`;
+        }""",
+        {"probabilities": probabilities, "unlike": unlike},
+    )
+    assert said.startswith(sentences)
+
+
+def test_fits_file_is_told_what_to_do(page) -> None:
+    content = [*b"SIMPLE  =                    T".ljust(2880)]
+    assert opened(page, content) == {
+        "fault": "dream.png is a FITS file, which this page cannot read: let `galaxylib classify` name its "
+        "class, or save it as a PNG first."
+    }

@@ -20,9 +20,11 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Settings, dream
 from galaxylib.dream import images as pictures
 from galaxylib.dream.measures import probabilities
+from galaxylib.evaluation.judgement import judge_batches_with
 from galaxylib.files import hold_lock
 from galaxylib.networks.checkpoint import BROUGHT, load
 from galaxylib.networks.dmagnet import DMAGNet
+from galaxylib.simulate import draw
 from galaxylib.web import export_web
 
 RUNTIME = BUILD / "assets" / "onnxruntime-web" / "dist"
@@ -163,6 +165,21 @@ def test_probabilities_are_pytorchs(loaded_page, checkpoint):
     judged = {"preprocess": loaded.preprocess, "temperature": loaded.temperature}
     expected = probabilities(loaded.network, image, **judged)[0].tolist()
     assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_look_is_the_librarys(loaded_page, checkpoint):
+    """Class, doubt and "unlike training" of a stored picture, an ordinary one and a strange one."""
+    loaded = load(checkpoint)
+    images = torch.from_numpy(np.stack([draw(5, seed=3)[0], np.full((256, 256, 3), 200, np.uint8)]))
+    (expected,) = judge_batches_with(loaded, [images])
+    for number, image in enumerate(images):
+        given = as_image(image.permute(2, 0, 1)[None].float() / 255)
+        found = call(loaded_page, "(image) => engine.look(as(image))", given)
+        assert found["probabilities"] == pytest.approx(expected.probabilities[number], abs=1e-4)
+        if expected.unlike is None:
+            assert found["unlike"] is None
+        else:
+            assert found["unlike"] == pytest.approx(expected.unlike[number], rel=1e-3)
 
 
 DREAM = """async (image, objective, settings) => {

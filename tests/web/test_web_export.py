@@ -16,12 +16,15 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Objective, channel, layer, logit
 from galaxylib.dream.forward import Tap
-from galaxylib.errors import GalaxyError
-from galaxylib.evaluation.judge import judge
+from galaxylib.errors import CheckpointError, GalaxyError
+from galaxylib.evaluation.judge import judge, look_at_batches
+from galaxylib.evaluation.judgement import judge_batches_with
+from galaxylib.evaluation.unlike import Reference
 from galaxylib.files import LIST, sha256
-from galaxylib.networks.checkpoint import BROUGHT, load, save
+from galaxylib.networks.checkpoint import BROUGHT, Loaded, load, save
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.networks.registry import build
+from galaxylib.simulate import draw
 from galaxylib.web import export_web
 from galaxylib.web.export import gradient_graph
 from galaxylib.web.trace import Network
@@ -169,6 +172,57 @@ def test_the_page_is_as_sure_as_the_checkpoint_says(checkpoint, image, tmp_path)
     # What a dream climbs is the network's own logits.
     graph = "logits.onnx"
     assert (folder / graph).read_bytes() == (export_web(checkpoint, tmp_path / "plain") / graph).read_bytes()
+
+
+SAME_SCORE = {"rtol": 1e-3}
+"""How near a page's score for being unlike the training is to the library's; measured: 1e-4 at most."""
+
+
+def score_by_graph(folder: Path, loaded: Loaded, images: np.ndarray) -> np.ndarray:
+    """Of (N, 256, 256, 3) uint8, (N,)."""
+    seen = loaded.preprocess.fit(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255).numpy()
+    model = session(folder / "forward.onnx")
+    return np.concatenate([model.run(["unlike"], {"image": image[None]})[0] for image in seen])
+
+
+def test_score_for_being_unlike_the_training_is_the_librarys(checkpoint, exported, tmp_path):
+    loaded = load(checkpoint)
+    images = np.random.default_rng(0).integers(0, 256, (12, 256, 256, 3), np.uint8)
+    images[6:] //= np.arange(1, 7, dtype=np.uint8)[:, None, None, None]
+    (looks,) = look_at_batches(
+        loaded.network,
+        [torch.from_numpy(images)],
+        preprocess=loaded.preprocess,
+        stages=("stem", "lam"),
+    )
+    measured = replace(loaded, reference=Reference.fit(looks.stages).to_arrays())
+    strange = np.concatenate([images, np.zeros_like(images[:1]), np.full_like(images[:1], 255)])
+    (expected,) = judge_batches_with(measured, [torch.from_numpy(strange)])
+    folder = export_web(measured, tmp_path / "measured")
+    found = score_by_graph(folder, measured, strange)
+    np.testing.assert_allclose(found, expected.unlike, **SAME_SCORE)
+    assert len(session(exported / "forward.onnx").get_outputs()) == 1  # a network without a reference
+
+
+def test_reference_of_another_network_is_told(checkpoint, tmp_path):
+    numbers = {"stem": np.random.default_rng(0).normal(size=(8, 6))}
+    other = replace(load(checkpoint), reference=Reference.fit(numbers).to_arrays())
+    with pytest.raises(CheckpointError, match="'stem' is not the one that the reference was measured with"):
+        export_web(other, tmp_path / "other")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["real-small", "real"])
+def test_score_of_shipped_weights_is_the_librarys(tmp_path, name):
+    if not any((BROUGHT / name).glob("*.safetensors")):
+        pytest.skip(f"this copy of galaxylib carries no {name} weights")
+    loaded = load(name)
+    drawn = [draw(label, seed=label)[0] for label in (0, 4, 5, 9)]
+    images = np.stack([*drawn, np.zeros_like(drawn[0])])
+    (expected,) = judge_batches_with(loaded, [torch.from_numpy(images)])
+    found = score_by_graph(export_web(loaded, tmp_path / name), loaded, images)
+    np.testing.assert_allclose(found, expected.unlike, **SAME_SCORE)
+    assert (expected.unlike > 1).tolist()[-1]
 
 
 def test_folder_is_what_its_description_says(checkpoint, exported, tmp_path):
