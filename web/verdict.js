@@ -29,7 +29,7 @@ function percent({ name, share }) {
 
 function likeness(unlike) {
   if (unlike === null) return "This network came without a measure of what is unlike its training.";
-  const score = `score ${unlike.toFixed(2)}; 95 % of pictures like those of its training have at most 1`;
+  const score = `score ${unlike.toFixed(2)}, where 95 % of pictures like those score at most 1`;
   if (unlike > 1) return `The picture is unlike those of its training (${score}): trust the class little.`;
   return `The picture is like those of its training (${score}).`;
 }

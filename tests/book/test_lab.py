@@ -347,7 +347,7 @@ def test_network_names_the_readers_picture(
     loaded = load(BROUGHT / "real-small")
     given, _ = draw(5, seed=12)
     Image.fromarray(given).save(tmp_path / "own.png")
-    (expected,) = judge_batches_with(loaded, [torch.from_numpy(given)[None]])
+    (expected,) = judge_batches_with(loaded, [torch.tensor(given)[None]])
     order = np.argsort(-expected.probabilities[0])
     visit(page, address, "#galaxy=own&stage=logits&channel=5")
     assert page.inner_text("#lab-verdict").startswith("Open your picture: ")
@@ -360,14 +360,14 @@ def test_network_names_the_readers_picture(
         f"{CLASS_NAMES[label]} ({100 * expected.probabilities[0, label]:.1f} %)" for label in order[:2]
     )
     assert words.index(first) < words.index(rival)
-    assert f"score {expected.unlike[0]:.2f};" in words
+    assert f"score {expected.unlike[0]:.2f}," in words
     assert page.input_value("[name=class]") == "5"
     assert page.url.endswith("stage=logits&channel=5" + f"&size={index['first']['size']}")
     cells = page.locator("#lab-probabilities td:first-of-type").all_inner_texts()
     assert cells == [f"{100 * share:.1f} %" for share in expected.probabilities[0]]
     # A galaxy of the book needs no engine, another network or noise a press of the button.
     page.select_option("[name=galaxy]", "3")
-    assert f"score {index['networks'][0]['unlike'][3]:.2f};" in page.inner_text("#lab-verdict")
+    assert f"score {index['networks'][0]['unlike'][3]:.2f}," in page.inner_text("#lab-verdict")
     page.select_option("[name=galaxy]", "noise")
     assert page.inner_text("#lab-verdict") == ""
     page.click("#lab-look")

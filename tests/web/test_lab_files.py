@@ -209,18 +209,18 @@ def test_both_doors_refuse_it_in_one_sentence(page) -> None:
             [0.03, 0.95, 0.02],
             0.714,
             "Sure: bar (95.0 %); its rival is arm (3.0 %). The picture is like those of its training "
-            "(score 0.71; 95 % of pictures like those of its training have at most 1).",
+            "(score 0.71, where 95 % of pictures like those score at most 1).",
         ),
         (
             [0.6, 0.25, 0.15],
             1.0,
-            "Rather arm (60.0 %) than bar (25.0 %). The picture is like those of its training (score 1.00; ",
+            "Rather arm (60.0 %) than bar (25.0 %). The picture is like those of its training (score 1.00, ",
         ),
         (
             [0.3, 0.3, 0.4],
             1.42,
             "In doubt between disk (40.0 %) and arm (30.0 %). The picture is unlike those of its training "
-            "(score 1.42; 95 % of pictures like those of its training have at most 1): trust the class little.",
+            "(score 1.42, where 95 % of pictures like those score at most 1): trust the class little.",
         ),
         (
             [0.05, 0.1, 0.85],
