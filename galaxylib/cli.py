@@ -1,4 +1,4 @@
-"""The command `galaxylib`: simulate, fetch, train, calibrate, evaluate, classify, dream, export-web.
+"""The command `galaxylib`: simulate, fetch, train, calibrate, evaluate, classify, merge, dream, export-web.
 
 Exit status 0, or one sentence on standard error and status 1; with GALAXYLIB_TRACEBACK=1 in the environment,
 where a fault arose is shown too. What a subcommand needs is imported when it runs, so that `--help` answers
@@ -64,6 +64,7 @@ def parser(chosen: str = "") -> Parser:
         ("calibrate", _add_calibrate, "measure how far a trained network's confidence can be trusted"),
         ("evaluate", _add_evaluate, "score a trained network on a file"),
         ("classify", _add_classify, "classify images of your own, from one picture to a survey"),
+        ("merge", classifying.add_merge, "check the shards that `classify` wrote, and make them one dataset"),
         (
             "dream",
             _add_dream if chosen == "dream" else None,

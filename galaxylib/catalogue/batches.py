@@ -13,6 +13,7 @@ from galaxylib.catalogue.frame import UNREADABLE, Frame
 from galaxylib.catalogue.inputs import Inputs, Item
 from galaxylib.data.galaxy10 import SHAPE
 from galaxylib.errors import GalaxyError, is_lack_of_memory, sentence
+from galaxylib.training.hardware import Devices
 
 CHUNK = 8
 """Images that a thread decodes in one go."""
@@ -145,6 +146,6 @@ def look(item: Item, frame: Frame, out: np.ndarray) -> Look:
 
 
 def threads() -> int:
-    """How many decode side by side: one a core."""
+    """How many decode side by side: one a core, shared among the processes that torchrun started here."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 32)
+    return min(max(1, cores // Devices.announced().local), 32)

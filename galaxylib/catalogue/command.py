@@ -34,7 +34,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=filled,
         required=True,
         metavar="CATALOGUE",
-        help="the table to write: .parquet, .csv, .ecsv or .fits; a run that was stopped goes on",
+        help="the table to write: .parquet, .csv, .ecsv or .fits (or the folder for shards); a run that was "
+        "stopped goes on",
+    )
+    command.add_argument(
+        "--shard",
+        type=filled,
+        metavar="K/N",
+        help="make the K-th of N shards of the catalogue, which `galaxylib merge` makes one dataset; several "
+        "processes started by torchrun make one each",
     )
     command.add_argument(
         "--checkpoint",
@@ -125,7 +133,12 @@ def run(options: argparse.Namespace) -> int:
     from galaxylib.catalogue.frame import UNREADABLE, Frame
     from galaxylib.catalogue.inputs import Columns
     from galaxylib.catalogue.run import Settings, classify
+    from galaxylib.catalogue.shards import Shard
+    from galaxylib.training.hardware import Devices
 
+    devices = Devices.announced()
+    devices.take_own()
+    shard = Shard.read(options.shard) if options.shard else Shard.announced()
     summary = classify(
         *options.inputs,
         out=options.out,
@@ -140,12 +153,13 @@ def run(options: argparse.Namespace) -> int:
             batch_size=options.batch_size,
             save_every=options.save_every,
         ),
+        shard=shard,
         own_network=options.own_network,
         page=options.page,
         lab=options.lab or "",
-        progress=not options.quiet,
+        progress=not options.quiet and devices.rank == 0,
     )
-    for line in told(summary):
+    for line in told(summary)[-1 if shard else 0 :]:
         print(line)
     lost = summary.counts.get(UNREADABLE, 0)
     if lost:
@@ -155,6 +169,29 @@ def run(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 1 if lost and options.strict else 0
+
+
+def add_merge(command: argparse.ArgumentParser) -> None:
+    """The options of `galaxylib merge`."""
+    command.add_argument(
+        "folder", type=filled, metavar="FOLDER", help="where `classify --shard`, or under torchrun, wrote"
+    )
+    command.set_defaults(run=merge)
+
+
+def merge(options: argparse.Namespace) -> None:
+    """Run `galaxylib merge`.
+
+    Raises:
+        GalaxyError: one sentence.
+    """
+    from galaxylib.catalogue.shards import MANIFEST, merge
+
+    manifest = merge(options.folder)
+    print(
+        f"{manifest['rows']} images, {manifest['unreadable']} of them unreadable, are in the "
+        f"{len(manifest['shards'])} shards of {options.folder}; {MANIFEST} tells of them."
+    )
 
 
 def told(summary: Summary) -> list[str]:

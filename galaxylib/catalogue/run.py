@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from galaxylib.networks.checkpoint import Loaded, checkpoint_files, load
 from galaxylib.provenance import commit
 from galaxylib.training.hardware import default_device
 from galaxylib.votes.checkpoint import load_votes_network
+
+if TYPE_CHECKING:
+    from galaxylib.catalogue.shards import Shard
 
 PARTS = Range(1, 1_000_000)
 ON_CPU, ON_GPU = 64, 256
@@ -85,6 +88,7 @@ def classify(
     out: str | Path,
     checkpoint: str | Path | Loaded = "real",
     settings: Settings | None = None,
+    shard: "Shard | None" = None,
     own_network: str = "",
     page: str | Path | None = None,
     lab: str = "",
@@ -103,6 +107,9 @@ def classify(
         out: the catalogue; its ending says its kind: .parquet, .csv (with a .json beside it), .ecsv or .fits.
         checkpoint: a folder that `galaxylib train` wrote, the name of a shipped one, or one that is loaded.
         settings: how; None takes the defaults.
+        shard: which stretch of the catalogue to make; `out` is then a folder, in which `shard.file` is
+            written unless it is there already, and which `galaxylib.catalogue.shards.merge` makes a dataset.
+            None makes the whole catalogue.
         own_network: as in `galaxylib.networks.checkpoint.load`.
         page: a folder for a page that shows the catalogue (see `galaxylib.catalogue.page`), or None.
         lab: address of a dream lab to which the page's pictures link, or "".
@@ -110,13 +117,17 @@ def classify(
 
     Raises:
         GalaxyError: an input, a setting or the checkpoint is not as it must be, `out` cannot be written, a
-            run with other settings was begun there, or the memory does not suffice.
+            run with other settings was begun there, a page of a shard or more shards than there are parts
+            are asked for, or the memory does not suffice.
     """
     from galaxylib.catalogue import writing
     from galaxylib.catalogue.page import PAGE_FILE, choose, shown, write_page
+    from galaxylib.catalogue.shards import is_made, rows_of
 
-    settings, path = settings or Settings(), Path(out)
+    settings, path = settings or Settings(), Path(out) / shard.file if shard else Path(out)
     _check(settings)
+    if shard and page is not None:
+        raise GalaxyError("A page shows a whole catalogue: leave it out where shards are made.")
     read = [checkpoint_files(checkpoint)] if not isinstance(checkpoint, Loaded) else [[]]
     writing.check_catalogue(path, inputs=[*map(str, inputs), *read[0]])
     if page is not None:
@@ -129,19 +140,25 @@ def classify(
     settings = replace(settings, precision=judging_precision(settings.precision))
     settings = replace(settings, batch_size=settings.batch_size or fitting_batch(loaded, settings))
     metadata = described(answers, settings)
-    identity = metadata | {
+    origin = {
         "inputs": [source.name for source in found.sources],
+        "columns": asdict(settings.columns),
         "images": len(found),
         "content": found.digest,
-        "batch_size": settings.batch_size,
         "save_every": settings.save_every,
     }
-    parts = writing.Parts(path, identity)
+    numbers = range(-(-len(found) // settings.save_every))
+    if shard:
+        numbers = shard.parts(len(numbers))
+        metadata |= origin | {"shard": shard.number, "shards": shard.count}
+        if is_made(path, metadata):
+            return _summary(path, rows_of(path))
+    parts = writing.Parts(path, metadata | origin | {"batch_size": settings.batch_size})
     done = False
     try:
-        run = _Run(answers, settings, found, parts)
+        run = _Run(answers, settings, found, parts, numbers)
         run.complete(progress=progress)
-        tables = lambda: parts.tables(run.count)  # noqa: E731
+        tables = lambda: parts.tables(numbers)  # noqa: E731
         summary = _summary(path, tables())
         metadata |= {"rows": summary.rows, "unreadable": summary.counts.get(UNREADABLE, 0)}
         writing.write_catalogue(path, tables, run.form, metadata)
@@ -217,11 +234,13 @@ def _check(settings: Settings) -> None:
 class _Run:
     """The parts that are still to be made, and the making of them."""
 
-    def __init__(self, answers: Answers, settings: Settings, inputs: Inputs, parts: Any) -> None:
+    def __init__(
+        self, answers: Answers, settings: Settings, inputs: Inputs, parts: Any, numbers: range
+    ) -> None:
         from galaxylib.catalogue import writing
 
         self.answers, self.settings, self.inputs, self.parts = answers, settings, inputs, parts
-        self.count = -(-len(inputs) // settings.save_every)
+        self.numbers = numbers
         self.stage, width = "", 0
         if settings.embedding:
             loaded = answers.loaded
@@ -233,9 +252,9 @@ class _Run:
     def complete(self, *, progress: bool) -> None:
         """Make what is missing."""
         every = self.settings.save_every
-        missing = [number for number in range(self.count) if not self.parts.has(number)]
-        left = sum(min(every, len(self.inputs) - number * every) for number in missing)
-        total = len(self.inputs)
+        sizes = {number: min(every, len(self.inputs) - number * every) for number in self.numbers}
+        missing = [number for number in self.numbers if not self.parts.has(number)]
+        left, total = sum(sizes[number] for number in missing), sum(sizes.values())
         waiting: deque[Batch] = deque()
         tables: list[Any] = []
 

@@ -107,13 +107,13 @@ class Parts:
         with atomic(self.file(number)) as partial:
             pq.write_table(table, partial)
 
-    def tables(self, count: int) -> Iterator[pa.Table]:
-        """The first `count` parts in their order.
+    def tables(self, numbers: Iterable[int]) -> Iterator[pa.Table]:
+        """The parts with these numbers.
 
         Raises:
             DataError: one is damaged.
         """
-        for number in range(count):
+        for number in numbers:
             try:
                 yield pq.read_table(self.file(number))
             except (OSError, pa.ArrowException) as fault:

@@ -125,3 +125,8 @@ class Devices:
             return cls()
         world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
         return cls(local=local, hosts=world // local, rank=int(os.environ["RANK"]))
+
+    def take_own(self) -> None:
+        """Compute on this process's own GPU from now on: one a process, in the order of their numbers."""
+        if torch.cuda.is_available():
+            torch.cuda.set_device(self.rank % self.local % torch.cuda.device_count())

@@ -450,6 +450,7 @@ def test_a_run_with_other_options_is_not_mixed_in(pictures, small, tmp_path, mon
         (replace(EXACT, frame=Frame(pixscale=0.3)), small, "frame"),
         (replace(EXACT, embedding=True), small, "embedding"),
         (replace(EXACT, precision="bfloat16"), small, "precision"),
+        (replace(EXACT, columns=Columns(id="name")), small, "columns"),
         (EXACT, other, "weights_sha256"),
     ):
         with pytest.raises(GalaxyError, match=f"unfinished run with another {said}"):
