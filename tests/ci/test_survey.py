@@ -43,7 +43,7 @@ def test_a_killed_shard_is_made_again_alone(tmp_path):
         said = log.read()
     assert process.returncode == 0, said
     assert said.count("Trying to restart job") == 1
-    assert said.count("\nrule shard:") == SHARDS + 1
+    assert said.count("rule shard:\n    input:") == SHARDS + 1
     names = [Shard(number, SHARDS).file for number in range(1, SHARDS + 1)]
     assert sorted(path.name for path in survey.iterdir()) == sorted([MANIFEST, *names])
     one = tmp_path / "one.parquet"
