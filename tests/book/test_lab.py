@@ -374,6 +374,24 @@ def test_network_names_the_readers_picture(
     assert "unlike those of its training" in said(page)
 
 
+def test_another_picture_forgets_what_was_said_and_dreamed(
+    page, address: str, index: dict, tmp_path: Path
+) -> None:
+    for number, given in enumerate((draw(4, seed=1)[0], np.zeros((256, 256, 3), np.uint8))):
+        Image.fromarray(given).save(tmp_path / f"{number}.png")
+    visit(page, address, f"#galaxy=own&stage=stem&size={index['sizes'][0]}&steps=1")
+    page.set_input_files("#lab-file", tmp_path / "0.png")
+    former = said(page)
+    page.click("#lab-run")
+    assert finish(page).startswith("Done")
+    assert page.is_visible("#lab-canvas")
+    page.set_input_files("#lab-file", tmp_path / "1.png")
+    page.wait_for_selector("#lab-canvas", state="hidden")
+    page.wait_for_selector("#lab-run:enabled")
+    assert said(page) != former
+    assert "unlike those of its training" in said(page)
+
+
 def test_picture_is_pasted(page, address: str) -> None:
     visit(page, address)
     page.evaluate(
