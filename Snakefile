@@ -120,7 +120,7 @@ for rank, chapter in enumerate(UPSTREAM):
             f"{RESULTS}/times/{chapter}.tsv"
         # The first one draws the galaxies, with a process on every core, and nearly all others wait for it.
         threads: workflow.cores if chapter == "01_data" else SHARE
-        priority: len(UPSTREAM) - rank
+        priority: 100 if chapter == "01_data" else len(UPSTREAM) - rank
         shell:
             "OMP_NUM_THREADS={threads} python -m ci.execute {input.source} --values {params.values:q} --out {output.notebook:q}"
 

@@ -25,6 +25,18 @@ def run(*command: str) -> None:
         stop("Setting up .venv failed at `{}`; what it said is above.".format(" ".join(command)))
 
 
+def locked(folder: str) -> str:
+    """Name the file of versions: the lock, without CUDA's libraries where torch is to do without them."""
+    if os.environ.get("UV_TORCH_BACKEND") != "cpu":
+        return "requirements.lock"
+    with open("requirements.lock") as lines:
+        kept = [line for line in lines if not line.startswith(("nvidia-", "cuda-", "triton"))]
+    reduced = os.path.join(folder, "requirements.lock")
+    with open(reduced, "w") as file:
+        file.writelines(kept)
+    return reduced
+
+
 def main(folder: str) -> None:
     """Create or update the environment in a folder."""
     if sys.version_info < (3, 11):  # noqa: UP036
@@ -59,7 +71,12 @@ def main(folder: str) -> None:
             )
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV)
     uv = os.path.join(folder, "bin", "uv")
-    run(uv, "pip", "sync", "--python", python, "--compile-bytecode", "requirements.lock")
+    lock = locked(folder)
+    with open(lock) as lines:
+        count = len([line for line in lines if "==" in line])
+    print("Installing at most", count, "packages, 7 GB once unpacked. What uv does not have in its cache is")
+    print("downloaded; a large one is named with its size as it begins.", flush=True)
+    run(uv, "pip", "sync", "--python", python, "--compile-bytecode", lock)
     run(uv, "pip", "install", "--python", python, "--no-deps", "--editable", ".")
 
 

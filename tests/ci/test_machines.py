@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,25 @@ def test_setup_says_which_machines_are_not_supported(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+def test_setup_leaves_cuda_out_where_the_reader_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    locked = runpy.run_path(str(ROOT / "ci" / "setup.py"))["locked"]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
+    assert locked(str(tmp_path)) == "requirements.lock"
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
+    whole = Path("requirements.lock").read_text().splitlines()
+    reduced = Path(locked(str(tmp_path))).read_text().splitlines()
+    left_out = {line.split("==")[0] for line in whole} - {line.split("==")[0] for line in reduced}
+    # What torch's own metadata ask for on Linux and its builds without CUDA do not.
+    needs = {Requirement(need).name for need in requires("torch") or []}
+    cuda = {name for name in needs if name.startswith(("nvidia-", "cuda-", "triton"))}
+    assert cuda <= left_out
+    assert not left_out & {"torch", "torchvision", "numpy"}
+    assert [line for line in whole if line in reduced] == reduced
 
 
 @pytest.mark.parametrize(
