@@ -221,7 +221,7 @@ PAPER_RECIPE = Recipe()
 
 QUICK = Recipe(
     width=0.25,
-    size=96,
+    size=64,
     crop=192,
     epochs=10,
     more_epochs=0,

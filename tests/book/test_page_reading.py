@@ -118,7 +118,7 @@ def test_axe_finds_nothing_serious(tab, address: str, name: str) -> None:
         assert contrast["found"] == [], theme
 
 
-def test_contrast_is_what_axe_says_it_is(browser) -> None:
+def test_contrast_is_what_axe_says_it_is(html: Path, browser) -> None:  # axe comes with the built book
     """Texts in many inks, grounds, sizes and opacities: axe finds fault with the same ones."""
     random = np.random.default_rng(0)
     texts = []
