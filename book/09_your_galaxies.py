@@ -79,7 +79,7 @@ report.number("limit", LIMIT)
 # %%
 frame = Frame(pixscale=pixscale or None)
 catalogue_file = Path(outputs) / "own_galaxies.parquet"
-# float32 gives the same on every machine; without it, a machine that has bfloat16 is faster by that.
+# As on any other machine; without it, one that has bfloat16 takes that, which is faster.
 settings = Settings(frame=frame, precision="float32")
 summary = classify(folder, out=catalogue_file, checkpoint=checkpoint, settings=settings)
 catalogue = pd.read_parquet(catalogue_file)
@@ -109,9 +109,9 @@ report.table("classes", shown_catalogue(catalogue, held))
 # file tells them.
 # ```
 #
-# {glue:text}`n_unreadable:d` of the files cannot be read. It is a row like the others, with its reason, and stops
-# nothing. {glue:text}`n_unlike:d` are unlike what the network was trained on, so that its answer means nothing for
-# them. Of the {glue:text}`n_drawn:d` drawn galaxies whose class is known here, it names {glue:text}`n_right:d`
+# A file that cannot be read ({glue:text}`n_unreadable:d` here) is a row like the others, with its reason, and stops
+# nothing. Where an image is unlike what the network was trained on ({glue:text}`n_unlike:d` here), its answer means
+# little. Of the {glue:text}`n_drawn:d` drawn galaxies whose class is known here, it names {glue:text}`n_right:d`
 # rightly; so few say nothing about how good it is, which the [data chapter](01_data.ipynb) tells.
 
 # %% tags=["remove-output", "hide-input"]
