@@ -202,7 +202,7 @@ def weak_doubled(
         seed: of the plain training and of the one with double weight; a second plain one has the next.
 
     Returns:
-        `change` of the recognised share of the weak classes' `n` test galaxies, `scatter`, the same by
+        `change` of the recognised share of the weak classes' test `galaxies`, `scatter`, the same by
         another seed alone, and McNemar's counts and `p`.
     """
     test = sets["test"]
@@ -215,7 +215,7 @@ def weak_doubled(
     plain, once_more = hits(five.but(seed=seed)), hits(five.but(seed=seed + 1))
     emphasised = hits(five.but(seed=seed, emphasis=dict.fromkeys(weak, 2.0)))
     return {
-        "n": len(plain),
+        "galaxies": len(plain),
         "change": float(emphasised.mean() - plain.mean()),
         "scatter": abs(float(once_more.mean() - plain.mean())),
         **mcnemar(emphasised, plain),
@@ -225,7 +225,7 @@ def weak_doubled(
 def weak_in_words(row: Mapping[str, float]) -> str:
     """What `weak_doubled` found, as a sentence."""
     return (
-        f"Double weight on them changes the share of their {row['n']} test galaxies that is recognised by "
+        f"Double weight on them changes the share of their {row['galaxies']} test galaxies that is recognised by "
         f"{100 * row['change']:+.1f} points against a second training without it, where another seed alone "
         f"changes it by {100 * row['scatter']:.1f}."
     )

@@ -204,7 +204,7 @@ def test_doubled_weight_is_measured_against_a_second_training(monkeypatch):
     monkeypatch.setattr(experiments, "probabilities", lambda network, test: right[network])
     sets = {"train": None, "test": SimpleNamespace(labels=labels)}
     row = experiments.weak_doubled(trials.Trial(), sets, [2], seed=4)
-    assert (row["n"], row["change"], row["scatter"]) == (4, 0.25, 0.25)
+    assert (row["galaxies"], row["change"], row["scatter"]) == (4, 0.25, 0.25)
     assert "+25.0 points" in experiments.weak_in_words(row)
 
 
