@@ -13,11 +13,16 @@ MEGABYTE = 2**20
 
 
 def faults() -> int:
-    """Pages that the system has to find while an array of 48 MB is made anew, once it was freed."""
-    for _ in range(2):
+    """Pages that the system has to find for an array of 48 MB, once one was freed: the fewest of eight tries.
+
+    The first few may find the freed memory in another place than they need it.
+    """
+    counts = []
+    for _ in range(8):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         torch.zeros(48 * MEGABYTE, dtype=torch.uint8).add_(1)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    return min(counts)
 
 
 @pytest.mark.skipif(
