@@ -1,7 +1,7 @@
 """Memory stays with the process where the C library can be told so."""
 
 import ctypes
-import resource
+import subprocess
 import sys
 
 import pytest
@@ -9,31 +9,40 @@ import torch
 
 from galaxylib.training.hardware import keeping_memory
 
-MEGABYTE = 2**20
+# Pages that the system has to find for an array of 48 MB, once one was freed: in the block, and after it.
+CODE = """
+import resource, torch
+from galaxylib.training.hardware import keeping_memory
 
-
-def faults() -> int:
-    """Pages that the system has to find for an array of 48 MB, once one was freed: the fewest of eight tries.
-
-    The first few may find the freed memory in another place than they need it.
-    """
+def faults():
     counts = []
     for _ in range(8):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        torch.zeros(48 * MEGABYTE, dtype=torch.uint8).add_(1)
+        torch.zeros(48 * 2**20, dtype=torch.uint8).add_(1)
         counts.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     return min(counts)
 
+with keeping_memory():
+    kept = faults()
+print(kept, faults(), 48 * 2**20 // resource.getpagesize())
+"""
 
+
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library"
 )
 def test_memory_is_asked_for_once():
-    page = resource.getpagesize()
-    with keeping_memory():
-        kept = faults()
-    assert kept < 0.1 * 48 * MEGABYTE / page
-    assert faults() > 10 * kept + 100  # and given back as before afterwards
+    """In most processes: where the system put the heap may leave it no room, about one time in ten."""
+    found = []
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+        kept, given_back, pages = map(int, done.stdout.split())
+        assert given_back > 0.9 * pages  # as before the block
+        found.append(kept)
+        if kept < 0.1 * pages:
+            return
+    raise AssertionError(f"freed memory was asked for again: {found} pages")
 
 
 def test_other_systems_are_left_as_they_are(monkeypatch):
