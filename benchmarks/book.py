@@ -11,7 +11,6 @@ it will take.
 """
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ci.book import seconds_by_step
 from galaxylib.provenance import commit, machine
 
 RESULT = Path("benchmarks/results/book.json")
@@ -35,11 +35,11 @@ def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
         command = [sys.executable, "-m", "ci.book", "--profile", profile]
         subprocess.run(command, cwd=folder, env=os.environ | variables | {"PYTHONPATH": folder}, check=True)
         whole = time.monotonic() - began
-        steps, work = {}, {}
-        for table in sorted(Path(folder, "_build/results", profile, "times").glob("*.tsv")):
-            with table.open(encoding="utf-8") as lines:
-                row = next(csv.DictReader(lines, delimiter="\t"))
-            steps[table.stem], work[table.stem] = round(float(row["s"])), round(float(row["cpu_time"]))
+        results = Path(folder, "_build/results", profile)
+        steps, work = (
+            {name: round(took) for name, took in seconds_by_step(results, column=column).items()}
+            for column in ("s", "cpu_time")
+        )
     return {"seconds": round(whole), "steps": steps, "processor_seconds": work}
 
 

@@ -158,12 +158,17 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def seconds_by_step(results: Path) -> dict[str, float]:
-    """How long each step of a run took when it was last made, by Snakemake's measurement; in its order."""
+def seconds_by_step(results: Path, *, column: str = "s") -> dict[str, float]:
+    """How long each step of a run took when it was last made, by Snakemake's measurement; in its order.
+
+    Args:
+        results: the run's folder.
+        column: of Snakemake's table: "s" by the clock, "cpu_time" of the processor.
+    """
     found = {}
     for table in sorted(results.glob("times/*.tsv")):
         with table.open(encoding="utf-8") as lines:
-            found[table.stem] = float(next(csv.DictReader(lines, delimiter="\t"))["s"])
+            found[table.stem] = float(next(csv.DictReader(lines, delimiter="\t"))[column])
     return found
 
 

@@ -76,6 +76,8 @@ SEEDS = Range(0, 2**32 - 1)
 GALAXIES = Range(1, 10_000_000)
 PROCESSES = Range(1, 1024)
 BATCHES = Range(1, 65_536)
+PARTS = Range(1, 1_000_000)
+PIXSCALES = Range(0.001, 100, whole=False)
 
 
 def filled(text: str) -> str:

@@ -55,7 +55,7 @@ def hardware() -> dict[str, Any]:
     import torch
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    return {"processor": processor(), "cores": _cores(), "threads": torch.get_num_threads(), "gpus": gpus}
+    return {"processor": processor(), "cores": cores(), "threads": torch.get_num_threads(), "gpus": gpus}
 
 
 def machine() -> dict[str, Any]:
@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
     """
     return {
         "processor": processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "threads": threads(),
         "gpus": _gpus(),
         "system": platform.system(),
@@ -78,8 +78,9 @@ def threads() -> int | None:
     return int(outermost) if outermost.isdecimal() and int(outermost) else None
 
 
-def _cores() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def cores() -> int:
+    """How many processors this process may use; macOS only says how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:

@@ -1,6 +1,5 @@
 """Batches of framed images, decoded ahead in threads while the network works on the one before."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from galaxylib.catalogue.frame import UNREADABLE, Frame
 from galaxylib.catalogue.inputs import Inputs, Item
 from galaxylib.data.galaxy10 import SHAPE
 from galaxylib.errors import GalaxyError, is_lack_of_memory, sentence
+from galaxylib.provenance import cores
 from galaxylib.training.hardware import Devices
 
 CHUNK = 8
@@ -147,5 +147,4 @@ def look(item: Item, frame: Frame, out: np.ndarray) -> Look:
 
 def threads() -> int:
     """How many decode side by side: one a core, shared among the processes that torchrun started here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(1, cores // Devices.announced().local), 32)
+    return min(max(1, cores() // Devices.announced().local), 32)

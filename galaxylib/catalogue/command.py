@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from galaxylib.errors import BATCHES, Range, filled
+from galaxylib.errors import BATCHES, PARTS, PIXSCALES, filled
 
 if TYPE_CHECKING:
     from galaxylib.catalogue.run import Summary
@@ -54,7 +54,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--pixscale",
-        type=Range(0.001, 100, whole=False).read,
+        type=PIXSCALES.read,
         metavar="ARCSEC",
         help="arcsec a pixel of images whose WCS or table does not tell "
         "(default: 0.262 is assumed, and flagged)",
@@ -102,7 +102,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--save-every",
-        type=Range(1, 1_000_000).read,
+        type=PARTS.read,
         default=2048,
         metavar="N",
         help="images after which a run that is stopped can go on (default: %(default)s)",

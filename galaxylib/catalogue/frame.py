@@ -9,11 +9,9 @@ from scipy import ndimage
 from galaxylib.catalogue.decoding import Picture
 from galaxylib.data.galaxy10 import PIXEL_SCALE, SHAPE
 from galaxylib.data.stretch import viewer_colours
-from galaxylib.errors import DataError, GalaxyError, Range
+from galaxylib.errors import PIXSCALES, DataError, GalaxyError
 
 SIDE = SHAPE[0]
-PIXSCALES = Range(0.001, 100, whole=False)
-"""Arcsec a pixel."""
 CENTRES = ("middle", "light")
 SAME = 0.005
 """Relative difference of two pixel scales that counts as none: half a pixel at the frame's edge."""

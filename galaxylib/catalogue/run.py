@@ -17,7 +17,7 @@ from galaxylib.catalogue.batches import Batch, batches
 from galaxylib.catalogue.frame import UNREADABLE, Frame
 from galaxylib.catalogue.inputs import Columns, Inputs
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.errors import BATCHES, GalaxyError, Range, is_lack_of_memory
+from galaxylib.errors import BATCHES, PARTS, GalaxyError, is_lack_of_memory
 from galaxylib.evaluation.judge import PRECISIONS, judging_precision
 from galaxylib.evaluation.judgement import Judgement, judge_batches_with
 from galaxylib.evaluation.unlike import first_and_last
@@ -30,7 +30,6 @@ from galaxylib.votes.checkpoint import load_votes_network
 if TYPE_CHECKING:
     from galaxylib.catalogue.shards import Shard
 
-PARTS = Range(1, 1_000_000)
 ON_CPU, ON_GPU = 64, 256
 """Images at once: more gain nothing there, fewer leave a GPU idle."""
 SHOWN = 10
@@ -98,7 +97,7 @@ def classify(
 
     A run that was stopped goes on where it was, if it is asked for again with the same inputs and settings;
     what comes out is what an uninterrupted run gives, bit for bit. Images that cannot be read are rows that
-    say why. Memory does not grow with the number of images.
+    say why. Of the images, only a few batches are in memory at a time.
 
     Args:
         *inputs: image files (JPEG, PNG, TIFF, WebP, FITS, gzip'd or not), folders of them, patterns (`*`,

@@ -23,6 +23,7 @@ from galaxylib.data.galaxy10 import CLASS_COUNTS, SHAPE
 from galaxylib.data.storage import open_hdf5
 from galaxylib.errors import GALAXIES, PROCESSES, SEEDS, GalaxyError
 from galaxylib.files import atomic, check_outputs, saving
+from galaxylib.provenance import cores
 from galaxylib.simulate.drawing import TRUTH_COLUMNS, draw
 from galaxylib.simulate.light import PIXEL_SCALE
 
@@ -158,7 +159,7 @@ def _fill(path: Path, labels: np.ndarray, seed: int, processes: int | None, prog
     with file:
         missing = np.flatnonzero(file["ans"][:] == NOT_YET)
         jobs = [missing[i : i + CHUNK] for i in range(0, len(missing), CHUNK)]
-        wanted = processes or min(_processors(), 1 + len(missing) // FEWEST)
+        wanted = processes or min(cores(), 1 + len(missing) // FEWEST)
         with tqdm(
             total=len(labels), initial=len(labels) - len(missing), unit="galaxy", disable=not progress
         ) as bar:
@@ -209,11 +210,6 @@ def draw_rows(rows: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarr
         )
         truth[place] = list(numbers.values())
     return images, truth
-
-
-def _processors() -> int:
-    """How many processors this process may use; macOS only says how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def test_times_are_read_shown_and_added_up(tmp_path):
         (tmp_path / "times" / f"{name}.tsv").write_text(TABLE.format(took), encoding="utf-8")
     seconds = seconds_by_step(tmp_path)
     assert list(seconds.items())[:2] == [("01_data", 40.0), ("03_training", 100.0)]
+    assert set(seconds_by_step(tmp_path, column="cpu_time").values()) == {60.0}
     assert table_of_times(seconds).splitlines()[0].split() == ["01_data", "40", "s"]
     # The data and the pages stand alone; the longest chapter bounds what runs beside others.
     assert estimate(["01_data", "03_training", "05_baselines", "html"], seconds) == 40 + 300 + 60
