@@ -19,7 +19,7 @@ from PIL import Image
 
 from galaxylib.catalogue.frame import Frame
 from galaxylib.catalogue.inputs import Columns, picture_at
-from galaxylib.catalogue.writing import column_of
+from galaxylib.catalogue.writing import column_of, ranked
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import is_lack_of_memory
 from galaxylib.files import atomic
@@ -171,8 +171,7 @@ class _Sheets:
 
     def one(self, row: Mapping[str, Any]) -> str:
         """A picture with what the catalogue says of it."""
-        shares = sorted(((row[column_of(name)], name) for name in CLASS_NAMES), reverse=True)
-        (first, name), (second, rival) = shares[:2]
+        (first, name), (second, rival) = ranked(row)[:2]
         verdict = f"{name} {first:.0%}, {rival} {second:.0%}"
         image = self.picture(row)
         shown = "<span>no longer readable</span>"

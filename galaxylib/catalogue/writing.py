@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from galaxylib.catalogue.tables import INSTALL
+from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.files import atomic, check_outputs, hold_lock, write_json
 
@@ -34,6 +35,11 @@ CARDS = 2880
 def column_of(name: str) -> str:
     """The column of a class's probability, such as `p_edge_on_with_bulge`."""
     return "p_" + re.sub(r"\W+", "_", name.lower())
+
+
+def ranked(row: Mapping[str, Any]) -> list[tuple[float, str]]:
+    """The ten classes of a catalogue's row with their probabilities, the most probable first."""
+    return sorted(((row[column_of(name)], name) for name in CLASS_NAMES), reverse=True)
 
 
 def schema(class_names: Sequence[str], *, votes: Sequence[str] = (), embedding: int = 0) -> pa.Schema:

@@ -8,7 +8,7 @@ import pandas as pd
 from astropy.io import fits
 from PIL import Image
 
-from galaxylib.catalogue.writing import column_of
+from galaxylib.catalogue.writing import column_of, ranked
 from galaxylib.data.galaxy10 import CLASS_NAMES, PIXEL_SCALE
 from galaxylib.simulate import draw
 from galaxylib.simulate.artefacts import draw_other
@@ -72,20 +72,17 @@ def write_fits(path: Path, light: np.ndarray, *, ra: float, dec: float) -> None:
 
 def shown_catalogue(catalogue: pd.DataFrame, held: dict[str, str] | None = None) -> pd.DataFrame:
     """A catalogue's rows in words: class, rival, strangeness, flags; beside what the file holds, if known."""
-    columns = [column_of(name) for name in CLASS_NAMES]
     rows = []
     for row in catalogue.to_dict("records"):
         read = bool(row["class"])
-        ranked = sorted(((row[column], name) for column, name in zip(columns, CLASS_NAMES, strict=True)))[
-            ::-1
-        ]
+        (first, _), (second, rival) = ranked(row)[:2]
         line = {"image": Path(row["path"]).name}
         line |= {"holds": held.get(line["image"], "")} if held else {}
         rows.append(
             line
             | {
-                "class": f"{row['class']}, {ranked[0][0]:.0%}" if read else "",
-                "rival": f"{ranked[1][1]}, {ranked[1][0]:.0%}" if read else "",
+                "class": f"{row['class']}, {first:.0%}" if read else "",
+                "rival": f"{rival}, {second:.0%}" if read else "",
                 "unlike training": f"{row['unlike_training']:.2f}" if read else "",
                 "flags": row["flags"],
             }
