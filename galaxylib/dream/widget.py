@@ -256,8 +256,9 @@ class DreamLab(Controls):
             label = f"{len(self.dreams)}: {made.record['objective']['text']}, {made.image.shape[2]} pixels"
             self.history.options = [*self.history.options, label]
             self.history.index = len(self.dreams) - 1
+        self._buttons(running=False)  # before the word "Done", which invites to press them
+        if made is not None:
             self._say(f"Done after {made.record['steps_done']} steps.")
-        self._buttons(running=False)
         if fault:
             self._say(fault, wrong=True)
 

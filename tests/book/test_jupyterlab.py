@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from playwright.sync_api import expect
 
 from galaxylib.dream.record import read_png
 
@@ -137,7 +138,9 @@ def test_a_dream_is_begun_stopped_and_saved(page, address, folder):
     assert time.monotonic() - begun < 5
     steps = int(re.search(r"\d+", done.inner_text())[0])
     assert 0 < steps < 400
-    lab.get_by_role("button", name="Save PNG").press("Enter")
+    save = lab.get_by_role("button", name="Save PNG")
+    expect(save).to_be_enabled(timeout=WAIT)  # a key pressed on a disabled button goes nowhere
+    save.press("Enter")
     lab.get_by_text("Saved as dreams/dream-1.png").wait_for()
     record = read_png(folder / "dreams" / "dream-1.png").record
     assert record["objective"]["text"] == "lam"
