@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ class Batch:
         part: of the catalogue, counted from 0.
         ends: whether it is the part's last batch.
         items: where the images come from, N of them.
-        images: (N, 256, 256, 3) uint8, pinned where there is a GPU; what could not be read is not set.
+        images: (N, 256, 256, 3) uint8, pinned where there is a GPU; what could not be read is not set. They
+            hold until the next batch is asked for, which `batches` may put in their place.
         looks: what became of each.
     """
 
@@ -68,6 +70,9 @@ def batches(
 ) -> Iterator[Batch]:
     """The images of some parts, in their order; at most `AHEAD` + 1 batches are in memory.
 
+    They take turns in as many buffers: where each batch asks for new memory, gaps stay between what is in
+    use, and the process grows by hundreds of megabytes over its first thousands of images.
+
     Args:
         inputs: the images.
         parts: which parts, growing.
@@ -87,7 +92,7 @@ def batches(
         return batch
 
     try:
-        for batch in _planned(inputs, parts, batch_size=batch_size, save_every=save_every):
+        for batch in _planned(inputs, parts, _buffers(min(batch_size, save_every, len(inputs))), save_every):
             pixels = batch.images.numpy()
             chunks = (slice(place, place + CHUNK) for place in range(0, len(batch.items), CHUNK))
             looked = [pool.submit(_looks, batch.items[few], frame, pixels[few]) for few in chunks]
@@ -100,8 +105,15 @@ def batches(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _planned(inputs: Inputs, parts: Sequence[int], *, batch_size: int, save_every: int) -> Iterator[Batch]:
-    total, place = len(inputs), 0
+def _buffers(batch_size: int) -> list[torch.Tensor]:
+    shape, pinned = (batch_size, *SHAPE), torch.cuda.is_available()
+    return [torch.empty(shape, dtype=torch.uint8, pin_memory=pinned) for _ in range(AHEAD + 1)]
+
+
+def _planned(
+    inputs: Inputs, parts: Sequence[int], buffers: Sequence[torch.Tensor], save_every: int
+) -> Iterator[Batch]:
+    total, place, batch_size, free = len(inputs), 0, len(buffers[0]), cycle(buffers)
     items = inputs.items(0, total)
     for part in parts:
         start, stop = part * save_every, min((part + 1) * save_every, total)
@@ -115,8 +127,7 @@ def _planned(inputs: Inputs, parts: Sequence[int], *, batch_size: int, save_ever
                     "There are fewer images than at the run's beginning: leave the inputs as they are, and "
                     "run again."
                 )
-            pixels = torch.empty((len(few), *SHAPE), dtype=torch.uint8, pin_memory=torch.cuda.is_available())
-            yield Batch(part, first + batch_size >= stop, few, pixels)
+            yield Batch(part, first + batch_size >= stop, few, next(free)[: len(few)])
 
 
 def _looks(items: Sequence[Item], frame: Frame, out: np.ndarray) -> list[Look]:

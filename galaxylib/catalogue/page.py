@@ -19,7 +19,7 @@ from PIL import Image
 
 from galaxylib.catalogue.frame import Frame
 from galaxylib.catalogue.inputs import Columns, picture_at
-from galaxylib.catalogue.writing import column_of, ranked
+from galaxylib.catalogue.writing import class_and_rival, column_of
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import is_lack_of_memory
 from galaxylib.files import atomic
@@ -171,7 +171,7 @@ class _Sheets:
 
     def one(self, row: Mapping[str, Any]) -> str:
         """A picture with what the catalogue says of it."""
-        (first, name), (second, rival) = ranked(row)[:2]
+        (first, name), (second, rival) = class_and_rival(row)
         verdict = f"{name} {first:.0%}, {rival} {second:.0%}"
         image = self.picture(row)
         shown = "<span>no longer readable</span>"

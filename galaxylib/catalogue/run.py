@@ -1,13 +1,11 @@
 """`classify`: from inputs to a catalogue, decoded ahead in threads, judged in batches, kept part by part."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -126,7 +124,9 @@ def classify(
     settings, path = settings or Settings(), Path(out) / shard.file if shard else Path(out)
     _check(settings)
     if shard and page is not None:
-        raise GalaxyError("A page shows a whole catalogue: leave it out where shards are made.")
+        raise GalaxyError(
+            "A page shows a whole catalogue: leave it out where shards are made, and ask `merge` for it."
+        )
     read = [checkpoint_files(checkpoint)] if not isinstance(checkpoint, Loaded) else [[]]
     writing.check_catalogue(path, inputs=[*map(str, inputs), *read[0]])
     if page is not None:
@@ -236,7 +236,7 @@ class _Run:
     def __init__(
         self, answers: Answers, settings: Settings, inputs: Inputs, parts: Any, numbers: range
     ) -> None:
-        from galaxylib.catalogue import writing
+        from galaxylib.catalogue.rows import schema
 
         self.answers, self.settings, self.inputs, self.parts = answers, settings, inputs, parts
         self.numbers = numbers
@@ -246,39 +246,43 @@ class _Run:
             name, size = loaded.meta.get("network", ""), loaded.preprocess.size
             self.stage = first_and_last(loaded.network, name, size=size)[-1]
             width = _trial(loaded, 1, embedding=self.stage).embedding.shape[1]
-        self.form = writing.schema(CLASS_NAMES, votes=answers.votes, embedding=width)
+        self.form = schema(CLASS_NAMES, votes=answers.votes, embedding=width)
 
     def complete(self, *, progress: bool) -> None:
         """Make what is missing."""
+        from galaxylib.catalogue import rows
+
         every = self.settings.save_every
         sizes = {number: min(every, len(self.inputs) - number * every) for number in self.numbers}
         missing = [number for number in self.numbers if not self.parts.has(number)]
         left, total = sum(sizes[number] for number in missing), sum(sizes.values())
-        waiting: deque[Batch] = deque()
         tables: list[Any] = []
-
-        def images() -> Iterator[torch.Tensor]:
-            for batch in batches(
-                self.inputs,
-                missing,
-                self.settings.frame,
-                batch_size=self.settings.batch_size,
-                save_every=every,
-            ):
-                waiting.append(batch)
-                readable = batch.readable
-                if readable.any():
-                    yield batch.images if readable.all() else batch.images[torch.from_numpy(readable)]
+        shown: list[Batch] = []  # what the network works on, one batch at most
 
         with tqdm(
             total=total, initial=total - left, unit="image", desc="classifying", disable=not progress
         ) as bar:
 
             def finish(batch: Batch, judged: Judgement | None) -> None:
-                tables.append(self._table(batch, judged))
+                tables.append(rows.table_of(batch, judged, self.answers, self.form))
                 if batch.ends:
                     self._keep(batch.part, tables)
                 bar.update(len(batch.items))
+
+            def images() -> Iterator[torch.Tensor]:
+                for batch in batches(
+                    self.inputs,
+                    missing,
+                    self.settings.frame,
+                    batch_size=self.settings.batch_size,
+                    save_every=every,
+                ):
+                    readable = batch.readable
+                    if not readable.any():
+                        finish(batch, None)
+                        continue
+                    shown.append(batch)
+                    yield batch.images if readable.all() else batch.images[torch.from_numpy(readable)]
 
             for judged in judge_batches_with(
                 self.answers.loaded,
@@ -288,55 +292,13 @@ class _Run:
                 embedding=self.stage,
                 precision=self.settings.precision,
             ):
-                while not waiting[0].readable.any():
-                    finish(waiting.popleft(), None)
-                finish(waiting.popleft(), judged)
-            while waiting:
-                finish(waiting.popleft(), None)
+                finish(shown.pop(), judged)
 
     def _keep(self, part: int, tables: list[Any]) -> None:
         import pyarrow as pa
 
         self.parts.write(part, pa.concat_tables(tables).combine_chunks())
         tables.clear()
-
-    def _table(self, batch: Batch, judged: Judgement | None) -> Any:
-        import pyarrow as pa
-
-        items, looks, readable = batch.items, batch.looks, batch.readable
-
-        def spread(values: np.ndarray | None, shape: tuple[int, ...] = ()) -> np.ndarray:
-            whole = np.full((len(items), *shape), np.nan)
-            if values is not None:
-                whole[readable] = values
-            return whole
-
-        shares, numbers = (None, []) if judged is None else self.answers.classes(judged.probabilities)
-        ten = spread(shares, (len(CLASS_NAMES),))
-        best = np.full(len(items), "", object)
-        best[readable] = [CLASS_NAMES[number] for number in numbers]
-        top = np.sort(ten, axis=1)
-        columns = [
-            [item.id for item in items],
-            [item.path for item in items],
-            [item.row for item in items],
-            *([getattr(look, name) for look in looks] for name in ("ra", "dec", "pixscale")),
-            *ten.T.astype(np.float32),
-            best,
-            (top[:, -1] - top[:, -2]).astype(np.float32),
-            spread(None if judged is None else judged.unlike).astype(np.float32),
-            [" ".join(look.flags) for look in looks],
-            [look.reason for look in looks],
-        ]
-        if self.answers.votes:
-            given = spread(None if judged is None else judged.probabilities, (len(self.answers.votes),))
-            columns += list(given.T.astype(np.float32))
-        if self.stage:
-            width = self.form.field("embedding").type.list_size
-            given = spread(None if judged is None else judged.embedding, (width,)).astype(np.float32)
-            columns.append(pa.FixedSizeListArray.from_arrays(given.ravel(), width))
-        arrays = [pa.array(column, kind) for column, kind in zip(columns, self.form.types, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self.form)
 
 
 def _summary(path: Path, tables: Iterator[Any]) -> Summary:

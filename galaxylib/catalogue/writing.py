@@ -5,7 +5,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,27 +37,11 @@ def column_of(name: str) -> str:
     return "p_" + re.sub(r"\W+", "_", name.lower())
 
 
-def ranked(row: Mapping[str, Any]) -> list[tuple[float, str]]:
-    """The ten classes of a catalogue's row with their probabilities, the most probable first."""
-    return sorted(((row[column_of(name)], name) for name in CLASS_NAMES), reverse=True)
-
-
-def schema(class_names: Sequence[str], *, votes: Sequence[str] = (), embedding: int = 0) -> pa.Schema:
-    """The columns of a catalogue.
-
-    Args:
-        class_names: of the probabilities.
-        votes: of the vote fractions; none if empty.
-        embedding: numbers an image; none if 0.
-    """
-    columns = [("id", pa.string()), ("path", pa.string()), ("row", pa.int64())]
-    columns += [(name, pa.float64()) for name in ("ra", "dec", "pixscale")]
-    columns += [(column_of(name), pa.float32()) for name in class_names]
-    columns += [("class", pa.string()), ("margin", pa.float32()), ("unlike_training", pa.float32())]
-    columns += [("flags", pa.string()), ("reason", pa.string())]
-    columns += [(name, pa.float32()) for name in votes]
-    columns += [("embedding", pa.list_(pa.float32(), embedding))] if embedding else []
-    return pa.schema(columns)
+def class_and_rival(row: Mapping[str, Any]) -> tuple[tuple[float, str], tuple[float, str]]:
+    """Probability and name of a catalogue's row's class, and of the most probable of the other nine."""
+    own = row["class"]
+    others = [(row[column_of(name)], name) for name in CLASS_NAMES if name != own]
+    return (row[column_of(own)], own), max(others)
 
 
 class Parts:

@@ -8,7 +8,7 @@ import pandas as pd
 from astropy.io import fits
 from PIL import Image
 
-from galaxylib.catalogue.writing import column_of, ranked
+from galaxylib.catalogue.writing import class_and_rival
 from galaxylib.data.galaxy10 import CLASS_NAMES, PIXEL_SCALE
 from galaxylib.simulate import draw
 from galaxylib.simulate.artefacts import draw_other
@@ -74,19 +74,14 @@ def shown_catalogue(catalogue: pd.DataFrame, held: dict[str, str] | None = None)
     """A catalogue's rows in words: class, rival, strangeness, flags; beside what the file holds, if known."""
     rows = []
     for row in catalogue.to_dict("records"):
-        read = bool(row["class"])
-        (first, _), (second, rival) = ranked(row)[:2]
         line = {"image": Path(row["path"]).name}
         line |= {"holds": held.get(line["image"], "")} if held else {}
-        rows.append(
-            line
-            | {
-                "class": f"{row['class']}, {first:.0%}" if read else "",
-                "rival": f"{rival}, {second:.0%}" if read else "",
-                "unlike training": f"{row['unlike_training']:.2f}" if read else "",
-                "flags": row["flags"],
-            }
-        )
+        line |= dict.fromkeys(("class", "rival", "unlike training"), "")
+        if row["class"]:
+            (first, name), (second, rival) = class_and_rival(row)
+            line |= {"class": f"{name}, {first:.0%}", "rival": f"{rival}, {second:.0%}"}
+            line |= {"unlike training": f"{row['unlike_training']:.2f}"}
+        rows.append(line | {"flags": row["flags"]})
     return pd.DataFrame(rows).set_index("image")
 
 
@@ -103,6 +98,5 @@ def most_doubtful(catalogue: pd.DataFrame, held: Mapping[str, str]) -> tuple[int
     known = catalogue[(catalogue["class"] != "") & galaxy]
     alike = known[~(known["unlike_training"] > 1)]
     row = (known if alike.empty else alike)["margin"].idxmin()
-    shares = catalogue.loc[row, [column_of(name) for name in CLASS_NAMES]].astype(float).to_numpy()
-    first, second = np.argsort(-shares, kind="stable")[:2]
-    return int(row), CLASS_NAMES[first], CLASS_NAMES[second]
+    (_, name), (_, rival) = class_and_rival(catalogue.loc[row])
+    return int(row), name, rival

@@ -9,7 +9,8 @@ import pytest
 
 from galaxylib import CLASS_NAMES, GalaxyError, cli
 from galaxylib.catalogue import writing
-from galaxylib.catalogue.writing import column_of, read_metadata, schema, write_catalogue
+from galaxylib.catalogue.rows import schema
+from galaxylib.catalogue.writing import column_of, read_metadata, write_catalogue
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

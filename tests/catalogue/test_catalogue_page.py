@@ -13,7 +13,8 @@ from PIL import Image
 
 from galaxylib.catalogue.frame import Frame
 from galaxylib.catalogue.page import LISTED, SHOWN, SIDE, choose, shown, write_page
-from galaxylib.catalogue.writing import column_of, schema
+from galaxylib.catalogue.rows import schema
+from galaxylib.catalogue.writing import column_of
 from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES
 
@@ -109,6 +110,17 @@ def test_pictures_lead_to_the_lab_with_their_class_chosen(tmp_path):
         for link in section.select("figure a") if section else []:
             assert link["href"] == f"{lab}#galaxy=own&stage=logits&channel={CLASS_NAMES.index(name)}"
     assert not read(write_page(tmp_path, choice, grey, metadata=METADATA)).select("figure a")
+
+
+def test_a_class_of_votes_that_is_not_the_best_supported_keeps_its_name(tmp_path):
+    """Merging wins from a third of the votes up: the caption and the lab's channel are the row's class."""
+    frame = catalogue(1)
+    frame[[column_of(name) for name in CLASS_NAMES]] = np.float32(0.0)
+    frame["p_merging"], frame["p_round_smooth"], frame["class"] = np.float32(0.4), np.float32(0.6), "Merging"
+    page = read(write_page(tmp_path, choose(tables(frame)), grey, metadata=METADATA, lab="lab.html"))
+    one = page.find(id="merging").figure
+    assert one.figcaption.span.text == "Merging 40%, Round Smooth 60%"
+    assert one.a["href"].endswith("channel=1")
 
 
 def test_what_cannot_be_read_is_named_and_counted(tmp_path):

@@ -476,7 +476,10 @@ def test_the_command_tells_classes_of_a_few_and_counts_of_many(pictures, galaxie
     assert cli.main([*one, str(tmp_path / "one.csv")]) == 0
     first, last = capsys.readouterr().out.splitlines()
     row = pd.read_csv(tmp_path / "one.csv").iloc[0]
-    assert first.startswith(f"0: {row['class']} ({row[PROBABILITIES].max():.0%}; next ")
+    shares = {name: row[column_of(name)] for name in CLASS_NAMES}
+    rival = sorted(shares, key=shares.get)[-2]
+    said = f"0: {row['class']} ({max(shares.values()):.0%}; next {rival}, {shares[rival]:.0%})"
+    assert first.startswith(said)
     assert "[scale_assumed]" in first
     assert last == f"1 image in {tmp_path / 'one.csv'}."
     many = ["classify", str(pictures), str(galaxies), *WORDS, "--quiet", "--out"]
@@ -529,6 +532,43 @@ def test_inputs_are_not_listed(tmp_path):
     tracemalloc.stop()
     assert (len(found), last[0].id) == (20_000, "19999")
     assert peak < 1e6
+
+
+def test_few_batches_are_held_however_many_there_are(pictures, tmp_path, monkeypatch):
+    """Of 60 batches of two, at most AHEAD + 1 are decoded and not yet asked for, in as many buffers."""
+    from galaxylib.catalogue import batches as module
+
+    rows = [f"{number},{pictures / str(number % 10)}.png" for number in range(120)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,path", *rows]))
+    looked, right = [], module.look
+    monkeypatch.setattr(module, "look", lambda item, *rest: looked.append(item.id) or right(item, *rest))
+    taken, buffers, most = [], set(), 0
+    found = module.batches(Inputs([tmp_path / "t.csv"]), range(12), Frame(), batch_size=2, save_every=10)
+    for batch in found:
+        most = max(most, len(looked) - len(taken))
+        buffers.add(batch.images.untyped_storage().data_ptr())
+        for item, image in zip(batch.items, batch.images, strict=True):  # nothing later has been put there
+            assert np.array_equal(image.numpy(), np.asarray(Image.open(item.path)))
+            taken.append(item.id)
+    assert taken == [str(number) for number in range(120)]
+    assert most <= 2 * (module.AHEAD + 1)
+    assert len(buffers) == module.AHEAD + 1
+
+
+def test_images_that_cannot_be_read_do_not_pile_up(small, tmp_path, monkeypatch):
+    """A table of files that are away is kept part by part, and not only at its end."""
+    from galaxylib.catalogue import batches, writing
+
+    (tmp_path / "t.csv").write_text("\n".join(["path", *(f"{number}.png" for number in range(40))]))
+    looked, seen, look, write = [], [], batches.look, writing.Parts.write
+    monkeypatch.setattr(batches, "look", lambda item, *rest: looked.append(item.id) or look(item, *rest))
+    monkeypatch.setattr(
+        writing.Parts, "write", lambda self, *rest: seen.append(len(looked)) or write(self, *rest)
+    )
+    made(tmp_path, small, tmp_path / "t.csv", settings=Settings(batch_size=2, save_every=4))
+    for part, count in enumerate(seen, 1):
+        assert count <= part * 4 + batches.AHEAD * 2
+    assert len(seen) == 10
 
 
 def test_the_embedding_is_the_last_stages_mean(pictures, small, expected, tmp_path):
