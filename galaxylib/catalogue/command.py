@@ -107,18 +107,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images after which a run that is stopped can go on (default: %(default)s)",
     )
-    command.add_argument(
-        "--page",
-        type=filled,
-        metavar="FOLDER",
-        help="write a page there: the counts, and the surest and the most doubtful images of each class",
-    )
-    command.add_argument(
-        "--lab",
-        type=filled,
-        metavar="ADDRESS",
-        help="where a dream lab is served: the page's images link to it with their class chosen",
-    )
+    _add_page(command)
     command.add_argument(
         "--strict", action="store_true", help="exit with status 1 if an image cannot be read"
     )
@@ -176,7 +165,23 @@ def add_merge(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "folder", type=filled, metavar="FOLDER", help="where `classify --shard`, or under torchrun, wrote"
     )
+    _add_page(command)
     command.set_defaults(run=merge)
+
+
+def _add_page(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--page",
+        type=filled,
+        metavar="FOLDER",
+        help="write a page there: the counts, and the surest and the most doubtful images of each class",
+    )
+    command.add_argument(
+        "--lab",
+        type=filled,
+        metavar="ADDRESS",
+        help="where a dream lab is served: the page's images link to it with their class chosen",
+    )
 
 
 def merge(options: argparse.Namespace) -> None:
@@ -187,7 +192,7 @@ def merge(options: argparse.Namespace) -> None:
     """
     from galaxylib.catalogue.shards import MANIFEST, merge
 
-    manifest = merge(options.folder)
+    manifest = merge(options.folder, page=options.page, lab=options.lab or "")
     print(
         f"{manifest['rows']} images, {manifest['unreadable']} of them unreadable, are in the "
         f"{len(manifest['shards'])} shards of {options.folder}; {MANIFEST} tells of them."
@@ -208,9 +213,10 @@ def told(summary: Summary) -> list[str]:
 
 
 def _row(row: dict) -> str:
-    shares = sorted(((value, name) for name, value in row.items() if name.startswith("p_")), reverse=True)
-    rival = shares[1][1].removeprefix("p_").replace("_", " ")
-    text = f"{row['id']}: {row['class']} ({shares[0][0]:.0%}; next {rival}, {shares[1][0]:.0%})"
+    from galaxylib.catalogue.writing import class_and_rival
+
+    (first, name), (second, rival) = class_and_rival(row)
+    text = f"{row['id']}: {name} ({first:.0%}; next {rival}, {second:.0%})"
     if row["unlike_training"] > 1:
         text += f", unlike the images of training ({row['unlike_training']:.1f})"
     return text + (f" [{row['flags']}]" if row["flags"] else "")

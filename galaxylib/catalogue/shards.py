@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from galaxylib.catalogue.writing import read_metadata
 from galaxylib.errors import DataError, GalaxyError, Range
-from galaxylib.files import sha256, write_json
+from galaxylib.files import check_outputs, sha256, write_json
 
 SHARDS = Range(1, 99_999)
 MANIFEST = "_manifest.json"
@@ -95,7 +96,7 @@ def rows_of(path: Path) -> Iterator[pa.Table]:
         yield from map(file.read_row_group, range(file.num_row_groups))
 
 
-def merge(folder: str | Path) -> dict[str, Any]:
+def merge(folder: str | Path, *, page: str | Path | None = None, lab: str = "") -> dict[str, Any]:
     """Check that a folder holds every shard of one catalogue, and write its manifest, `_manifest.json`.
 
     The shards stay as they are: the folder is a dataset of Parquet files, with the rows of the catalogue that
@@ -103,6 +104,9 @@ def merge(folder: str | Path) -> dict[str, Any]:
 
     Args:
         folder: where `classify` with a shard wrote.
+        page: a folder outside of it for a page that shows the catalogue, as `classify` writes one; None for
+            no page. Its pictures are read again, by their paths as the catalogue has them.
+        lab: as in `classify`.
 
     Returns:
         The manifest: what all shards tell of their making (inputs, their digest `content`, weights, version,
@@ -111,8 +115,11 @@ def merge(folder: str | Path) -> dict[str, Any]:
 
     Raises:
         DataError: a shard is missing or damaged, or shards of another catalogue are among them.
+        GalaxyError: the page would stand among the shards, or cannot be written.
     """
     folder = Path(folder)
+    if page is not None:
+        _check_page(Path(page), folder)
     told = {path.name: read_metadata(path) for path in sorted(folder.glob("shard-*.parquet"))}
     if not told:
         raise DataError(f"{folder} holds no shard: give the folder that `galaxylib classify --shard` wrote.")
@@ -137,4 +144,28 @@ def merge(folder: str | Path) -> dict[str, Any]:
     sums = {name: sum(shard[name] for shard in shards) for name in ("rows", "unreadable")}
     manifest = common | sums | {"shards": shards}
     write_json(folder / MANIFEST, manifest)
+    if page is not None:
+        _write_page(Path(page), folder, manifest, lab)
     return manifest
+
+
+def _check_page(page: Path, folder: Path) -> None:
+    """Refuse a page that could not be written, or that readers of the dataset would take for a part of it."""
+    from galaxylib.catalogue.page import PAGE_FILE
+
+    if page.resolve().is_relative_to(folder.resolve()):
+        raise GalaxyError(
+            f"The page in {page} would stand among the shards: give a folder outside of {folder}."
+        )
+    check_outputs(page / PAGE_FILE)
+
+
+def _write_page(page: Path, folder: Path, manifest: dict[str, Any], lab: str) -> None:
+    from galaxylib.catalogue.frame import Frame  # imports torch, as the page does
+    from galaxylib.catalogue.inputs import Columns
+    from galaxylib.catalogue.page import choose, shown, write_page
+
+    tables = (table for shard in manifest["shards"] for table in rows_of(folder / shard["file"]))
+    frame = Frame(**{one.name: manifest["frame"][one.name] for one in fields(Frame)})
+    show = partial(shown, frame=frame, columns=Columns(**manifest["columns"]))
+    write_page(page, choose(tables), show, metadata=manifest, lab=lab)

@@ -6,12 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import ROOT, write_galaxy10
 
 from galaxylib import GalaxyError, classify, cli, load
+from galaxylib.catalogue.frame import Frame
+from galaxylib.catalogue.page import PAGE_FILE
 from galaxylib.catalogue.run import Settings
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -67,6 +70,23 @@ def test_a_dataset_has_the_rows_of_one_catalogue(shards, whole, galaxies):
     for shard in manifest["shards"]:
         content = (shards / shard["file"]).read_bytes()
         assert shard["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_dataset_has_the_page_of_one_catalogue(galaxies, small, shards, tmp_path, capsys):
+    settings = replace(SETTINGS, frame=Frame(pixscale=0.3))
+    survey, one = tmp_path / "of shards", tmp_path / "one" / PAGE_FILE
+    for number in (2, 1):
+        classify(galaxies, out=survey, checkpoint=small, settings=settings, shard=Shard(number, 2))
+    where = {"page": one.parent, "lab": "lab.html"}
+    classify(galaxies, out=tmp_path / "c.csv", checkpoint=small, settings=settings, **where)
+    merged = tmp_path / "merged" / PAGE_FILE
+    assert cli.main(["merge", str(survey), "--page", str(merged.parent), "--lab", "lab.html"]) == 0
+    assert merged.read_bytes() == one.read_bytes()
+    assert merged.read_text().count("data:image/jpeg") >= 20
+    capsys.readouterr()
+    assert cli.main(["merge", str(shards), "--page", str(shards / "look")]) == 1
+    assert f"give a folder outside of {shards}." in capsys.readouterr().err
+    assert not (shards / MANIFEST).exists()
 
 
 @pytest.mark.parametrize(("parts", "count"), [(1, 1), (4, 4), (7, 3), (100, 64), (4249, 64)])
