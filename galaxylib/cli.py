@@ -12,13 +12,13 @@ import reprlib
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from functools import cache, partial
 from typing import Any, NoReturn
 
 from galaxylib.catalogue import command as classifying
 from galaxylib.errors import GALAXIES, PROCESSES, SEEDS, DreamError, GalaxyError, filled, status_of
 from galaxylib.evaluation import command as scoring
 from galaxylib.training.recipes import RECIPES, Recipe
+from galaxylib.votes import command as voting
 
 METHODS = ("sky", "paper", "published_code")
 
@@ -203,8 +203,8 @@ def _train(options: argparse.Namespace) -> None:
     from galaxylib.training.loop import train
 
     of_votes = recipe.network in NETWORKS and NETWORKS[recipe.network].task == "zoo2"
-    companions = _companions(options, recipe, of_votes=of_votes)
-    data, split, task = (_votes_to_train if of_votes else _classes_to_train)(options, recipe)
+    companions = voting.companions(options, recipe, of_votes=of_votes)
+    data, split, task = (voting.to_train if of_votes else _classes_to_train)(options, recipe)
     done = train(
         data,
         split,
@@ -223,52 +223,12 @@ def _train(options: argparse.Namespace) -> None:
         print(f"{which} after epoch {done['best_epoch']}{''.join(told)}. The checkpoint is in {options.out}.")
 
 
-def _companions(options: argparse.Namespace, recipe: Recipe, *, of_votes: bool) -> Any:
-    labelled = [folder for folder in (options.votes, options.coarse) if folder is not None]
-    if not labelled and options.unlabelled is None:
-        return None  # whether the recipe can do without is `train`'s to say
-    if of_votes:
-        raise GalaxyError(
-            "--votes, --coarse and --unlabelled go with networks of the ten classes: leave them out, for a "
-            "network of votes learns from --data alone."
-        )
-    if not recipe.needs_companions:
-        raise GalaxyError(
-            "The recipe does not look at --votes, --coarse or --unlabelled: leave them out, or set "
-            "--companions or --statistics."
-        )
-    if bool(labelled) != (recipe.companions > 0):
-        raise GalaxyError(
-            f"The recipe draws {recipe.companions} labelled images of other surveys a step: "
-            + ("leave --votes and --coarse out." if labelled else "give --votes or --coarse.")
-        )
-    from galaxylib.votes.other_surveys import companions_of, read_coarse, read_unlabelled, read_voted
-
-    given = (
-        (read_voted, options.votes),
-        (read_coarse, options.coarse),
-        (read_unlabelled, options.unlabelled),
-    )
-    return companions_of(*(read(folder) for read, folder in given if folder is not None))
-
-
 def _classes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, None]:
     from galaxylib.data.galaxy10 import Galaxy10
     from galaxylib.data.splits import make_split
 
     data = Galaxy10(options.data)
     return data, make_split(data, method=options.split, seed=options.split_seed), None
-
-
-def _votes_to_train(options: argparse.Namespace, recipe: Recipe) -> tuple[Any, Any, Any]:
-    from galaxylib.votes.outputs import VoteFractions
-    from galaxylib.votes.split import split_votes
-    from galaxylib.votes.zoo2 import read_votes
-
-    votes = read_votes(options.data)
-    split = split_votes(votes, watch=recipe.needs_validation, seed=options.split_seed)
-    seen = votes.ids[[*split.train, *split.validation]].tolist()
-    return votes, split, VoteFractions(trained_on=tuple(seen))
 
 
 def _json(text: str) -> dict[str, Any]:
@@ -290,86 +250,16 @@ def _add_evaluate(command: Parser) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     if options.task == "zoo2":
-        _evaluate_votes(options)
+        voting.evaluate(options)
     else:
         scoring.evaluate(options)
 
 
 def _add_calibrate(command: Parser) -> None:
-    scoring.add_calibrate(command)
-    command.add_argument(
-        "--votes",
-        type=filled,
-        metavar="FOLDER",
-        help="fit the temperature to clear votes on this folder's held-out galaxies, not to --data's labels",
-    )
-    command.add_argument(
-        "--unlabelled",
-        type=filled,
-        metavar="FOLDER",
-        help="images of the Legacy Surveys that shall count as like the training's",
-    )
-    command.add_argument(
-        "--beside",
-        type=filled,
-        nargs="+",
-        metavar="CHECKPOINT",
-        help="take the temperature at which this network and these are as sure of --unlabelled as they agree",
-    )
+    voting.add_calibrate(command)
     _add_own_network(command)
     _add_quiet(command)
-    command.set_defaults(run=_calibrate)
-
-
-def _calibrate(options: argparse.Namespace) -> None:
-    if options.votes is not None and options.beside is not None:
-        raise GalaxyError("--votes and --beside measure the temperature in two ways: give one of them.")
-    if options.beside is not None and options.unlabelled is None:
-        raise GalaxyError("--beside compares networks on images without labels: give --unlabelled too.")
-    from galaxylib.networks.checkpoint import load
-    from galaxylib.votes.confidence import temperature_by_agreement, temperature_by_votes
-    from galaxylib.votes.other_surveys import read_unlabelled, read_voted
-
-    unlabelled = cache(partial(read_unlabelled, options.unlabelled))
-
-    def measure(loaded: Any) -> tuple[float, str]:
-        if options.beside is None:
-            return temperature_by_votes(loaded, read_voted(options.votes))
-        return temperature_by_agreement(loaded, [load(other) for other in options.beside], unlabelled())
-
-    scoring.calibrate(
-        options,
-        measure=measure if options.votes is not None or options.beside is not None else None,
-        alike=(lambda: unlabelled().images) if options.unlabelled is not None else None,
-    )
-
-
-def _evaluate_votes(options: argparse.Namespace) -> None:
-    from galaxylib.votes.checkpoint import evaluate_votes
-
-    scoring.check_evaluated(options)
-    if options.part != "all":
-        raise GalaxyError("--part is for Galaxy10 files: a folder of votes is evaluated whole.")
-    found = evaluate_votes(
-        options.data,
-        options.checkpoint,
-        options.out,
-        symmetries=options.symmetries,
-        batch_size=options.batch_size,
-        progress=not options.quiet,
-        own_network=options.own_network,
-    )
-    low, high = found["rmse_interval"]
-    print(
-        f"{found['n']} galaxies: root mean square error {found['rmse']:.4f} ({low:.4f} to {high:.4f}), "
-        f"{found['rmse_mean_guess']:.4f} for guessing each answer's mean."
-    )
-    if found["n_trained_on"]:
-        print(
-            f"galaxylib: the network was trained on {found['n_trained_on']} of these galaxies; "
-            "evaluation.json gives the others apart under `unseen`.",
-            file=sys.stderr,
-        )
+    command.set_defaults(run=voting.calibrate)
 
 
 def _add_classify(command: Parser) -> None:

@@ -8,6 +8,7 @@ import base64
 import heapq
 import html
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from galaxylib.catalogue.frame import Frame
+from galaxylib.catalogue.frame import FLAGS, Frame
 from galaxylib.catalogue.inputs import Columns, picture_at
 from galaxylib.catalogue.writing import class_and_rival, column_of
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -59,6 +60,7 @@ class Choice:
     Attributes:
         rows: images in all.
         counts: of each class.
+        flags: how many rows have each.
         surest, doubtful: by class, the rows of the largest and of the smallest margin.
         unlike: rows whose score for being unlike the training images is above 1, the largest first.
         unreadable: path and reason of the first images that could not be read.
@@ -67,6 +69,7 @@ class Choice:
 
     rows: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASS_NAMES, 0))
+    flags: Counter[str] = field(default_factory=Counter)
     surest: dict[str, _Few] = field(default_factory=lambda: {name: _Few() for name in CLASS_NAMES})
     doubtful: dict[str, _Few] = field(default_factory=lambda: {name: _Few() for name in CLASS_NAMES})
     unlike: _Few = field(default_factory=_Few)
@@ -81,6 +84,7 @@ def choose(tables: Iterator[Any]) -> Choice:
         few = table.drop_columns([name for name in table.column_names if name == "embedding"])
         for row in few.to_pylist():
             number, choice.rows = choice.rows, choice.rows + 1
+            choice.flags.update(row["flags"].split())
             if not row["class"]:
                 choice.lost += 1
                 if len(choice.unreadable) < LISTED:
@@ -126,6 +130,7 @@ def write_page(
         counts="".join(_count(name, choice) for name in CLASS_NAMES),
         lost=_lost(choice),
         how=_how(metadata, lab),
+        flags=_flags(choice),
         classes="".join(sheets.of_class(name, choice) for name in CLASS_NAMES if choice.counts[name]),
         unlike=sheets.unlike(choice, has_reference=bool(metadata.get("has_reference"))),
     )
@@ -228,11 +233,25 @@ def _count(name: str, choice: Choice) -> str:
     )
 
 
+def _flags(choice: Choice) -> str:
+    """What the words under the pictures mean, and how many images each is said of."""
+    lines = [
+        f"<dt>{name} <small>{choice.flags[name]:,}</small></dt><dd>{meaning}</dd>"
+        for name, meaning in FLAGS.items()
+        if choice.flags[name]
+    ]
+    return f"<dl>{''.join(lines)}</dl>" if lines else ""
+
+
 def _lost(choice: Choice) -> str:
     if not choice.lost:
         return ""
     rows = "".join(
-        f"<li><b>{html.escape(path)}</b>: {html.escape(reason)}</li>" for path, reason in choice.unreadable
+        f"<li><b>{html.escape(path)}</b>{html.escape(reason)}</li>"
+        for path, reason in (
+            (path, reason.removeprefix(path) if reason.startswith(path) else f": {reason}")
+            for path, reason in choice.unreadable
+        )
     )
     rest = choice.lost - len(choice.unreadable)
     more = f"<p>And {rest:,} more.</p>" if rest else ""
@@ -246,7 +265,7 @@ def _how(metadata: Mapping[str, Any], lab: str) -> str:
         f"temperature {metadata.get('temperature') or 1:.2f}, galaxylib {metadata.get('galaxylib')}"
         + (f", commit {metadata['commit'][:12]}" if metadata.get("commit") else "")
         + ".",
-        "Probabilities are the network's, at its temperature; how far to trust them, its card says.",
+        f"Probabilities: {metadata['probabilities']}; how far to trust them, the network's card says.",
     ]
     if lab:
         said.append(
@@ -277,6 +296,8 @@ h2 small, h3 { font-weight: normal; font-size: 1rem; }
 figure { margin: 0; }
 img { width: 100%; height: auto; max-width: 10rem; background: #000; }
 figcaption b, figcaption span, figcaption em { display: block; font-size: .8rem; overflow-wrap: anywhere; }
+dt { font-style: italic; }
+dd { margin: 0 0 .3rem 1.5rem; }
 a { color: inherit; }
 a:focus-visible { outline: 3px solid var(--bar); }
 </style>
@@ -286,6 +307,7 @@ a:focus-visible { outline: 3px solid var(--bar); }
 <h1>Classes of $rows</h1>
 <table aria-label="Images of each class"><tbody>$counts</tbody></table>
 $how
+$flags
 $lost
 $classes
 <section id="unlike"><h2>Unlike the training images</h2>$unlike</section>

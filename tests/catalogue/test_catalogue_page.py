@@ -11,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from galaxylib.catalogue.frame import Frame
+from galaxylib.catalogue.frame import FLAGS, Frame
 from galaxylib.catalogue.page import LISTED, SHOWN, SIDE, choose, shown, write_page
 from galaxylib.catalogue.rows import schema
 from galaxylib.catalogue.writing import column_of
@@ -19,6 +19,7 @@ from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES
 
 METADATA = {"network": "dmagnet", "weights_sha256": "ab" * 32, "temperature": 0.63, "has_reference": True}
+METADATA |= {"probabilities": "at the network's temperature"}
 
 
 def catalogue(count, *, lost=0, seed=0):
@@ -113,7 +114,7 @@ def test_pictures_lead_to_the_lab_with_their_class_chosen(tmp_path):
 
 
 def test_a_class_of_votes_that_is_not_the_best_supported_keeps_its_name(tmp_path):
-    """Merging wins from a third of the votes up: the caption and the lab's channel are the row's class."""
+    """Merging wins from 35 % of the votes up: the caption and the lab's channel are the row's class."""
     frame = catalogue(1)
     frame[[column_of(name) for name in CLASS_NAMES]] = np.float32(0.0)
     frame["p_merging"], frame["p_round_smooth"], frame["class"] = np.float32(0.4), np.float32(0.6), "Merging"
@@ -130,6 +131,9 @@ def test_what_cannot_be_read_is_named_and_counted(tmp_path):
     assert len(lost.find_all("li")) == LISTED
     assert lost.li.text == "folder/g180.png: It is <no> image."
     assert lost.p.text == "And 20 more."
+    assert page.dt.text == f"unreadable {LISTED + 20}"
+    assert page.dd.text == FLAGS["unreadable"]
+    assert len(page.find_all("dt")) == 1
     assert not page.find_all("img")  # every picture has gone meanwhile
     assert "no longer readable" in page.text
     assert "no measure" in page.find(id="unlike").text
@@ -145,7 +149,7 @@ def test_the_command_writes_the_page_beside_the_catalogue(tmp_path, capsys):
     assert main([*words, "--checkpoint", "small", "--lab", "lab.html", "--quiet"]) == 0
     page = read(tmp_path / "look" / "index.html")
     assert page.h1.text == "Classes of 4 images"
-    assert "broken.jpg" in page.find(id="unreadable").text
+    assert page.find(id="unreadable").li.text.startswith(f"{cutouts / 'broken.jpg'} is no whole image")
     names = pd.read_csv(tmp_path / "out.csv")["class"].dropna()
     for name, count in Counter(names).items():
         sheet = page.find(id=column_of(name).removeprefix("p_"))
