@@ -1,6 +1,7 @@
 """How fast a folder of images is classified, beside what one would otherwise write.
 
     python benchmarks/classify.py
+    python benchmarks/classify.py --memory
 
 Writes folders of 1, 1,000 and 20,000 JPEG files, and lets two shipped networks classify them by
 
@@ -12,19 +13,21 @@ Writes folders of 1, 1,000 and 20,000 JPEG files, and lets two shipped networks 
 All compute in the same arithmetic, on the same device, in batches of the same size, and each is timed from
 the call to the last result; the network is in memory already. The bare forward pass, of batches that lie
 prepared in memory, is what none can beat. Each works in turn, several rounds (one for the largest folder);
-medians and their ratios go to benchmarks/results/classify.json, with the peak memory of a process that
-classifies each folder. What was just written is still in the system's memory: discs are not measured.
+medians and their ratios go to benchmarks/results/classify.json. What was just written is still in the system's
+memory: discs are not measured. With `--memory`, the peak memory of a process that classifies each folder is
+measured instead, which a busy machine does not disturb, and put beside the times that stand there.
 
 The pixels are cheap: 256 simulated galaxies over and over, as links to 256 files.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,7 @@ from galaxylib.training.hardware import default_device
 
 RESULTS = Path(__file__).parent / "results" / "classify.json"
 COUNTS, NETWORKS = (1, 1_000, 20_000), ("small", "real")
+MEMORY_COUNTS = (1, 1_000, 5_000, 20_000)
 DISTINCT, QUALITY, ROUNDS, LARGE = 256, 80, 3, 5_000
 PRECISION = judging_precision("auto")
 BATCH = ON_GPU if default_device().type == "cuda" else ON_CPU
@@ -55,7 +59,7 @@ SHORT = PRECISION == "bfloat16"
 WORKERS = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
-def write_folders(folder: Path, counts: list[int]) -> None:
+def write_folders(folder: Path, counts: Sequence[int]) -> None:
     """`<count>/images/<row>.jpg` for each count."""
     (folder / "distinct").mkdir()
     for row in tqdm(range(min(DISTINCT, max(counts))), desc="drawing"):
@@ -195,36 +199,55 @@ def measure_one(folder: Path, name: str, count: int, rounds: int) -> dict[str, A
     }
 
 
-def main() -> None:
-    """Parse the arguments and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS), help="images in a folder")
-    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), help="shipped networks")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds; one from {LARGE} images on")
-    parser.add_argument("--folder", type=Path, help="where the temporary folder goes [the system's]")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as place:
-        folder = Path(place)
-        write_folders(folder, given.counts)
-        found = {
-            name: {
-                str(count): measure_one(folder, name, count, 1 if count >= LARGE else given.rounds)
-                for count in given.counts
-            }
-            for name in given.networks
+def memory(folder: Path, network: str, counts: Sequence[int]) -> dict[str, Any]:
+    """Peak memory by the number of images."""
+    peaks = {}
+    for count in counts:
+        peaks[str(count)] = peak_megabytes(folder / str(count), network)
+        print(f"{network}, {count}: {peaks[str(count)]:,.0f} MB", flush=True)
+    return {"memory": {"network": network, "peak_megabytes": peaks, "provenance": provenance()}}
+
+
+def times(folder: Path, given: argparse.Namespace, counts: Sequence[int]) -> dict[str, Any]:
+    """What each way takes, by network and number of images."""
+    found = {
+        name: {
+            str(count): measure_one(folder, name, count, 1 if count >= LARGE else given.rounds)
+            for count in counts
         }
-        first = given.networks[0]
-        peaks = {str(count): peak_megabytes(folder / str(count), first) for count in given.counts}
-    numbers = {
+        for name in given.networks
+    }
+    return {
         "networks": found,
-        "peak_megabytes": {first: peaks},
         "precision": PRECISION,
         "batch_size": BATCH,
         "workers_of_the_loader": WORKERS,
         "distinct_images": DISTINCT,
         "provenance": provenance(),
     }
+
+
+def main() -> None:
+    """Parse the arguments and write the file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--memory", action="store_true", help="measure the peak memory, and no times")
+    parser.add_argument(
+        "--counts",
+        type=int,
+        nargs="+",
+        help=f"images in a folder {[*COUNTS]}; of --memory {[*MEMORY_COUNTS]}",
+    )
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), help="shipped networks")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds; one from {LARGE} images on")
+    parser.add_argument("--folder", type=Path, help="where the temporary folder goes [the system's]")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
+    given = parser.parse_args()
+    counts = given.counts or (MEMORY_COUNTS if given.memory else COUNTS)
+    numbers = json.loads(given.out.read_text()) if given.out.exists() else {}
+    with tempfile.TemporaryDirectory(dir=given.folder) as place:
+        folder = Path(place)
+        write_folders(folder, counts)
+        numbers |= memory(folder, given.networks[0], counts) if given.memory else times(folder, given, counts)
     write_json(given.out, numbers)
     print(f"wrote {given.out}")
 
