@@ -13,9 +13,9 @@ Writes folders of 1, 1,000 and 20,000 JPEG files, and lets two shipped networks 
 All compute in the same arithmetic, on the same device, in batches of the same size, and each is timed from
 the call to the last result; the network is in memory already. The bare forward pass, of batches that lie
 prepared in memory, is what none can beat. Each works in turn, several rounds (one for the largest folder);
-medians and their ratios go to benchmarks/results/classify.json. What was just written is still in the system's
-memory: discs are not measured. With `--memory`, the peak memory of a process that classifies each folder is
-measured instead, which a busy machine does not disturb, and put beside the times that stand there.
+medians and their ratios go to benchmarks/results/classify.json. What was just written is still in the
+system's memory: discs are not measured. With `--memory`, the peak memory of a process that classifies each
+folder is measured instead, which a busy machine does not disturb, and put beside the times that stand there.
 
 The pixels are cheap: 256 simulated galaxies over and over, as links to 256 files.
 """

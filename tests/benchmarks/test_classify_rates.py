@@ -1,0 +1,55 @@
+"""What the README says of classify's speed is what the committed measurements say, by plain arithmetic."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+SURVEY = 8.7e6
+EIGHT = 8
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+
+
+@pytest.fixture(scope="module")
+def found() -> dict:
+    return json.loads((RESULTS / "classify.json").read_text())
+
+
+def rate(found: dict, network: str, count: int) -> float:
+    measured = found["networks"][network][str(count)]
+    assert measured["images_per_second"]["galaxylib"] == pytest.approx(
+        count / measured["seconds"]["galaxylib"]
+    )
+    return measured["images_per_second"]["galaxylib"]
+
+
+def test_a_folder_takes_what_was_measured(readme, found):
+    real, small = (found["networks"][network]["1000"] for network in ("real", "small"))
+    assert (
+        f"classify {rate(found, 'real', 1000):.0f} images a second with `real` and "
+        f"{rate(found, 'small', 1000):.0f} with `small`" in readme
+    )
+    ratios = [one["galaxylib_over"]["ImageFolder and DataLoader"] for one in (real, small)]
+    assert f"{ratios[0]:.1f} and {ratios[1]:.1f} times as many as the usual loop" in readme
+
+
+def test_a_survey_takes_what_follows_from_it(readme, found):
+    steps = json.loads((RESULTS / "training_h200.json").read_text())["bare_step"]["bfloat16"]
+    gpu = steps["images_per_second"]
+    assert f"steps of {gpu:,.0f} images a second in bfloat16" in readme
+    hours, minutes = divmod(round(SURVEY / gpu / 60), 60)
+    assert f"8.7 million / {gpu:,.0f} a second = {hours} h {minutes} min" in readme
+    assert f"an eighth of that, {SURVEY / gpu / EIGHT / 60:.0f} min" in readme
+    assert found["provenance"]["hardware"]["cores"] == 2
+    fed = rate(found, "small", 1000)
+    assert f"classified {fed:.0f} JPEG cutouts a second" in readme
+    assert math.ceil(gpu / (fed / 2)) == EIGHT  # "eight such cores are enough"
+    alone = rate(found, "real", 1000)
+    assert f"classify {alone:.0f} galaxies a second with `real`: {SURVEY / alone / 3600:.0f} hours" in readme
