@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from galaxylib.catalogue.frame import FLAGS, Frame
+from galaxylib.catalogue.frame import FLAGS, UNREADABLE, Frame
 from galaxylib.catalogue.inputs import Columns, picture_at
 from galaxylib.catalogue.writing import class_and_rival, column_of
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -234,11 +234,11 @@ def _count(name: str, choice: Choice) -> str:
 
 
 def _flags(choice: Choice) -> str:
-    """What the words under the pictures mean, and how many images each is said of."""
+    """What the words under the pictures mean, and of how many images each is said."""
     lines = [
         f"<dt>{name} <small>{choice.flags[name]:,}</small></dt><dd>{meaning}</dd>"
         for name, meaning in FLAGS.items()
-        if choice.flags[name]
+        if choice.flags[name] and name != UNREADABLE
     ]
     return f"<dl>{''.join(lines)}</dl>" if lines else ""
 
