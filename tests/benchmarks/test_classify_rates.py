@@ -40,6 +40,14 @@ def test_a_folder_takes_what_was_measured(readme, found):
     assert f"{ratios[0]:.1f} and {ratios[1]:.1f} times as many as the usual loop" in readme
 
 
+def test_memory_does_not_grow(readme, found):
+    assert found["memory"]["network"] == "small"
+    one, some, many = (found["memory"]["peak_megabytes"][count] for count in ("1", "1000", "5000"))
+    told = f"{one:,.0f} MB for one image, {some:,.0f} MB for 1,000 and {many:,.0f} MB for 5,000"
+    assert f"memory does not grow with their number: {told} with `small`" in readme
+    assert many < 1.02 * some
+
+
 def test_a_survey_takes_what_follows_from_it(readme, found):
     steps = json.loads((RESULTS / "training_h200.json").read_text())["bare_step"]["bfloat16"]
     gpu = steps["images_per_second"]
