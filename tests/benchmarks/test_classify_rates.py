@@ -1,7 +1,9 @@
 """What the README says of classify's speed is what the committed measurements say, by plain arithmetic."""
 
+import importlib.util
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,22 @@ def test_memory_does_not_grow(readme, found):
     told = f"{one:,.0f} MB for one image, {some:,.0f} MB for 1,000 and {many:,.0f} MB for 5,000"
     assert f"memory does not grow with their number: {told} with `small`" in readme
     assert many < 1.02 * some
+
+
+def test_memory_is_put_beside_the_times(tmp_path, monkeypatch):
+    pytest.importorskip("galsim", reason="the benchmark draws galaxies")
+    spec = importlib.util.spec_from_file_location("benchmark", ROOT / "benchmarks" / "classify.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    out = tmp_path / "found.json"
+    out.write_text('{"networks": "as they were", "memory": "of once"}')
+    monkeypatch.setattr(bench, "peak_megabytes", lambda folder, _: len([*folder.glob("images/*.jpg")]))
+    monkeypatch.setattr(sys, "argv", ["classify.py", "--memory", "--counts", "1", "3", "--out", str(out)])
+    bench.main()
+    found = json.loads(out.read_text())
+    assert found["networks"] == "as they were"
+    assert found["memory"]["peak_megabytes"] == {"1": 1, "3": 3}
+    assert found["memory"]["network"] == "small"
 
 
 def test_a_survey_takes_what_follows_from_it(readme, found):
