@@ -20,7 +20,12 @@ from galaxylib.errors import GalaxyError
 
 
 def convnet(
-    *, classes: int = 10, dropout: tuple[float, float] = (0.1, 0.25), blocks: int = 4, hidden: int = 256
+    *,
+    classes: int = 10,
+    dropout: tuple[float, float] = (0.1, 0.25),
+    blocks: int = 4,
+    hidden: int = 256,
+    side: int = 128,
 ) -> nn.Sequential:
     """ConvNet of seed 002, Table I: four convolutions without padding; 654,922 parameters at 3 x 128 x 128.
 
@@ -29,14 +34,16 @@ def convnet(
         dropout: probabilities before the hidden layer and before the last.
         blocks: convolutions; 4 is the paper's, which says that a fifth leaves too few values after it.
         hidden: neurons of the one hidden layer.
+        side: pixels a side of the images that it reads; 128 is the paper's.
 
     Raises:
-        GalaxyError: `blocks` is not from 1 to 5 (at 128 pixels nothing is left after five).
+        GalaxyError: `blocks` is not from 1 to 5, or nothing is left of the image after them (at 128 pixels
+            after a sixth).
     """
     if not 1 <= blocks <= 5:
         raise GalaxyError(f"ConvNet cannot have {blocks} convolutions: choose from 1 to 5; 4 is the paper's.")
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    inputs, side = 3, 128
+    inputs, left = 3, side
     for number in range(1, blocks + 1):
         outputs = 16 * 2**number
         # The fifth, an experiment, meets 2 x 2 pixels: without padding it could not look at them.
@@ -44,11 +51,16 @@ def convnet(
         layers[f"conv{number}"] = nn.Sequential(
             nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.ReLU(), nn.MaxPool2d(2)
         )
-        inputs, side = outputs, ((side + 2 * padding - kernel) // stride + 1) // 2
+        inputs, left = outputs, ((left + 2 * padding - kernel) // stride + 1) // 2
+    if left < 1:
+        raise GalaxyError(
+            f"ConvNet's {blocks} convolutions leave nothing of {side} pixels: "
+            "give larger images or fewer blocks."
+        )
     layers["classify"] = nn.Sequential(
         nn.Flatten(),
         nn.Dropout(dropout[0]),
-        nn.Linear(inputs * side * side, hidden),
+        nn.Linear(inputs * left * left, hidden),
         nn.ReLU(),
         nn.Dropout(dropout[1]),
         nn.Linear(hidden, classes),

@@ -102,6 +102,7 @@ OPTIONS: dict[str, Schema] = {
     "dropout": several(_RATE, 2, 2) | _RATE | {"type": ["number", "array"]},
     "blocks": whole(1, 5),
     "hidden": whole(1, 4096),
+    "side": whole(32, 1024),
     "bands": whole(3, 3),
     "unpooled": whole(0, 5),
     "widths": several(whole(1, 512), 2, 2),

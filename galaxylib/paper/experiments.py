@@ -23,14 +23,14 @@ BASES = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighte
 OTHER_SEEDS = {"convnet": "ConvNet with another seed", "five_block": "five blocks with another seed"}
 """The lines that change nothing but the seed: the scatter of a training."""
 
+WHOLE_IMAGE = "the whole 256 pixels"
 HIERARCHY_OF_NINE = "nine networks of two answers"
 WEAK_DOUBLED = "double weight on the weak classes"
 """Two experiments that are no single training."""
 ALWAYS = (
     *BASES.values(),
     *OTHER_SEEDS.values(),
-    "the central 64 pixels",
-    "the whole 256 pixels",
+    WHOLE_IMAGE,
 )
 """Those that every run of the chapter makes."""
 
@@ -53,17 +53,18 @@ def planned(*, epochs: int, batch_size: int, five_size: int, seed: int) -> dict[
         epochs: passes over the training images of each.
         batch_size: images a step of the comparison; ConvNet's batch is not printed, and a smaller one takes
             more steps in as many epochs.
-        five_size: pixels a side that the five-block CNN reads.
+        five_size: pixels a side that the five-block CNN reads; below 64 its experiment on a narrower crop,
+            read at the same scale, would leave it fewer than the 32 that its five poolings need.
         seed: of the first weights, the order and the augmentation.
     """
     convnet = Trial().but(epochs=epochs, batch_size=max(2, batch_size // 2), seed=seed)
     five = Trial(recipe=FIVE_BLOCK, weighted=True)
     five = five.but(epochs=epochs, size=five_size, batch_size=2 * batch_size, seed=seed)
+    narrower = {"the central 64 pixels": five.but(crop=64, size=five_size // 2)} if five_size >= 64 else {}
     return {
         BASES["convnet"]: convnet,
         OTHER_SEEDS["convnet"]: convnet.but(seed=seed + 1),
-        "the central 64 pixels": convnet.but(crop=64),
-        "the whole 256 pixels": convnet.but(crop=256),
+        WHOLE_IMAGE: convnet.but(crop=256, size=256, options={"side": 256}),
         "RMSprop": convnet.but(optimizer="rmsprop"),
         "no rotations": convnet.but(rotate=0.0),
         "no dropout": convnet.but(options={"dropout": [0.0, 0.0]}),
@@ -74,9 +75,11 @@ def planned(*, epochs: int, batch_size: int, five_size: int, seed: int) -> dict[
         BASES["five_block"]: five,
         OTHER_SEEDS["five_block"]: five.but(seed=seed + 1),
         "plain loss": five.but(weighted=False),
-        "a quarter of the batch": five.but(batch_size=max(2, batch_size // 2)),
+        "a quarter of the batch at half the rate": five.but(
+            batch_size=max(2, batch_size // 2), learning_rate=five.recipe.learning_rate / 2
+        ),
         "no pooling in two blocks": five.but(options={"unpooled": 2}),
-    }
+    } | narrower
 
 
 def chosen_experiments(plans: Mapping[str, Trial], wanted: str) -> list[str]:

@@ -1,0 +1,186 @@
+"""The reference run: the trainings that a page has no time for, made one by one and never twice.
+
+Each finished training leaves its record in `benchmarks/results/reference/`, so that the run may be cut at any
+time and goes on where it was; two processes may share the work:
+
+    OMP_NUM_THREADS=1 python -m benchmarks.reference &
+    OMP_NUM_THREADS=1 python -m benchmarks.reference
+
+What is trained stands in the profile `reference` (ci/profiles.yml); a record that was made by another recipe
+is made again.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ci.parameters import profile_values
+from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.data.splits import Split
+from galaxylib.errors import GalaxyError
+from galaxylib.files import write_json
+from galaxylib.networks.dmagnet import count_parameters
+from galaxylib.networks.registry import entry
+from galaxylib.paper.ablations import PARTS, WHOLE
+from galaxylib.paper.comparison import recipe_for
+from galaxylib.paper.experiments import BASES, Views, planned
+from galaxylib.paper.reference import ABOUT, FOLDER, Reference, Training, read_record
+from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
+from galaxylib.paper.workspace import open_data, open_split
+from galaxylib.provenance import provenance
+from galaxylib.training.recipes import QUICK
+
+CHAPTER = "05_baselines"
+SLOW = ("dmagnet", "resnet18", "alexnet")
+"""Networks that are trained once less than the others."""
+WIDTH = 0.25
+"""At this width DMAGNet is trained without its parts, one by one: many trainings."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training that is planned.
+
+    Attributes:
+        group: where it belongs.
+        name: of the network, the experiment or the part, as a file is called.
+        title: as a table shows it.
+        trial: how.
+    """
+
+    group: str
+    name: str
+    title: str
+    trial: Trial
+
+    @property
+    def file(self) -> str:
+        """Its record, within the folder."""
+        slug = "".join(letter if letter.isalnum() else "_" for letter in self.name)
+        return f"{self.group}/{slug}-{self.trial.recipe.seed}.json"
+
+
+def jobs(values: dict[str, Any]) -> list[Job]:
+    """All trainings, the comparison's first seeds first, by the parameters of the profile."""
+    seeds, batch = values["seeds"], values["batch_size"]
+    base = QUICK.but(width=values["width"], batch_size=batch, epochs=values["epochs"])
+    names = [name.strip() for name in values["networks"].split(",")]
+    found = []
+    for seed in range(seeds):
+        for name in names:
+            if name in SLOW and seed and seed == seeds - 1:
+                continue
+            recipe = recipe_for(name, base.but(seed=seed), largest=values["largest"])
+            found.append(Job("networks", name, entry(name).title, Trial(recipe=recipe)))
+    for seed in range(seeds):
+        plans = planned(
+            epochs=values["trial_epochs"], batch_size=batch, five_size=values["five_size"], seed=seed
+        )
+        wanted = [title.strip() for title in values["experiments"].split(",")]
+        titles = [*BASES.values(), *wanted]
+        found += [Job("experiments", title, title, plans[title]) for title in titles]
+    for seed in range(seeds):
+        for part, title in {"": WHOLE, **PARTS}.items():
+            recipe = base.but(
+                network="galaxylib.paper.ablations:WithParts",
+                options={"width": WIDTH, **({part: False} if part else {})},
+                size=values["largest"],
+                crop=entry("dmagnet").crop,
+                seed=seed,
+            )
+            found.append(Job("parts", title, title, Trial(recipe=recipe)))
+    return found
+
+
+def divided(galaxies: Galaxy10, split: Split, *, count: int) -> dict[str, np.ndarray]:
+    """Rows by part: so many to train on, and all others that the split has."""
+    kept = np.random.default_rng(0).permutation(split.train)[:count]
+    return {"train": np.sort(kept), "validation": split.validation, "test": split.test}
+
+
+def trained(job: Job, views: Views) -> Training:
+    """Train one network and let it judge the test galaxies."""
+    sets = views.of(job.trial)
+    result = run_trial(job.trial, sets["train"], validation=sets["validation"])
+    found = probabilities(result.network, sets["test"])
+    return Training(
+        group=job.group,
+        name=job.name,
+        title=job.title,
+        seed=job.trial.recipe.seed,
+        recipe=job.trial.recipe.to_dict(),
+        history=[
+            {name: round(value, 5) for name, value in epoch.items() if isinstance(value, int | float)}
+            for epoch in result.history.to_dict(orient="records")
+        ],
+        parameters=count_parameters(result.network),
+        seconds=round(result.seconds, 1),
+        train_accuracy=accuracy(probabilities(result.network, sets["train"]), sets["train"].labels),
+        predicted=found.argmax(axis=1),
+        made=provenance(),
+    )
+
+
+def left(folder: Path, plan: list[Job], *, locks: Path) -> Iterator[tuple[Job, Path]]:
+    """The trainings without a record by the same recipe, each while no other process is at it."""
+    locks.mkdir(parents=True, exist_ok=True)
+    for job in plan:
+        path = folder / job.file
+        try:
+            with FileLock(locks / f"{job.group}-{path.stem}.lock", blocking=False):
+                if not path.is_file() or read_record(path)["recipe"] != job.trial.recipe.to_dict():
+                    yield job, path
+        except Timeout:
+            continue
+
+
+def main() -> None:
+    """Make what is left of the plan."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path(FOLDER), help="folder of the records")
+    parser.add_argument(
+        "--build", type=Path, default=Path("_build/results/reference"), help="for the galaxies"
+    )
+    options = parser.parse_args()
+    values = profile_values("reference", CHAPTER, takes={"simulated": 0, "width": 0})
+    plan = jobs(values)
+    options.build.mkdir(parents=True, exist_ok=True)
+    with FileLock(options.build / "galaxies.lock"):
+        galaxies = open_data("simulated", outputs=options.build, simulated=values["simulated"])
+        split = open_split(galaxies, outputs=options.build)
+        rows = divided(galaxies, split, count=values["train_images"])
+        names: dict[str, dict[str, int]] = {}
+        for job in plan:
+            group = names.setdefault(job.group, {})
+            group[job.name] = group.get(job.name, 0) + 1
+        about = {
+            "what": "trainings of the reference run, on simulated galaxies",
+            "drawn": len(galaxies),
+            **{f"n_{part}": len(numbers) for part, numbers in rows.items()},
+            "fingerprint": galaxies.fingerprint,
+            "planned": names,
+            "labels": "".join(map(str, galaxies.labels[rows["test"]].tolist())),
+        }
+        done = Reference.read(options.out)
+        if done is not None and done.about["fingerprint"] != about["fingerprint"]:
+            raise GalaxyError(f"{options.out} holds records of other galaxies: move it away and begin anew.")
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_json(options.out / ABOUT, about)
+    views = Views(galaxies, rows)
+    for job, path in left(options.out, plan, locks=options.build / "locks"):
+        began = time.monotonic()
+        one = trained(job, views)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, one.to_dict())
+        share = (one.predicted == galaxies.labels[rows["test"]]).mean()
+        print(f"{job.file}: {share:.1%} right, {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""The reference run: trainings too long for a page, made once, each with its record in the repository.
+
+`benchmarks/reference.py` trains the networks one by one and leaves a JSON file of each. A page shows them
+first, under the machine and the date of the run, and its own short trainings beside them. What is compared is
+counted on the same test galaxies; every interval knows both chances, of the galaxies and of the training.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from scipy.stats import t as student
+from sklearn.metrics import confusion_matrix
+
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.errors import GalaxyError
+from galaxylib.evaluation.intervals import f1_scores
+from galaxylib.paper.parameters import repository
+
+FOLDER = "benchmarks/results/reference"
+"""Where the records lie, from the repository's root."""
+ABOUT = "about.json"
+"""The file beside them that tells of the galaxies and the plan."""
+LAST = 3
+"""Epochs over which a validation loss is called flat or not."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network of the reference run.
+
+    Attributes:
+        group: "networks" (the comparison), "experiments" (of the other papers) or "parts" (of DMAGNet).
+        name: of the network or the experiment.
+        title: as the tables show it.
+        seed: of the first weights, the order and the augmentation.
+        recipe: all settings.
+        history: one dict an epoch.
+        parameters: number of trainable ones.
+        seconds: of training.
+        train_accuracy: share of the training images, not augmented, that it names rightly at the end.
+        predicted: (N,) classes that it gives the test galaxies.
+        made: machine, commit, package versions and time.
+    """
+
+    group: str
+    name: str
+    title: str
+    seed: int
+    recipe: Mapping[str, Any]
+    history: Sequence[Mapping[str, float]]
+    parameters: int
+    seconds: float
+    train_accuracy: float
+    predicted: np.ndarray
+    made: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON has it; the classes are a string of digits, one a galaxy."""
+        return vars(self) | {"predicted": "".join(map(str, self.predicted.tolist()))}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave."""
+        return cls(**dict(content) | {"predicted": digits(content["predicted"])})
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The records of the run, as far as it has come.
+
+    Attributes:
+        about: how many galaxies were drawn and how they were divided, their fingerprint, and how many
+            trainings of each group are planned.
+        labels: (N,) true classes of the test galaxies.
+        trainings: those that are done.
+    """
+
+    about: Mapping[str, Any]
+    labels: np.ndarray
+    trainings: tuple[Training, ...]
+
+    @classmethod
+    def read(cls, folder: Path | None = None) -> Self | None:
+        """The records in a folder, by default the repository's; None where there are none.
+
+        Raises:
+            GalaxyError: a file is not a record of this run.
+        """
+        folder = folder or repository(FOLDER)
+        if not (folder / ABOUT).is_file():
+            return None
+        about = read_record(folder / ABOUT)
+        labels = digits(about["labels"])
+        trainings = []
+        for path in sorted(folder.glob("*/*.json")):
+            try:
+                one = Training.from_dict(read_record(path))
+            except (KeyError, TypeError) as fault:
+                raise GalaxyError(f"{path} is no record of a training ({fault}): make it again.") from fault
+            if len(one.predicted) != len(labels):
+                raise GalaxyError(f"{path} judges other galaxies than its run: remove it and make it again.")
+            trainings.append(one)
+        return cls(about, labels, tuple(trainings))
+
+    def of(self, group: str) -> dict[str, list[Training]]:
+        """The trainings of a group by name, each in the order of its seeds."""
+        found: dict[str, list[Training]] = {}
+        for one in sorted((one for one in self.trainings if one.group == group), key=lambda one: one.seed):
+            found.setdefault(one.name, []).append(one)
+        return found
+
+    def right(self, trainings: Sequence[Training]) -> np.ndarray:
+        """(trainings, N) whether each names each test galaxy rightly."""
+        return np.stack([one.predicted == self.labels for one in trainings])
+
+    def machines(self, group: str) -> str:
+        """On what the trainings of a group ran and when, in words."""
+        made = [one.made for runs in self.of(group).values() for one in runs]
+        processors = sorted({one["hardware"]["processor"] for one in made})
+        days = sorted({one["time"][:10] for one in made})
+        span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        return f"{' and '.join(processors)}, {span}"
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A JSON file.
+
+    Raises:
+        GalaxyError: it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise GalaxyError(f"{path} is no record of the reference run ({fault}): make it again.") from fault
+
+
+def digits(text: str) -> np.ndarray:
+    """(N,) whole numbers below ten, of a string that has one digit for each."""
+    return np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - ord("0")
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """How much a figure differs between trainings that differ in the seed alone.
+
+    Attributes:
+        deviation: pooled over all networks that were trained more than once.
+        freedom: its degrees of freedom; 0 where nothing was trained twice.
+    """
+
+    deviation: float
+    freedom: int
+
+    @classmethod
+    def of(cls, figures: Sequence[np.ndarray]) -> Self:
+        """Pool the scatter of several networks' figures, one for each training."""
+        freedom = sum(len(one) - 1 for one in figures)
+        squares = sum(float(((one - one.mean()) ** 2).sum()) for one in figures)
+        return cls(float(np.sqrt(squares / freedom)) if freedom else 0.0, freedom)
+
+    def half_width(self, galaxies: np.ndarray, trainings: Sequence[int], *, level: float = 0.95) -> float:
+        """Half of the interval of a mean over trainings, or of the difference of two.
+
+        The chances of the galaxies (normal) and of the trainings (Student's) are added in squares.
+
+        Args:
+            galaxies: (N,) each test galaxy's share of the mean or of the difference.
+            trainings: how many trainings stand behind each mean.
+            level: of the interval, from 0 to 1.
+        """
+        tail = (1 + level) / 2
+        chance = norm.ppf(tail) * float(galaxies.std(ddof=1)) / np.sqrt(len(galaxies))
+        seeds = student.ppf(tail, self.freedom) * self.deviation if self.freedom else 0.0
+        return float(np.hypot(chance, seeds * np.sqrt(sum(1 / count for count in trainings))))
+
+
+def network_rows(reference: Reference, group: str) -> list[dict[str, Any]]:
+    """One dict a network of a group, in the order of the plan: what it is, and its scores.
+
+    Returns:
+        `name`, `network`, `parameters`, `size` (px), `crop` (px), `epochs`, `seeds`, `seconds` of a training;
+        `accuracy`, `accuracy_low`, `accuracy_high` (95 %, galaxies and trainings), `macro_f1`,
+        `train_accuracy`, all from 0 to 1; `last_change`, the change of the validation loss over the last
+        three epochs (nats), None where nothing was validated.
+    """
+    runs = reference.of(group)
+    scatter = Scatter.of([reference.right(ones).mean(axis=1) for ones in runs.values()])
+    rows = []
+    for name in (name for name in reference.about["planned"][group] if name in runs):
+        ones, right = runs[name], reference.right(runs[name])
+        half = scatter.half_width(right.mean(axis=0), (len(ones),))
+        accuracy = float(right.mean())
+        classes = range(len(CLASS_NAMES))
+        matrices = [confusion_matrix(reference.labels, one.predicted, labels=classes) for one in ones]
+        rows.append(
+            {
+                "name": name,
+                "network": ones[0].title,
+                "parameters": ones[0].parameters,
+                "size": ones[0].recipe["size"],
+                "crop": ones[0].recipe["crop"],
+                "epochs": len(ones[0].history),
+                "seeds": len(ones),
+                "seconds": float(np.mean([one.seconds for one in ones])),
+                "accuracy": accuracy,
+                "accuracy_low": max(0.0, accuracy - half),
+                "accuracy_high": min(1.0, accuracy + half),
+                "macro_f1": float(np.mean([f1_scores(matrix).macro for matrix in matrices])),
+                "train_accuracy": float(np.mean([one.train_accuracy for one in ones])),
+                "last_change": last_change(ones),
+            }
+        )
+    return rows
+
+
+def last_change(trainings: Sequence[Training]) -> float | None:
+    """By how much the validation loss changes over the last epochs, on average; None without validation."""
+    losses = [[epoch.get("validation_loss") for epoch in one.history] for one in trainings]
+    if any(None in one or len(one) <= LAST for one in losses):
+        return None
+    return float(np.mean([one[-1] - one[-1 - LAST] for one in losses]))
+
+
+def differences(reference: Reference, group: str, *, against: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Each member of a group less the one that it is compared with, in accuracy and in overfitting.
+
+    The intervals are so wide (Bonferroni) that in 95 of 100 such tables all of a column hold.
+
+    Args:
+        reference: the run.
+        group: of the trainings.
+        against: by name, the name of the other.
+
+    Returns:
+        one dict for each pair of which both are trained, in the order of the plan: `name`, `title`,
+        `against`, `seeds`; `change` of the test accuracy, with `low` and `high`, and `clear`, whether 0 lies
+        outside; `gap_change`, that of training less test accuracy, with `gap_low` and `gap_high`. All are
+        fractions of 1.
+    """
+    runs = reference.of(group)
+    planned = [name for name in reference.about["planned"][group] if name in runs]
+    pairs = [(name, against[name]) for name in planned if against.get(name, name) in set(planned) - {name}]
+    rights = {name: reference.right(ones) for name, ones in runs.items()}
+    accuracies = {name: right.mean(axis=1) for name, right in rights.items()}
+    gaps = {
+        name: np.array([one.train_accuracy for one in ones]) - accuracies[name] for name, ones in runs.items()
+    }
+    level = 1 - 0.05 / max(1, len(pairs))
+    rows = []
+    for name, base in pairs:
+        row = {"name": name, "title": runs[name][0].title, "against": base, "seeds": len(runs[name])}
+        each = rights[name].mean(axis=0) - rights[base].mean(axis=0)
+        counts = len(runs[name]), len(runs[base])
+        for figures, change, low, high in (
+            (accuracies, "change", "low", "high"),
+            (gaps, "gap_change", "gap_low", "gap_high"),
+        ):
+            half = Scatter.of(list(figures.values())).half_width(each, counts, level=level)
+            value = float(figures[name].mean() - figures[base].mean())
+            row |= {change: value, low: value - half, high: value + half}
+        rows.append(row | {"clear": row["low"] > 0 or row["high"] < 0})
+    return rows
+
+
+def recalls(reference: Reference, group: str) -> pd.DataFrame:
+    """Share of each class that each network of a group recognises, mean over its trainings.
+
+    Returns:
+        classes down, networks across, from 0 to 1.
+    """
+    runs = reference.of(group)
+    return pd.DataFrame(
+        {
+            name: [
+                reference.right(ones)[:, reference.labels == label].mean()
+                for label in range(len(CLASS_NAMES))
+            ]
+            for name, ones in runs.items()
+        },
+        index=pd.Index(CLASS_NAMES, name="class"),
+    )
