@@ -27,10 +27,10 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import write_json
 from galaxylib.networks.dmagnet import count_parameters
 from galaxylib.networks.registry import entry
-from galaxylib.paper.ablations import PARTS, WHOLE
+from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
 from galaxylib.paper.experiments import BASES, Views, planned
-from galaxylib.paper.reference import ABOUT, FOLDER, Reference, Training, read_record
+from galaxylib.paper.reference import ABOUT, FOLDER, Training, read_record
 from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
 from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.provenance import provenance
@@ -39,8 +39,6 @@ from galaxylib.training.recipes import QUICK
 CHAPTER = "05_baselines"
 SLOW = ("dmagnet", "resnet18", "alexnet")
 """Networks that are trained once less than the others."""
-WIDTH = 0.25
-"""At this width DMAGNet is trained without its parts, one by one: many trainings."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def jobs(values: dict[str, Any]) -> list[Job]:
         for part, title in {"": WHOLE, **PARTS}.items():
             recipe = base.but(
                 network="galaxylib.paper.ablations:WithParts",
-                options={"width": WIDTH, **({part: False} if part else {})},
+                options={"width": PARTS_WIDTH, **({part: False} if part else {})},
                 size=values["largest"],
                 crop=entry("dmagnet").crop,
                 seed=seed,
@@ -164,14 +162,15 @@ def main() -> None:
             "drawn": len(galaxies),
             **{f"n_{part}": len(numbers) for part, numbers in rows.items()},
             "fingerprint": galaxies.fingerprint,
+            "largest": values["largest"],
             "planned": names,
             "labels": "".join(map(str, galaxies.labels[rows["test"]].tolist())),
         }
-        done = Reference.read(options.out)
-        if done is not None and done.about["fingerprint"] != about["fingerprint"]:
+        known = options.out / ABOUT
+        if known.is_file() and read_record(known)["fingerprint"] != about["fingerprint"]:
             raise GalaxyError(f"{options.out} holds records of other galaxies: move it away and begin anew.")
         options.out.mkdir(parents=True, exist_ok=True)
-        write_json(options.out / ABOUT, about)
+        write_json(known, about)
     views = Views(galaxies, rows)
     for job, path in left(options.out, plan, locks=options.build / "locks"):
         began = time.monotonic()

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from galaxylib.networks.dmagnet import DMABlock, DMAGNet
 
 WHOLE = "DMAGNet, whole"
+PARTS_WIDTH = 0.25
+"""The width at which the reference run leaves the parts out: it takes many trainings."""
 PARTS = {
     "dlk": "no DLK",
     "ms_ffn": "no MS-FFN",

@@ -86,15 +86,13 @@ class Reference:
     trainings: tuple[Training, ...]
 
     @classmethod
-    def read(cls, folder: Path | None = None) -> Self | None:
-        """The records in a folder, by default the repository's; None where there are none.
+    def read(cls, folder: Path | None = None) -> Self:
+        """The records in a folder, by default the repository's.
 
         Raises:
-            GalaxyError: a file is not a record of this run.
+            GalaxyError: there are none, or a file is not a record of this run.
         """
         folder = folder or repository(FOLDER)
-        if not (folder / ABOUT).is_file():
-            return None
         about = read_record(folder / ABOUT)
         labels = digits(about["labels"])
         trainings = []

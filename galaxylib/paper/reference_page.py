@@ -1,0 +1,145 @@
+"""The reference run as the pages show it: its tables, its curves, its sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from galaxylib.paper.figures import ACCENT, CONTRAST
+from galaxylib.paper.reference import Reference
+
+
+def points(share: float, low: float, high: float, *, sign: bool = False) -> str:
+    """A fraction with its interval, in per cent."""
+    form = "+.1f" if sign else ".1f"
+    return f"{100 * share:{form}} [{100 * low:{form}}, {100 * high:{form}}]"
+
+
+def networks_shown(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The rows of `network_rows` in words, one line a network."""
+    return pd.DataFrame(
+        {
+            "network": row["network"],
+            "parameters": f"{row['parameters']:,}",
+            "input, px": row["size"],
+            "passes": row["epochs"],
+            "trainings": row["seeds"],
+            "minutes each": f"{row['seconds'] / 60:.0f}",
+            "accuracy, %": points(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
+            "macro F1": f"{row['macro_f1']:.3f}",
+            "on its training images, %": f"{100 * row['train_accuracy']:.1f}",
+        }
+        for row in rows
+    ).set_index("network")
+
+
+def differences_shown(rows: Sequence[Mapping[str, Any]], *, what: str) -> pd.DataFrame:
+    """The rows of `differences` in words, one line each; `what` heads their names."""
+    lines = [
+        [
+            row["title"],
+            row["seeds"],
+            points(row["change"], row["low"], row["high"], sign=True),
+            "yes" if row["clear"] else "no",
+            points(row["gap_change"], row["gap_low"], row["gap_high"], sign=True),
+        ]
+        for row in rows
+    ]
+    heads = [what, "trainings", "accuracy, points", "more than chance", "overfitting, points"]
+    return pd.DataFrame(lines, columns=heads).set_index(what)
+
+
+def accuracy_figure(reference: Reference, rows: Sequence[Mapping[str, Any]], *, group: str) -> Figure:
+    """Accuracy over the number of parameters, and over the passes of the first training, of each network."""
+    runs = reference.of(group)
+    figure, (left, middle) = plt.subplots(1, 2, figsize=(8.6, 4.0))
+    for row, colour in zip(rows, sns.color_palette("colorblind", len(rows)), strict=True):
+        error = [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]]
+        left.errorbar(
+            row["parameters"], row["accuracy"], yerr=np.maximum(error, 0), fmt="o", color=colour, capsize=3
+        )
+        history = pd.DataFrame(runs[row["name"]][0].history)
+        middle.plot(
+            history["epoch"],
+            history["validation_accuracy"],
+            marker="o",
+            markersize=3,
+            color=colour,
+            label=row["network"],
+        )
+    left.set(xscale="log", xlabel="parameters", ylabel="accuracy on the test galaxies")
+    middle.set(xlabel="pass over the training images", ylabel="accuracy on the validation galaxies")
+    for axis in (left, middle):
+        axis.set_ylim(0, 1)
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    return figure
+
+
+def learning_figure(reference: Reference, *, group: str, name: str) -> Figure:
+    """Loss and accuracy of every training of one network, pass by pass."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    for axis, figure_of, label in (
+        (axes[0], "loss", "cross-entropy with label smoothing (nats)"),
+        (axes[1], "accuracy", "accuracy"),
+    ):
+        for number, one in enumerate(reference.of(group)[name]):
+            history = pd.DataFrame(one.history)
+            for part, colour, style in (("train", ACCENT, "-"), ("validation", CONTRAST, "--")):
+                axis.plot(
+                    history["epoch"],
+                    history[f"{part}_{figure_of}"],
+                    style,
+                    color=colour,
+                    label="" if number else part,
+                )
+        axis.set(xlabel="pass over the training images", ylabel=label)
+    axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes[0].legend(fontsize=8)
+    return figure
+
+
+def clear_ones(rows: Sequence[Mapping[str, Any]], *, up: bool) -> list[str]:
+    """The titles whose change is more than chance, upwards or downwards."""
+    return [row["title"] for row in rows if row["clear"] and (row["change"] > 0) == up]
+
+
+def listed(titles: Sequence[str], *, nothing: str = "none") -> str:
+    """Titles as a list in a sentence: "a", "a and b", "a, b and c"."""
+    if not titles:
+        return nothing
+    return " and ".join(filter(None, (", ".join(titles[:-1]), titles[-1])))
+
+
+def progress_in_words(reference: Reference) -> str:
+    """How far the run has come."""
+    planned = sum(sum(group.values()) for group in reference.about["planned"].values())
+    done = len(reference.trainings)
+    if done >= planned:
+        return f"All {planned} trainings of its plan are done."
+    return f"So far {done} of the {planned} trainings of its plan are done; the others are missing below."
+
+
+def changes_in_words(rows: Sequence[Mapping[str, Any]], *, planned: int) -> str:
+    """What a table of differences shows, as a sentence or two.
+
+    Args:
+        rows: from `differences`.
+        planned: how many lines the table will have when the run is done.
+    """
+    if not rows:
+        return "None of these trainings is done yet."
+    told = [
+        f"More than chance {verb} the accuracy: {listed(titles)}."
+        for verb, titles in (("raise", clear_ones(rows, up=True)), ("lower", clear_ones(rows, up=False)))
+        if titles
+    ] or ["No change is larger than chance."]
+    widest = max((row["high"] - row["low"]) / 2 for row in rows)
+    told.append(f"An effect below {100 * widest:.1f} points could escape so many trainings.")
+    if planned > len(rows):
+        told.append(f"Of the {planned} lines {planned - len(rows)} are still to come.")
+    return " ".join(told)
