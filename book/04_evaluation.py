@@ -127,8 +127,9 @@ report.number(
 #
 # *F1* is the harmonic mean of precision (how many of those called X are X) and recall (how many X are called
 # X). The macro mean counts every class alike, the weighted mean every galaxy alike. The intervals say how far
-# another test set of this size could have moved the score: Wilson's interval for shares, the bootstrap for F1.
-# They do not cover what another training run would change.
+# another test set of this size could have moved the score: Wilson's interval for shares and, through the share
+# that F1 follows from, for the F1 of one class; the bootstrap for the means over classes. They do not cover what
+# another training run would change.
 
 # %% tags=["remove-output", "hide-input"]
 classes = pd.DataFrame(found["per_class"]).set_index("name")
@@ -214,9 +215,9 @@ report.number(
 #
 # The largest shares beside the diagonal: {glue:text}`confusions`.
 #
-# The names in these tables cannot slip. They are stored with the weights, stand above the probabilities in the
-# table of predictions, and every score is computed by name; [the ledger](08_ledger.ipynb) tells what happened to
-# the names in the paper's own tables.
+# The classes keep their names on the way to these tables: the names are stored with the weights and stand above the
+# probabilities in the table of predictions, and every score is computed by name. [The ledger](08_ledger.ipynb)
+# tells what happened to the names in the paper's own tables.
 #
 # ## The most confident mistakes
 
@@ -277,6 +278,7 @@ report.number("temperature", temperature)
 report.number("ece", reliability["as trained"].ece)
 report.number("ece_low", reliability["as trained"].interval[0])
 report.number("ece_high", reliability["as trained"].interval[1])
+report.number("ece_by_chance", reliability["with temperature"].by_chance)
 report.number("ece_cooled", reliability["with temperature"].ece)
 report.number("side", "too sure of itself" if temperature > 1 else "too modest")
 
@@ -290,7 +292,9 @@ report.number("side", "too sure of itself" if temperature > 1 else "too modest")
 #
 # The calibration error is {glue:text}`ece:.3f` ({glue:text}`ece_low:.3f` to {glue:text}`ece_high:.3f`) as trained.
 # The temperature is {glue:text}`temperature:.2f`: the network is {glue:text}`side`, as label smoothing tends to make it
-# modest and long training sure. With that temperature the error becomes {glue:text}`ece_cooled:.3f`.
+# modest and long training sure. With that temperature the error becomes {glue:text}`ece_cooled:.3f`. A network that
+# is right exactly as often as it says would show {glue:text}`ece_by_chance:.3f` on so many galaxies: the error is
+# a distance, which chance can only lengthen.
 #
 # ## How often it is right where it may stay silent
 #

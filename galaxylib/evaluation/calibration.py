@@ -25,13 +25,17 @@ class Calibration:
 
     Attributes:
         ece: expected calibration error, the mean distance of confidence and accuracy over the galaxies.
-        interval: its 95 % bootstrap interval.
+        interval: its 95 % interval by the bootstrap. Galaxies drawn again add their own chance to the error,
+            so that the draws lie above it; they are shifted down by their mean excess, to 0 at most.
+        by_chance: the error that a network of the same confidence shows on so many galaxies, on average, when
+            it is right exactly as often as it says.
         bins: a dictionary for each bin that holds galaxies: `count`, mean `confidence`, `accuracy` and its
             Wilson `interval`, all but the first in [0, 1].
     """
 
     ece: float
     interval: Interval
+    by_chance: float
     bins: list[dict[str, object]]
 
 
@@ -62,15 +66,18 @@ def calibration(
     generator = np.random.default_rng(seed)
     gap = confidence - right
     # Signed gaps add up within a bin; their size counts between bins.
-    ece = np.abs(np.bincount(place, gap, BINS)).sum() / len(gap)
-    again = [
-        _ece_of(generator.integers(0, len(gap), len(gap)), place, gap) for _ in range(min(resamples, 500))
-    ]
-    return Calibration(float(ece), percentiles_95(np.array(again)), table)
+    ece, count = _ece(place, gap), len(gap)
+    again, honest = [], []
+    for _ in range(min(resamples, 500)):
+        chosen = generator.integers(0, count, count)
+        again.append(_ece(place[chosen], gap[chosen]))
+        honest.append(_ece(place, confidence - (generator.random(count) < confidence)))
+    low, high = percentiles_95(np.maximum(np.array(again) - np.mean(again) + ece, 0))
+    return Calibration(ece, (low, high), float(np.mean(honest)), table)
 
 
-def _ece_of(chosen: np.ndarray, place: np.ndarray, gap: np.ndarray) -> float:
-    return float(np.abs(np.bincount(place[chosen], gap[chosen], BINS)).sum() / len(chosen))
+def _ece(place: np.ndarray, gap: np.ndarray) -> float:
+    return float(np.abs(np.bincount(place, gap, BINS)).sum() / len(gap))
 
 
 def fit_temperature(

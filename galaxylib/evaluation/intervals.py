@@ -25,19 +25,33 @@ def wilson(successes: int, trials: int) -> Interval:
     return float(low), float(high)
 
 
+def f1_interval(right: int, either: int) -> Interval:
+    """95 % interval of the F1 score of one class.
+
+    F1 = 2 J / (1 + J) rises with the Jaccard share J = `right` / `either`, so that Wilson's interval of J
+    gives that of F1. Drawing galaxies again would give [0, 0] for a class of which none is named rightly.
+
+    Args:
+        right: galaxies of the class that are named so.
+        either: galaxies that are of the class, or are named so, or both.
+    """
+    low, high = wilson(right, either)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
 @dataclass(frozen=True)
 class F1:
-    """F1 scores in [0, 1], or the 95 % intervals of them.
+    """F1 scores in [0, 1].
 
     Attributes:
-        per_class: (..., C) scores, or C intervals, one for each class.
-        macro: (...) the mean over the classes that occur, or its interval.
-        weighted: (...) the mean over the classes, weighted by their galaxies, or its interval.
+        per_class: (..., C) one for each class.
+        macro: (...) the mean over the classes that occur.
+        weighted: (...) the mean over the classes, weighted by their galaxies.
     """
 
-    per_class: "np.ndarray | list[Interval]"
-    macro: "np.ndarray | Interval"
-    weighted: "np.ndarray | Interval"
+    per_class: np.ndarray
+    macro: np.ndarray
+    weighted: np.ndarray
 
 
 def f1_scores(matrix: np.ndarray) -> F1:
@@ -56,8 +70,8 @@ def f1_scores(matrix: np.ndarray) -> F1:
     return F1(per_class, macro, weighted)
 
 
-def bootstrap(matrix: np.ndarray, *, resamples: int, seed: int) -> F1:
-    """95 % percentile intervals of the F1 scores when the galaxies are drawn again.
+def bootstrap(matrix: np.ndarray, *, resamples: int, seed: int) -> tuple[Interval, Interval]:
+    """95 % percentile intervals of the macro and the weighted F1 when the galaxies are drawn again.
 
     Drawing N galaxies with replacement is a multinomial draw of the matrix's cells.
 
@@ -70,11 +84,7 @@ def bootstrap(matrix: np.ndarray, *, resamples: int, seed: int) -> F1:
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(count, matrix.ravel() / count, size=resamples).reshape(-1, *matrix.shape)
     found = f1_scores(drawn)
-    return F1(
-        [percentiles_95(column) for column in found.per_class.T],
-        percentiles_95(found.macro),
-        percentiles_95(found.weighted),
-    )
+    return percentiles_95(found.macro), percentiles_95(found.weighted)
 
 
 def percentiles_95(values: np.ndarray) -> Interval:

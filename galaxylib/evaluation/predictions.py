@@ -17,7 +17,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.splits import SPLIT, Split
 from galaxylib.errors import DataError
 from galaxylib.evaluation.calibration import calibration, risk_coverage
-from galaxylib.evaluation.intervals import bootstrap, f1_scores, ratio, wilson
+from galaxylib.evaluation.intervals import bootstrap, f1_interval, f1_scores, ratio, wilson
 from galaxylib.evaluation.judgement import judge_with
 from galaxylib.files import atomic, write_json
 from galaxylib.networks.checkpoint import Loaded
@@ -201,7 +201,8 @@ def matrix_scores(counts: pd.DataFrame, *, resamples: int = 2000, seed: int = 0)
         raise DataError("A confusion matrix needs the same classes, in the same order, down and across.")
     matrix = counts.to_numpy()
     support, claimed, right = matrix.sum(1), matrix.sum(0), np.diag(matrix)
-    summary, drawn = f1_scores(matrix), bootstrap(matrix, resamples=resamples, seed=seed)
+    summary = f1_scores(matrix)
+    macro_interval, weighted_interval = bootstrap(matrix, resamples=resamples, seed=seed)
     per_class = [
         {
             "name": name,
@@ -211,7 +212,9 @@ def matrix_scores(counts: pd.DataFrame, *, resamples: int = 2000, seed: int = 0)
             "recall": ratio(right[place], support[place]),
             "recall_interval": wilson(int(right[place]), int(support[place])),
             "f1": float(summary.per_class[place]),
-            "f1_interval": drawn.per_class[place],
+            "f1_interval": f1_interval(
+                int(right[place]), int(support[place] + claimed[place] - right[place])
+            ),
         }
         for place, name in enumerate(counts.index)
     ]
@@ -221,9 +224,9 @@ def matrix_scores(counts: pd.DataFrame, *, resamples: int = 2000, seed: int = 0)
         "accuracy": ratio(right.sum(), count),
         "accuracy_interval": wilson(int(right.sum()), count),
         "macro_f1": float(summary.macro),
-        "macro_f1_interval": drawn.macro,
+        "macro_f1_interval": macro_interval,
         "weighted_f1": float(summary.weighted),
-        "weighted_f1_interval": drawn.weighted,
+        "weighted_f1_interval": weighted_interval,
         "per_class": per_class,
         "confusion": {"class_names": [str(name) for name in counts.index], "counts": matrix.tolist()},
     }

@@ -14,7 +14,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.evaluation.calibration import apply_temperature, calibration, fit_temperature
-from galaxylib.evaluation.intervals import wilson
+from galaxylib.evaluation.intervals import f1_interval, wilson
 from galaxylib.evaluation.judge import eight_views
 from galaxylib.evaluation.predictions import (
     confusion,
@@ -147,6 +147,35 @@ def test_calibration_by_a_naive_loop_and_temperature_found_again():
     assert overconfident.ece == pytest.approx(expected)
     assert overconfident.ece > 0.1 > calibration(honest.max(1), honest.argmax(1) == truth).ece
     assert sum(entry["count"] for entry in overconfident.bins) == 4000
+
+
+def test_a_calibrated_network_is_told_what_chance_alone_would_show():
+    """Its error is all chance, and the interval lies about the error, where plain draws lie above it."""
+    generator = np.random.default_rng(5)
+    confidence = generator.uniform(0.3, 1, 400)
+    errors, middles, chances = [], [], []
+    for seed in range(30):
+        found = calibration(confidence, generator.random(400) < confidence, resamples=200, seed=seed)
+        errors.append(found.ece)
+        middles.append(np.mean(found.interval))
+        chances.append(found.by_chance)
+    assert np.mean(chances) == pytest.approx(np.mean(errors), rel=0.1)
+    assert np.mean(middles) == pytest.approx(np.mean(errors), rel=0.05)
+
+
+def test_the_interval_of_one_class_f1():
+    """None of 17 right is no proof of nothing; and it covers the truth about as often as it says."""
+    low, high = f1_interval(0, 17)
+    assert low == 0
+    assert high == pytest.approx(2 * wilson(0, 17)[1] / (1 + wilson(0, 17)[1]))
+    assert high > 0.2
+    generator = np.random.default_rng(0)
+    truth = 2 * 0.5 / (2 * 0.5 + 0.2 + 0.3)  # shares of a class rightly, wrongly and never named so
+    covered = []
+    for right, wrong, missed, _ in generator.multinomial(60, [0.5, 0.2, 0.3, 0.0], size=400):
+        low, high = f1_interval(int(right), int(right + wrong + missed))
+        covered.append(low <= truth <= high)
+    assert 0.92 < np.mean(covered) < 0.98
 
 
 class Fixed(nn.Module):

@@ -150,8 +150,17 @@ def test_a_hierarchy_is_trained_fork_by_fork():
     assert trials.accuracy(found, train.labels) > 0.9
 
 
+SEVERAL = {
+    "the whole 256 pixels": {"crop", "size", "options"},  # another crop at the same scale
+    "the central 64 pixels": {"crop", "size"},
+    "a quarter of the batch at half the rate": {"batch_size", "learning_rate"},
+}
+"""What an experiment changes that cannot change one setting alone."""
+
+
 def test_every_planned_experiment_changes_one_thing():
-    plans = experiments.planned(epochs=2, batch_size=32, five_size=32, seed=0)
+    plans = experiments.planned(epochs=2, batch_size=32, five_size=64, seed=0)
+    assert set(SEVERAL) < set(plans)
     for network, title in experiments.BASES.items():
         base = plans[title]
         for name, plan in plans.items():
@@ -160,7 +169,17 @@ def test_every_planned_experiment_changes_one_thing():
             recipes = base.recipe.to_dict(), plan.recipe.to_dict()
             changed = [key for key in recipes[0] if recipes[0][key] != recipes[1][key]]
             changed += [key for key in ("blur", "weighted") if getattr(base, key) != getattr(plan, key)]
-            assert len(changed) == 1, (name, changed)
+            assert set(changed) == SEVERAL.get(name, set(changed)), name
+            assert len(changed) == len(SEVERAL.get(name, "1")), (name, changed)
+
+
+def test_another_crop_keeps_the_scale():
+    plans = experiments.planned(epochs=2, batch_size=32, five_size=64, seed=0)
+    for name, network in ((experiments.WHOLE_IMAGE, "convnet"), ("the central 64 pixels", "five_block")):
+        base, plan = plans[experiments.BASES[network]].recipe, plans[name].recipe
+        assert plan.crop / plan.size == base.crop / base.size
+    too_small = experiments.planned(epochs=2, batch_size=32, five_size=32, seed=0)
+    assert "the central 64 pixels" not in too_small
 
 
 def test_changes_are_taken_against_the_first_line_of_the_network():
