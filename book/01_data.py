@@ -525,8 +525,7 @@ report.figure("realism", fig)
 # Right: power at each spatial frequency.
 # ```
 #
-# Curves that agree are easily had; the harder question is whether a machine can tell the two apart image by
-# image. We give a logistic regression some seventy numbers of each image (brightness, profile, colours,
+# Curves may agree where single images do not: can a machine tell the two apart image by image? We give a logistic regression some seventy numbers of each image (brightness, profile, colours,
 # spectrum) and let it judge images that it has not seen. Were the simulation perfect, it would be right half
 # of the time.
 
@@ -745,7 +744,7 @@ report.table("speeds", speeds)
 # file is unpacked once, in {glue:text}`unpack_minutes:.1f` minutes for the whole set, into a copy that every
 # later run finds.
 #
-# ## What to take along
+# ## In short
 #
 # - Ten classes with soft borders and unequal numbers: read the macro F1, and each class by itself.
 # - Some galaxies come twice, under two names: split by sky group.

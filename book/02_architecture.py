@@ -78,9 +78,10 @@ report.figure("architecture", draw(network))
 # ## What it costs
 #
 # The next table counts parameters and arithmetic of each stage, beside the paper's Table 1. The output shapes
-# printed there are those of an image of {glue:text}`larger:d` pixels a side; on images of 256 pixels, on which the
-# paper trains, the network ends at half of them, as its own prose says
-# ($256 \to 64 \to 32 \to 16 \to 8$). Parameters do not depend on the size of the image.
+# printed there are those that this network has on images of {glue:text}`larger:d` pixels a side; that the authors
+# counted on such images is our inference, for the paper does not say so. On images of 256 pixels, on which it
+# trains, the network ends at half of them, as its own prose says ($256 \to 64 \to 32 \to 16 \to 8$). Parameters
+# do not depend on the size of the image.
 
 # %% tags=["hide-input"]
 at_256, at_512 = (stage_table(network, size=size) for size in (256, 512))
@@ -162,7 +163,9 @@ report.table("stages", table)
 # Parameter counts alone do not fix the inside of a block: dilation, order, activations and residuals have no
 # parameters. They follow the authors' published code, which departs from the paper's own words in places.
 # Nothing in the "dilated large kernel" is dilated (the dilated kernel is in the MS-FFN); the "local attention"
-# has no neighbourhood of its own; the "attention feature fusion" has one input only.
+# has no neighbourhood of its own; the "attention feature fusion" has one input only. The head's weights are not
+# divided by their sum: it takes a mean of weighed pixels, not a weighted mean. The first weights, of which the
+# paper says nothing, are the code's too: normal, by each convolution's outputs, and small in the linear layers.
 
 # %% tags=["hide-input"]
 first, *_ = network.dma1

@@ -80,19 +80,23 @@ def split_votes(votes: Votes, *, watch: bool, seed: int = 0) -> Split:
     Args:
         votes: the galaxies.
         watch: whether an eighth of the others validates; else all of them train.
-        seed: of the draw of that eighth; galaxies shown twice may fall on both of its sides.
+        seed: of the draw of that eighth. Images of one galaxy stay together in it too.
 
     Raises:
         GalaxyError: the galaxies are too few to hold a fifth of them out.
     """
     SEEDS.check("seed", seed)
-    held = held_out(votes.ids, near_duplicates(votes.images))
+    groups = near_duplicates(votes.images)
+    held = held_out(votes.ids, groups)
     if not 0 < held.sum() < len(held):
         raise GalaxyError(f"{len(votes)} galaxies are too few to hold a fifth of them out: give at least 20.")
     others = np.flatnonzero(~held)
     watching = np.zeros(len(others), bool)
     if watch:
-        watching = np.random.default_rng(seed).permutation(len(others)) < max(1, len(others) // 8)
+        leaders, sizes = np.unique(groups[others], return_counts=True)
+        order = np.random.default_rng(seed).permutation(len(leaders))
+        before = np.cumsum(sizes[order]) - sizes[order]  # images in the groups that were drawn earlier
+        watching = np.isin(groups[others], leaders[order[before < max(1, len(others) // 8)]])
     return Split(
         train=others[~watching],
         validation=others[watching],

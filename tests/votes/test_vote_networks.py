@@ -1,6 +1,7 @@
 """Outputs along the tree, the training of votes, and votes drawn from the truth."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -234,6 +235,23 @@ def test_the_fixed_fifth_is_the_test_part_and_the_others_train():
     assert len(split_votes(votes, watch=False).validation) == 0
     with pytest.raises(GalaxyError, match="too few to hold a fifth"):
         split_votes(votes.rows(np.arange(1)), watch=True)
+
+
+def test_images_of_one_galaxy_are_never_parted():
+    """Forty galaxies, each shown twice under two numbers; chance alone would part many."""
+    once = blob_votes(40)
+    images = once.images + np.random.default_rng(1).integers(0, 60, once.images.shape).astype(np.uint8)
+    twice = replace(
+        once,
+        ids=np.concatenate([once.ids, once.ids + 5000]),
+        images=np.concatenate([images, images]),
+        fractions=np.concatenate([once.fractions, once.fractions]),
+    )
+    for seed in range(3):
+        split = split_votes(twice, watch=True, seed=seed)
+        for part in (split.train, split.validation, split.test):
+            assert sorted(row % 40 for row in part)[::2] == sorted(row % 40 for row in part)[1::2]
+        assert len(split.validation) in (8, 9, 10)
 
 
 def test_the_command_line_trains_the_shipped_network_of_votes(folder, tmp_path, capsys):
