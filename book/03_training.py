@@ -69,9 +69,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.paper import reference_page
 from galaxylib.paper.blind_test import accuracy_in_words, blind_figures, score_in_words
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.parameters import as_declared, repository
+from galaxylib.paper.reference import Reference, network_rows
 from galaxylib.paper.report import Report
 from galaxylib.paper.shipped import blind_in_words, former_in_words, on_real, weights_table
 from galaxylib.paper.trained import CHECKPOINT
@@ -89,7 +91,38 @@ report.number("kind", kind)
 for part in ("train", "validation", "test"):
     report.number(f"n_{part}", len(getattr(division, part)))
 
+reference = Reference.read()
+own = next(row for row in network_rows(reference, "networks") if row["name"] == "dmagnet")
+report.number("ref_machine", reference.machines("networks"))
+for name in ("epochs", "seeds", "size", "accuracy", "accuracy_low", "accuracy_high", "train_accuracy"):
+    report.number(f"ref_{name}", own[name])
+report.number("ref_train", reference.about["n_train"])
+report.number("ref_test", reference.about["n_test"])
+
+# %% tags=["remove-output", "hide-input"]
+report.figure(
+    "reference_learning", reference_page.learning_figure(reference, group="networks", name="dmagnet")
+)
+
 # %% [markdown]
+# ## In the reference run
+#
+# What a page can train in minutes shows how learning begins. For the end of it there is the *reference run*, made once
+# ([the chapter on the other networks](05_baselines.ipynb) tells how; {glue:text}`ref_machine`): DMAGNet at its full
+# width learned there from {glue:text}`ref_train:,` simulated galaxies of {glue:text}`ref_size` pixels a side in
+# {glue:text}`ref_epochs` passes. It names {glue:text}`ref_accuracy:.1%` of {glue:text}`ref_test:,` test galaxies
+# correctly ({glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`, over the galaxies and
+# {glue:text}`ref_seeds` trainings), and {glue:text}`ref_train_accuracy:.1%` of those that it learned from.
+#
+# ```{glue:figure} reference_learning
+# :alt: Two panels against the pass over the training images, with one line for each training. On the left the losses on training and validation galaxies fall steeply and level out; on the right the accuracies rise.
+# :name: fig-03-reference
+#
+# DMAGNet in the reference run, on simulated galaxies: loss and accuracy, pass by pass.
+# ```
+#
+# The rest of this page is computed by the run that shows it.
+#
 # ## What it learns from
 #
 # {glue:text}`n_train:,` {glue:text}`kind` galaxies train the network, {glue:text}`n_validation:,` others tell

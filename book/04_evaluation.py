@@ -57,7 +57,7 @@ from galaxylib.evaluation.predictions import (
     write_evaluation,
 )
 from galaxylib.evaluation.unlike import LIMIT
-from galaxylib.paper import shipped
+from galaxylib.paper import reference_page, shipped
 from galaxylib.paper.error_analysis import (
     accuracy_against,
     confident_mistakes,
@@ -66,6 +66,7 @@ from galaxylib.paper.error_analysis import (
 )
 from galaxylib.paper.figures import ACCENT, CLASS_COLOURS, CONTRAST, image_grid, style
 from galaxylib.paper.parameters import as_declared, repository
+from galaxylib.paper.reference import Reference, recalls
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
 from galaxylib.paper.unlike_kinds import KINDS, unlike_scores, unlike_table
@@ -111,6 +112,38 @@ report.number(
 )
 
 # %% [markdown]
+# ## In the reference run
+#
+# The network of a page that trains in minutes is weak, and its weak classes are chance. So the classes come first
+# as the longer *reference run* finds them ([the chapter on the other networks](05_baselines.ipynb) tells how it was
+# made; {glue:text}`ref_machine`): DMAGNet at its full width, {glue:text}`ref_seeds` trainings.
+
+# %% tags=["hide-input"]
+reference = Reference.read()
+trainings = reference.of("networks")["dmagnet"]
+by_class = recalls(reference, trainings)
+report.data("reference_recall", by_class.reset_index().to_dict(orient="records"))
+report.number("ref_machine", reference.machines("networks"))
+report.number("ref_seeds", len(trainings))
+report.number("ref_test", reference.about["n_test"])
+hard = by_class["recall"].sort_values().index
+report.number("ref_hardest", reference_page.listed(list(hard[:3])))
+report.number("ref_easiest", hard[-1])
+
+# %% tags=["remove-output", "hide-input"]
+report.table("reference_classes", reference_page.recalls_shown(by_class))
+
+# %% [markdown]
+# ```{glue:figure} reference_classes
+# :name: tab-04-reference
+#
+# The reference run class by class, on {glue:text}`ref_test:,` simulated test galaxies: the share that is recognised,
+# mean over the trainings, with 95 % intervals for so many galaxies, and the name that is wrongly given most often.
+# ```
+#
+# Hardest are {glue:text}`ref_hardest`, easiest is {glue:text}`ref_easiest`. The rest of this page is computed by the
+# run that shows it.
+#
 # ## How often it is right
 #
 # The network ({glue:text}`network`, {glue:text}`parameters:,` parameters, images of {glue:text}`size:d`

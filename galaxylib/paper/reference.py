@@ -19,7 +19,7 @@ from sklearn.metrics import confusion_matrix
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import GalaxyError
-from galaxylib.evaluation.intervals import f1_scores
+from galaxylib.evaluation.intervals import f1_scores, ratio, wilson
 from galaxylib.paper.parameters import repository
 
 FOLDER = "benchmarks/results/reference"
@@ -266,20 +266,29 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
     return rows
 
 
-def recalls(reference: Reference, group: str) -> pd.DataFrame:
-    """Share of each class that each network of a group recognises, mean over its trainings.
+def recalls(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame:
+    """How well one network recognises each class, over its trainings.
 
     Returns:
-        classes down, networks across, from 0 to 1.
+        one line a class: `galaxies` that it has among the test galaxies; `recall`, the mean over the
+        trainings, with `low` and `high`, Wilson's interval for so many galaxies; and `taken_for`, the wrong
+        class that it is given most often, with `share`, how often.
     """
-    runs = reference.of(group)
-    return pd.DataFrame(
-        {
-            name: [
-                reference.right(ones)[:, reference.labels == label].mean()
-                for label in range(len(CLASS_NAMES))
-            ]
-            for name, ones in runs.items()
-        },
-        index=pd.Index(CLASS_NAMES, name="class"),
+    counts = sum(
+        confusion_matrix(reference.labels, one.predicted, labels=range(len(CLASS_NAMES))) for one in trainings
     )
+    rows = []
+    for label, row in enumerate(counts / len(trainings)):
+        galaxies, wrong = round(row.sum()), np.where(np.arange(len(row)) == label, -1, row)
+        low, high = wilson(round(row[label]), galaxies)
+        rows.append(
+            {
+                "galaxies": galaxies,
+                "recall": ratio(row[label], galaxies),
+                "low": low,
+                "high": high,
+                "taken_for": CLASS_NAMES[int(wrong.argmax())],
+                "share": ratio(wrong.max(), galaxies),
+            }
+        )
+    return pd.DataFrame(rows, index=pd.Index(CLASS_NAMES, name="class"))

@@ -53,6 +53,18 @@ def differences_shown(rows: Sequence[Mapping[str, Any]], *, what: str) -> pd.Dat
     return pd.DataFrame(lines, columns=heads).set_index(what)
 
 
+def recalls_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """What `recalls` gives in words, one line a class."""
+    return pd.DataFrame(
+        {
+            "galaxies": table["galaxies"],
+            "recognised, %": [points(row.recall, row.low, row.high) for row in table.itertuples()],
+            "most often taken for": [f"{row.taken_for}, {row.share:.0%}" for row in table.itertuples()],
+        },
+        index=table.index,
+    )
+
+
 def accuracy_figure(reference: Reference, rows: Sequence[Mapping[str, Any]], *, group: str) -> Figure:
     """Accuracy over the number of parameters, and over the passes of the first training, of each network."""
     runs = reference.of(group)

@@ -161,9 +161,15 @@ def test_equals_are_not_told_apart_and_more_comparisons_widen():
 
 
 def test_recalls_are_shares_of_a_class(run):
-    table = recalls(run, "networks")
-    good = run.right(run.of("networks")["good"])
-    assert table.loc["Merging", "good"] == pytest.approx(good[:, LABELS == 1].mean())
+    trainings = run.of("networks")["good"]
+    table = recalls(run, trainings)
+    share = run.right(trainings)[:, LABELS == 1].mean()
+    assert table.loc["Merging", "recall"] == pytest.approx(share)
+    assert table.loc["Merging", "galaxies"] == 40
+    assert table.loc["Merging", "low"] < share < table.loc["Merging", "high"]
+    # Whatever is wrong was given the next class.
+    assert table.loc["Merging", "taken_for"] == "Round Smooth"
+    assert table.loc["Merging", "share"] == pytest.approx(1 - share)
 
 
 def test_words(run):
