@@ -49,6 +49,7 @@ UPSTREAM = {
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 READING = "benchmarks/results/reading.json"
 BLIND = "benchmarks/results/blind_test.json"
+REFERENCE = sorted(map(str, Path("benchmarks/results/reference").rglob("*.json")))
 DESCRIPTIONS = sorted(map(str, Path("galaxylib/weights").glob("*/checkpoint.json")))
 CLAIMS = "book/claims.yml"
 
@@ -65,11 +66,12 @@ def shipped(network):
 FILES = {
     "01_data": [*MEASURED, READING, BLIND, *DESCRIPTIONS],
     "02_architecture": [CLAIMS],
-    "03_training": [BLIND, *DESCRIPTIONS],
-    "04_evaluation": [BLIND, *DESCRIPTIONS, *shipped("*")],
+    "03_training": [BLIND, *REFERENCE, *DESCRIPTIONS],
+    "04_evaluation": [BLIND, *REFERENCE, *DESCRIPTIONS, *shipped("*")],
+    "05_baselines": REFERENCE,
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("real")],
     "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
-    "08_ledger": [CLAIMS, "benchmarks/results/published_labels.json"],
+    "08_ledger": [CLAIMS, *REFERENCE, "benchmarks/results/published_labels.json"],
     "09_your_galaxies": shipped("real*"),
 }
 

@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
-profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+profile: str = "default"  # name of the profile that set these parameters: smoke, default, reference or paper
 checkpoint: str = ""  # a checkpoint folder or "pretrained" to look into; empty for random weights
 seed: int = 0  # of the random weights and of the noise that measures the reach
 outputs: str = "_build/results/default"  # folder for results

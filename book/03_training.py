@@ -22,7 +22,7 @@
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
 split: str = "sky"  # division where the data chapter made none: "sky", "paper" or "published_code"
-profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+profile: str = "default"  # name of the profile that set these parameters: smoke, default, reference or paper
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 4000  # galaxies to draw when data is "simulated"
 network: str = "dmagnet"  # which network; `galaxylib.networks.registry.NETWORKS` lists them

@@ -24,7 +24,7 @@
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
-profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+profile: str = "default"  # name of the profile that set these parameters: smoke, default, reference or paper
 seed: int = 0  # of the galaxies, the split and the first training
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 4000  # galaxies to draw when data is "simulated"

@@ -24,7 +24,7 @@
 votes: str = "simulated"  # "simulated", or a folder in the Galaxy Zoo challenge's layout
 data: str = "simulated"  # galaxies to vote on: "simulated", or a file that galaxylib simulate drew
 checkpoint: str = "pretrained"  # network of votes that dreams: its folder, or "pretrained"
-profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+profile: str = "default"  # name of the profile that set these parameters: smoke, default, reference or paper
 seed: int = 0  # of the galaxies, their votes and the trainings
 outputs: str = "_build/results/default"  # folder for results
 simulated: int = 4000  # galaxies to draw when data is "simulated"

@@ -22,7 +22,7 @@
 
 # %% tags=["parameters"]
 data: str = "simulated"  # what the other chapters ran on: "simulated", or the path of a Galaxy10 HDF5 file
-profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+profile: str = "default"  # name of the profile that set these parameters: smoke, default, reference or paper
 seed: int = 0  # as in every chapter; nothing in the ledger is drawn by chance
 outputs: str = "_build/results/default"  # folder with the other chapters' results, and for this one's
 claims: str = "book/claims.yml"  # the file of claims

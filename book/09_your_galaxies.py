@@ -24,7 +24,7 @@
 images: str = ""  # a folder of galaxies of your own (JPEG, PNG, FITS, ...); "" draws some
 pixscale: float = 0.0  # arcsec a pixel of images that do not tell their own; 0 takes 0.262 for granted
 checkpoint: str = "real"  # the network that judges: "real", "real-small" or a checkpoint folder
-profile: str = "default"  # name of the profile that set these parameters: smoke, default or paper
+profile: str = "default"  # name of the profile that set these parameters: smoke, default, reference or paper
 seed: int = 0  # of the drawn galaxies and of the dreams
 outputs: str = "_build/results/default"  # folder for results
 galaxies: int = 10  # galaxies to draw where no folder is given

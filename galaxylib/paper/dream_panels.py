@@ -121,28 +121,45 @@ def measured(
     return pd.DataFrame(rows)
 
 
-def interval(differences: np.ndarray) -> tuple[float, float, float]:
-    """Mean of paired differences and its 95 % t interval; values that are not finite are left out."""
-    differences = differences[np.isfinite(differences)]
-    mean = float(differences.mean()) if differences.size else float("nan")
-    if differences.size < 2:
-        return mean, float("nan"), float("nan")
-    half = float(stats.sem(differences) * stats.t.ppf(0.975, differences.size - 1))
+def interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean and 95 % interval over galaxies, and over random networks where there are several.
+
+    Student's half-widths of the means over galaxies and over networks are added in squares, for another draw
+    of either would move the mean.
+
+    Args:
+        values: (galaxies,) or (networks, galaxies); a galaxy with a value that is not finite is left out.
+
+    Returns:
+        the mean, and the lower and upper end; NaN for the ends where there are fewer than two galaxies.
+    """
+    values = np.atleast_2d(values)
+    values = values[:, np.isfinite(values).all(axis=0)]
+    if not values.size:
+        return float("nan"), float("nan"), float("nan")
+    mean, half = float(values.mean()), float("nan")
+    if values.shape[1] >= 2:
+        halves = [
+            float(stats.sem(one) * stats.t.ppf(0.975, len(one) - 1))
+            for one in (values.mean(axis=0), values.mean(axis=1))
+            if len(one) > 1
+        ]
+        half = float(np.linalg.norm(halves))
     return mean, mean - half, mean + half
 
 
-def verdicts(trained: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
+def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The paper's words about its dreams (section 5.1) as numbers.
 
     Args:
         trained: measures of the stages' dreams by the trained network.
-        control: of the same dreams by the network with random weights.
+        controls: of the same dreams by each network with random weights.
 
     Returns:
         a row a claim: `name, claim, measure, value, low, high, threshold, control, holds`. `value` is a mean
-        over galaxies with its 95 % interval, a difference where the claim compares; it should lie above
-        `threshold`. `control` is the same measure of the random network; `holds` is "yes", "no" or "open"
-        (the interval holds the threshold).
+        over galaxies with its 95 % interval; where the claim compares, it is a difference, over galaxies and
+        random networks. It should lie above `threshold`. `control` is the same measure of the random
+        networks; `holds` is "yes", "no" or "open" (the interval holds the threshold).
     """
     blocks = [name for name in DREAMT if name.startswith("dma")]
 
@@ -156,40 +173,42 @@ def verdicts(trained: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
     def motifs(table: pd.DataFrame) -> np.ndarray:
         return np.mean([pick(table, name, "motif") for name in blocks], axis=0)
 
-    inside, focus = (
-        [pick(table, "lam", column) for table in (trained, control)] for column in ("inside_share", "focus")
-    )
+    def lam(column: str) -> tuple[np.ndarray, np.ndarray]:
+        return pick(trained, "lam", column), np.stack([pick(table, "lam", column) for table in controls])
+
+    (inside, random_inside), (focus, random_focus) = lam("inside_share"), lam("focus")
+    random_motifs = np.stack([motifs(table) for table in controls])
     tests = [
         (
             "stem_frequency_excess",
             "Stem: high-frequency, more than deeper stages",
             "mean frequency of the change, stem less the others (cycles per width)",
             deeper(trained),
-            deeper(control),
+            np.stack([deeper(table) for table in controls]),
             0.0,
         ),
         (
             "dma_motif_excess",
             "DMA blocks: repeating motifs, more than untrained",
             "second maximum of the change's autocorrelation, trained less random",
-            motifs(trained) - motifs(control),
-            motifs(control),
+            motifs(trained) - random_motifs,
+            random_motifs,
             0.0,
         ),
         (
             "lam_centre_excess",
             "LAM: concentrated on the galaxy, more than untrained",
             "share of the change inside the footprint over its share of the image, trained less random",
-            focus[0] - focus[1],
-            focus[1],
+            focus - random_focus,
+            random_focus,
             0.0,
         ),
         (
             "lam_inside_share",
             "LAM: background largely suppressed",
             "share of the squared change inside the footprint",
-            inside[0],
-            inside[1],
+            inside,
+            random_inside,
             0.5,
         ),
     ]

@@ -223,6 +223,23 @@ def test_intervals_are_student_s():
     assert np.isnan(interval(np.array([1.0]))[1])
 
 
+def test_several_random_networks_widen_the_interval():
+    """Each chance alone is Student's; together they add in squares."""
+    generator = np.random.default_rng(1)
+    of_galaxies, of_networks = generator.normal(0, 1, 8), generator.normal(0, 1, 3)
+
+    def half(values):
+        bounds = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        return (bounds.high - bounds.low) / 2
+
+    both = of_networks[:, None] + of_galaxies
+    mean, low, high = interval(both)
+    assert mean == pytest.approx(both.mean())
+    assert (high - low) / 2 == pytest.approx(np.hypot(half(of_galaxies), half(of_networks)))
+    both[1, 2] = np.nan  # the galaxy leaves all networks
+    assert interval(both)[0] == pytest.approx(np.delete(both, 2, axis=1).mean())
+
+
 def made_up(frequency, motif_height, inside, focus):
     rows = [
         {
@@ -242,15 +259,15 @@ def made_up(frequency, motif_height, inside, focus):
 def test_verdicts_follow_the_numbers():
     falling = dict(zip(("stem", "dma1", "dma2", "dma3", "lam"), (30, 20, 15, 10, 5), strict=True))
     trained, control = made_up(falling, 0.3, 0.8, 6), made_up(falling, 0.1, 0.2, 1)
-    found = verdicts(trained, control).set_index("name")
+    found = verdicts(trained, [control, control]).set_index("name")
     assert (found["holds"] == "yes").all()
     assert found.loc["stem_frequency_excess", "value"] == pytest.approx(30 - 12.5)
     assert found.loc["dma_motif_excess", "value"] == pytest.approx(0.2)
     assert found.loc["lam_centre_excess", "control"] == pytest.approx(1.2)
-    turned = verdicts(control, trained).set_index("name")
+    turned = verdicts(control, [trained]).set_index("name")
     assert list(turned["holds"]) == ["yes", "no", "no", "no"]
     noisy = trained.assign(inside_share=np.tile([0.1, 0.9, 0.5, 0.2, 0.8], 5))
-    assert verdicts(noisy, control).set_index("name").loc["lam_inside_share", "holds"] == "open"
+    assert verdicts(noisy, [control]).set_index("name").loc["lam_inside_share", "holds"] == "open"
 
 
 def test_the_telling_channel_is_found():
