@@ -238,7 +238,8 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
     Returns:
         one dict for each pair of which both are trained, in the order of the plan: `name`, `title`,
         `against`, `seeds`; `change` of the test accuracy, with `low` and `high`, and `clear`, whether 0 lies
-        outside; `gap_change`, that of training less test accuracy, with `gap_low` and `gap_high`. All are
+        outside, None while nothing in the group was trained twice and the chance of a training is unknown;
+        `gap_change`, that of training less test accuracy, with `gap_low` and `gap_high`. Changes and ends are
         fractions of 1.
     """
     runs = reference.of(group)
@@ -262,7 +263,8 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
             half = Scatter.of(list(figures.values())).half_width(each, counts, level=level)
             value = float(figures[name].mean() - figures[base].mean())
             row |= {change: value, low: value - half, high: value + half}
-        rows.append(row | {"clear": row["low"] > 0 or row["high"] < 0})
+        known = Scatter.of(list(accuracies.values())).freedom > 0
+        rows.append(row | {"clear": row["low"] > 0 or row["high"] < 0 if known else None})
     return rows
 
 

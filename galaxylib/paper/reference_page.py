@@ -44,7 +44,7 @@ def differences_shown(rows: Sequence[Mapping[str, Any]], *, what: str) -> pd.Dat
             row["title"],
             row["seeds"],
             points(row["change"], row["low"], row["high"], sign=True),
-            "yes" if row["clear"] else "no",
+            {True: "yes", False: "no", None: "not known yet"}[row["clear"]],
             points(row["gap_change"], row["gap_low"], row["gap_high"], sign=True),
         ]
         for row in rows
@@ -136,22 +136,34 @@ def progress_in_words(reference: Reference) -> str:
     return f"So far {done} of the {planned} trainings of its plan are done; the others are missing below."
 
 
-def changes_in_words(rows: Sequence[Mapping[str, Any]], *, planned: int) -> str:
+def changes_in_words(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    planned: int,
+    verbs: tuple[str, str] = ("raise the accuracy", "lower the accuracy"),
+) -> str:
     """What a table of differences shows, as a sentence or two.
 
     Args:
         rows: from `differences`.
         planned: how many lines the table will have when the run is done.
+        verbs: what those do whose change is above 0, and those below.
     """
     if not rows:
         return "None of these trainings is done yet."
+    if all(row["clear"] is None for row in rows):
+        told = ["Each was trained once so far, which does not tell an effect from the chance of a training."]
+        return " ".join([*told, _missing(rows, planned)]).strip()
     told = [
-        f"More than chance {verb} the accuracy: {listed(titles)}."
-        for verb, titles in (("raise", clear_ones(rows, up=True)), ("lower", clear_ones(rows, up=False)))
+        f"By more than chance {verb}: {listed(titles)}."
+        for verb, titles in zip(verbs, (clear_ones(rows, up=up) for up in (True, False)), strict=True)
         if titles
-    ] or ["No change is larger than chance."]
+    ] or ["No difference is larger than chance."]
     widest = max((row["high"] - row["low"]) / 2 for row in rows)
     told.append(f"An effect below {100 * widest:.1f} points could escape so many trainings.")
-    if planned > len(rows):
-        told.append(f"Of the {planned} lines {planned - len(rows)} are still to come.")
-    return " ".join(told)
+    return " ".join([*told, _missing(rows, planned)]).strip()
+
+
+def _missing(rows: Sequence[Mapping[str, Any]], planned: int) -> str:
+    left = planned - len(rows)
+    return f"Of the {planned} lines {left} are still to come." if left > 0 else ""

@@ -175,11 +175,11 @@ def test_recalls_are_shares_of_a_class(run):
 def test_words(run):
     rows = differences(run, "networks", against={"good": "poor"})
     assert reference_page.changes_in_words(rows, planned=1).startswith(
-        "More than chance raise the accuracy: Good."
+        "By more than chance raise the accuracy: Good."
     )
     assert "Of the 3 lines 2 are still to come." in reference_page.changes_in_words(rows, planned=3)
     same = [rows[0] | {"clear": False}]
-    assert reference_page.changes_in_words(same, planned=1).startswith("No change is larger than chance.")
+    assert reference_page.changes_in_words(same, planned=1).startswith("No difference is larger than chance.")
     assert reference_page.changes_in_words([], planned=2) == "None of these trainings is done yet."
     assert reference_page.differences_shown([], what="network").empty
     assert reference_page.progress_in_words(run).startswith("So far 5 of the 7 trainings")
@@ -187,6 +187,15 @@ def test_words(run):
     assert reference_page.progress_in_words(whole) == "All 5 trainings of its plan are done."
     assert reference_page.listed(["a", "b", "c"]) == "a, b and c"
     assert run.machines("networks") == "a processor, 2026-01-02"
+
+
+def test_one_training_each_tells_no_effect(run):
+    firsts = tuple(one for one in run.trainings if one.seed == 0)
+    (row,) = differences(replace(run, trainings=firsts), "networks", against={"good": "poor"})
+    assert row["clear"] is None
+    assert reference_page.clear_ones([row], up=True) == []
+    assert reference_page.changes_in_words([row], planned=1).startswith("Each was trained once so far")
+    assert reference_page.differences_shown([row], what="network").iloc[0, 2] == "not known yet"
 
 
 def test_figures_have_a_line_for_each_network(run):
