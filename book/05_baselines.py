@@ -205,8 +205,8 @@ report.figure("reference_accuracy", reference_page.accuracy_figure(reference, re
 # ```
 #
 # The best of them is **{glue:text}`ref_best`** with {glue:text}`ref_best_accuracy:.1%` right. Over the last three
-# passes the validation losses changed by {glue:text}`ref_falling:+.3f` to {glue:text}`ref_rising:+.3f`: more passes
-# under the same recipe would change little. {glue:text}`ref_said` The intervals behind these words are simultaneous
+# passes the validation losses changed by {glue:text}`ref_falling:+.3f` to {glue:text}`ref_rising:+.3f`. The learning
+# rate is close to nothing by then, so that a longer cycle might still end lower. {glue:text}`ref_said` The intervals behind these words are simultaneous
 # 95 % intervals: all {glue:text}`ref_others` hold together.
 
 # %% tags=["remove-output", "hide-input"]
