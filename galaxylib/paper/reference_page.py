@@ -164,6 +164,15 @@ def changes_in_words(
     return " ".join([*told, _missing(rows, planned)]).strip()
 
 
+def one_in_words(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """What one line of a table of differences says, as half a sentence."""
+    for row in rows:
+        if row["title"] == title:
+            told = points(row["change"], row["low"], row["high"], sign=True)
+            return f"in the reference run it changes the accuracy by {told} points"
+    return "in the reference run it is still to come"
+
+
 def _missing(rows: Sequence[Mapping[str, Any]], planned: int) -> str:
     left = planned - len(rows)
     return f"Of the {planned} lines {left} are still to come." if left > 0 else ""
