@@ -35,9 +35,7 @@ seeds: int = 1  # trainings of each network
 width: float = 0.25  # factor on DMAGNet's channels; 1.0 is the paper
 largest: int = 48  # pixels a side at most that DMAGNet, the five blocks, ResNet-18 and AlexNet read
 batch_size: int = 32  # images a step
-experiments: str = (
-    "plain loss"  # by comma, beside the printed recipes and a second seed of each; "all" for every one
-)
+experiments: str = "plain loss"  # by comma, beside the printed recipes; "all" for every one
 trial_images: int = 800  # training images of each small experiment
 trial_epochs: int = 4  # passes over them
 five_size: int = 32  # pixels a side that the five-block CNN reads in the experiments; 128 is its own

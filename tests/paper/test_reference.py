@@ -189,6 +189,13 @@ def test_words(run):
     assert run.machines("networks") == "a processor, 2026-01-02"
 
 
+def test_one_line_in_words(run):
+    rows = differences(run, "networks", against={"good": "poor"})
+    change = 100 * rows[0]["change"]
+    assert f"changes the accuracy by {change:+.1f} [" in reference_page.one_in_words(rows, "Good")
+    assert reference_page.one_in_words(rows, "other") == "in the reference run it is still to come"
+
+
 def test_one_training_each_tells_no_effect(run):
     firsts = tuple(one for one in run.trainings if one.seed == 0)
     (row,) = differences(replace(run, trainings=firsts), "networks", against={"good": "poor"})
