@@ -3,6 +3,7 @@
 What Jupyter Book 1 and its theme leave open is mended here, in the HTML itself: it holds without scripts too.
 """
 
+import re
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -16,6 +17,8 @@ QUALITY = 90
 LIGHT = 100_000
 CARD = "card.jpg"
 NAME = "The executable paper of DMAGNet"
+# A share and its interval as the first page writes them: 81.7% (70.1% to 89.4%).
+SHARE = re.compile(r"([\d.]+)%\s+\(([\d.]+)%\s+to\s+([\d.]+)%\)")
 
 
 def finish(html: Path) -> None:
@@ -30,6 +33,7 @@ def finish(html: Path) -> None:
             continue
         lighten_images(soup, page.parent)
         mend_tables(soup)
+        draw_intervals(soup)
         mend_controls(soup)
         add_card(soup, root="../" * (len(page.relative_to(html).parts) - 1))
         page.write_text(str(soup), encoding="utf-8")
@@ -38,14 +42,14 @@ def finish(html: Path) -> None:
 def lighten_images(soup: BeautifulSoup, folder: Path) -> None:
     """Show heavy figures as WebP at the size of the page, the file itself one click away in the caption.
 
-    Every image states its size, so that text does not jump, and waits until it is scrolled to.
+    Every image states its size, so that text does not jump. None waits until it is scrolled to: it would be
+    missing from a picture of the whole page, and from a print of it.
 
     Args:
         soup: the page, changed in place.
         folder: where the page lies; the addresses of its images are relative to it.
     """
     for tag in soup.select("article img"):
-        tag["loading"] = "lazy"
         file = folder / str(tag["src"])
         if "/_images/" not in str(tag["src"]) or file.suffix != ".png":
             continue
@@ -95,7 +99,9 @@ def link_to_full(soup: BeautifulSoup, image: Tag, file: Path) -> None:
 
 
 def mend_tables(soup: BeautifulSoup) -> None:
-    """Let wide tables scroll by keyboard too, and give only cells with words the rank of a header."""
+    """Set captions above tables, let wide ones scroll by keyboard too, and make headers of words alone."""
+    for caption in soup.select('article figure[id^="tab-"] > figcaption'):
+        caption.parent.insert(0, caption.extract())
     for table in soup.select("article table"):
         for style in table.parent.find_all("style", recursive=False):
             style.decompose()  # pandas repeats its own with each table
@@ -113,6 +119,27 @@ def mend_tables(soup: BeautifulSoup) -> None:
                 "div", attrs={"class": "wide", "tabindex": "0", "role": "group", "aria-label": label}
             )
         )
+
+
+def draw_intervals(soup: BeautifulSoup) -> None:
+    """Draw the findings of the first page, shares with their intervals, as points on lines from 0 to 100 %.
+
+    The lines repeat the words beside them, so a screen reader leaves them out.
+    """
+    for finding in soup.select("article .figures li > p"):
+        words, _, rest = finding.decode_contents().partition("<br/>")
+        share = SHARE.search(BeautifulSoup(words, "html.parser").get_text())
+        if share is None:
+            continue
+        at, low, high = map(float, share.groups())
+        drawn = (
+            f'<span class="share"><strong>{at}%</strong> ({low}% to {high}%)</span>'
+            f'<span aria-hidden="true" class="interval">'
+            f'<span style="left: {low}%; right: {100 - high:.1f}%"></span>'
+            f'<span style="left: {at}%"></span></span><span>{rest.strip()}</span>'
+        )
+        finding.clear()
+        finding.append(BeautifulSoup(drawn, "html.parser"))
 
 
 def mend_controls(soup: BeautifulSoup) -> None:

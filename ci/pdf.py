@@ -56,8 +56,6 @@ def bind(html: Path) -> str:
         rename(article, page, {other.stem for other in order})
         chapter.extend(list(article.children))
         whole.append(chapter)
-    for image in whole.find_all("img"):
-        del image["loading"]
     first.body.clear()
     first.body.attrs = {}
     first.body.append(whole)
