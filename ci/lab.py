@@ -3,7 +3,7 @@
 python -m ci.lab _build/results/default _build/assets --values '{"sizes": [128, 256]}'
 
 Leaves `<results>/lab/`: simulated galaxies, one of every class; their dreams on every stage at several sizes;
-the networks' files for the browser; `index.json`, which says what there is; and the two pieces of HTML that
+the networks' files for the browser; `index.json`, which says what there is; and the three pieces of HTML that
 the pages include. The scripts themselves are in `web/`; `ci.pages` lays both together.
 """
 
@@ -34,6 +34,9 @@ from galaxylib.simulate import draw
 WEB = Path(__file__).resolve().parents[1] / "web"
 THUMBNAIL = 96
 FIRST = {"galaxy": CLASS_NAMES.index("Barred Spiral"), "stage": "dma3"}
+"""What the lab and its chapter begin with."""
+FRONT = {"galaxy": CLASS_NAMES.index("Unbarred Tight Spiral"), "stage": "dma2"}
+"""What the book's first page shows: arms that the dream takes up."""
 BATCH = 5
 RUNTIMES = {"wasm": "ort-wasm-simd-threaded.wasm", "webgpu": "ort-wasm-simd-threaded.asyncify.wasm"}
 """The bulk of what each way of computing makes a reader download."""
@@ -239,8 +242,9 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
         }
         text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         (folder / "index.json").write_text(text, encoding="utf-8")
-        for name in ("page", "embed"):
-            html = fill((WEB / f"{name}.html").read_text(encoding="utf-8"), index)
+        for name, first in (("page", FIRST), ("embed", FIRST), ("front", FRONT)):
+            shown = index | {"first": index["first"] | first}
+            html = fill((WEB / f"{name}.html").read_text(encoding="utf-8"), shown)
             (folder / f"{name}.html").write_text(html, encoding="utf-8")
 
 

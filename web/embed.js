@@ -1,4 +1,4 @@
-// The small lab inside a chapter: one galaxy, a stage to choose, and a button.
+// The small lab inside a page: one galaxy, a stage (which a chapter lets choose), and a button.
 
 import { Live } from "./live.js";
 import { paint, planes, readAddress } from "./picture.js";
@@ -24,7 +24,7 @@ function busy(yes) {
 }
 
 function asked() {
-  return { ...beginning(index), stage: form.elements.stage.value };
+  return { ...beginning(index), galaxy: Number(root.dataset.galaxy), stage: form.elements.stage.value };
 }
 
 function describe(how) {

@@ -573,6 +573,35 @@ def test_chapter_dreams_too(page, address: str, index: dict) -> None:
     assert page.is_visible("#embed-canvas")
 
 
+def test_first_page_dreams_at_one_click(page, address: str, index: dict) -> None:
+    page.goto(f"{address}/book/intro.html", wait_until="load")
+    page.wait_for_selector("#embed-form:not([hidden])")
+    still = page.eval_on_selector("#embed-after", "image => image.src.split('/lab/')[1]")
+    assert still == f"dreams/{index['networks'][0]['name']}/6-dma2-{index['first']['size']}.webp"
+    galaxy = page.eval_on_selector("#embed-root img", "image => image.src.split('/lab/')[1]")
+    assert galaxy == "galaxies/6.webp"
+    page.click("#embed-form [type=submit]")
+    page.wait_for_function("document.getElementById('embed-status').textContent.startsWith('Done')")
+    assert page.is_visible("#embed-canvas")
+    assert "Unbarred Tight Spiral" in page.inner_text("#embed-caption")
+    assert "dreamed in this browser" in page.inner_text("#embed-caption")
+
+
+def test_first_page_shows_its_dream_without_scripts(browser, address: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/book/intro.html")
+    assert page.is_hidden("#embed-form")
+    alts = [image.get_attribute("alt") for image in page.query_selector_all("#embed-root img")]
+    assert alts == [
+        "Simulated galaxy of the class Unbarred Tight Spiral",
+        "The dream of DMA 2 on the simulated galaxy Unbarred Tight Spiral",
+    ]
+    for image in page.query_selector_all("#embed-root img"):
+        assert image.evaluate("image => image.naturalWidth") > 0
+    context.close()
+
+
 @pytest.mark.slow
 def test_galaxies_are_one_of_every_class_and_always_the_same() -> None:
     images = galaxies(0)

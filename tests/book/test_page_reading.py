@@ -37,8 +37,6 @@ def test_page_is_light(html: Path, name: str) -> None:
         file.stat().st_size for file in {(page.parent / str(image["src"])).resolve() for image in images}
     )
     assert weight < BUDGET
-    for image in images:
-        assert image["loading"] == "lazy"
     for image in soup.select('article figure img[src*="_images/"]'):
         with Image.open(page.parent / str(image["src"])) as shown:
             assert (int(image["width"]), int(image["height"])) == shown.size
@@ -67,16 +65,39 @@ def test_page_has_a_card(html: Path, name: str) -> None:
         assert picture.size == (64, 64)
 
 
-def test_the_introduction_needs_one_screen(browser, address: str) -> None:
-    """What was done, what is simulated, what was found: all there without scrolling."""
+def test_the_introduction_shows_it_on_one_screen(browser, address: str) -> None:
+    """A galaxy and its dream, what is simulated, three doors, and findings with intervals."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(f"{address}/book/intro.html", wait_until="networkidle")
-    found = page.locator("#what-was-found ul").first
-    box = found.bounding_box()
-    assert box["y"] + box["height"] <= 800
-    assert len(found.locator(".pasted-text").all()) >= 10
-    assert "imulated" in page.locator("article .admonition").first.inner_text()
+    findings = page.locator("#what-was-found .figures li")
+    assert findings.count() >= 5
+    for seen in (
+        findings.last,
+        page.locator("#embed-root"),
+        page.locator(".doors"),
+        page.locator("h1 ~ p").first,
+    ):
+        box = seen.bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 800
+    assert "simulated" in page.locator("h1 ~ p").first.inner_text()
+    assert page.locator(".doors a").all_inner_texts() == ["Read", "Run", "Dream"]
+    before, after = (page.locator("#embed-root img").nth(place).bounding_box() for place in (0, 1))
+    assert before["y"] == after["y"], "the galaxy and its dream do not stand side by side"
+    assert before["width"] == after["width"] > 140
     page.close()
+
+
+def test_findings_are_drawn_where_they_say(html: Path) -> None:
+    """Each line repeats its words: a bar from the interval's low to its high, and a point at the share."""
+    soup = BeautifulSoup((html / "book" / "intro.html").read_text(encoding="utf-8"), "html.parser")
+    for finding in soup.select(".figures li"):
+        at, low, high = map(float, re.findall(r"([\d.]+)%", finding.select_one(".share").text))
+        bar, point = finding.select(".interval > span")
+        left, right = map(float, re.findall(r"([\d.]+)%", str(bar["style"])))
+        assert (left, 100 - right) == pytest.approx((low, high))
+        assert str(point["style"]) == f"left: {at}%"
+        assert low <= at <= high
 
 
 @pytest.fixture(scope="module")

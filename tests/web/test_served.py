@@ -79,24 +79,24 @@ def test_an_engine_at_work_needs_no_connection(page, site):  # noqa: F811
 
 @pytest.fixture
 def book(tmp_path) -> Path:
-    """The two pages with the lab's scripts, and nothing that these fetch."""
+    """The pages with the lab's scripts, and nothing that these fetch."""
     (tmp_path / "book").mkdir()
     shutil.copytree(ROOT / "web", tmp_path / "lab")
-    for name in ("page", "embed"):
+    for name in ("page", "embed", "front"):
         text = (ROOT / "web" / f"{name}.html").read_text(encoding="utf-8")
         html = Template(text).safe_substitute()
         (tmp_path / "book" / f"{name}.html").write_text(f"<meta charset=utf-8>{html}", encoding="utf-8")
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["page", "embed"])
+@pytest.mark.parametrize("name", ["page", "embed", "front"])
 def test_opened_as_a_file_the_page_says_how_to_serve_it(page, book, name):
     page.goto((book / "book" / f"{name}.html").as_uri())
     page.wait_for_selector("#lab-unserved:not([hidden])")
     assert page.inner_text("#lab-unserved").startswith(UNSERVED)
 
 
-@pytest.mark.parametrize("name", ["page", "embed"])
+@pytest.mark.parametrize("name", ["page", "embed", "front"])
 def test_scripts_of_another_type_are_told(page, book, name):
     with mistyped(book, {".js": "text/plain"}) as address:
         page.goto(f"{address}/book/{name}.html")
