@@ -17,10 +17,10 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	then echo "$$name"; exit; fi; done; command -v python3)
 VENV := .venv
 BOOK := $(VENV)/bin/python -m ci.book --profile="$$PROFILE" --data="$$DATA" --real-sample="$$REAL_SAMPLE" \
-	--repository="$$REPOSITORY"
+	--repository="$$REPOSITORY" --against="$$AGAINST"
 
 .DEFAULT_GOAL := help
-.PHONY: help book pdf why verify jupyter test test-fast lint sync clean setup
+.PHONY: help book pdf why verify diff jupyter test test-fast lint sync clean setup
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 18
@@ -47,6 +47,9 @@ why: setup ## say what `make book` would run, and why
 
 verify: setup ## compute the run again elsewhere and compare every number [PROFILE=..., DATA=file, AGAINST=folder]
 	@$(VENV)/bin/python -m ci.verify --profile="$$PROFILE" --data="$$DATA" $${AGAINST:+--against="$$AGAINST"}
+
+diff: setup ## print what changed since another run, numbers and figures [AGAINST=folder, PROFILE=..., DATA=file]
+	@$(VENV)/bin/python -m ci.diff --profile="$$PROFILE" --data="$$DATA" --against="$$AGAINST"
 
 jupyter: setup ## open the chapters in JupyterLab, with kernels that start in the repository's root
 	@IPYTHONDIR="$$PWD/_build/ipython" sh postBuild

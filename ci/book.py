@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import IO
 
+from ci.compare import values
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import DataError, GalaxyError, status_of
 from galaxylib.files import check_outputs, hold_lock
@@ -67,7 +68,7 @@ def snakemake(
     """Start Snakemake on the paper's graph.
 
     Args:
-        settings: the Snakefile's configuration: profile, data, real_sample, repository.
+        settings: the Snakefile's configuration: profile, data, real_sample, repository, against.
         options: further options of Snakemake.
         folder: where the Snakefile is.
         lock: handed down, so that it lasts until Snakemake has ended even if this process is killed.
@@ -269,12 +270,19 @@ def main(arguments: list[str] | None = None) -> int:
         help="real images to evaluate the trained network on",
     )
     parser.add_argument("--repository", default="", help="its address on the web, for launch buttons")
+    parser.add_argument(
+        "--against",
+        type=os.path.expanduser,
+        default="",
+        help="folder of a finished run, which a page compares this one with",
+    )
     parser.add_argument("--why", action="store_true", help="say what would run and why, and run nothing")
     options = parser.parse_args(arguments)
     settings = {"profile": options.profile}
     settings |= {"data": options.data} if options.data not in ("", "simulated") else {}
     settings |= {"real_sample": options.real_sample} if options.real_sample else {}
     settings |= {"repository": options.repository} if options.repository else {}
+    settings |= {"against": options.against} if options.against else {}
     return status_of(
         lambda: _run(settings, why=options.why),
         say=say,
@@ -285,6 +293,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(settings: dict[str, str], *, why: bool) -> None:
     profile_values(settings["profile"], "", takes={})  # refuses a profile that does not exist
     check_files(*(settings[name] for name in ("data", "real_sample") if name in settings))
+    if "against" in settings:
+        values(Path(settings["against"]))  # refuses a folder without results before any chapter runs
     if why:
         steps = plan(settings, changed_outside(folder_of(settings)))
         say(f"{len(steps)} steps would run." if steps else "Nothing would run.")

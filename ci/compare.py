@@ -62,7 +62,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two runs differ by more than they may.
+    """Where two runs differ.
 
     Attributes:
         path: of the number, "04_evaluation/accuracy".
@@ -77,7 +77,11 @@ class Difference:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {_brief(self.first)} and {_brief(self.second)}; {self.why}"
+        return f"{self.path}: {' and '.join(self.brief())}; {self.why}"
+
+    def brief(self) -> tuple[str, str]:
+        """Both values as JSON, cut where they are long."""
+        return _brief(self.first), _brief(self.second)
 
 
 @dataclass
@@ -86,14 +90,14 @@ class Outcome:
 
     Attributes:
         same: values that are equal to the last bit.
-        within: values that differ by no more than they may.
         ignored: values that no rule holds to anything.
+        within: values that differ by no more than they may.
         differences: all others.
     """
 
     same: int
-    within: int
     ignored: int
+    within: list[Difference]
     differences: list[Difference]
 
 
@@ -125,7 +129,7 @@ def compare(first: Path, second: Path, *, rules: list[Rule]) -> Outcome:
     """
     runs = [values(folder) for folder in (first, second)]
     sizes = {path.split("/")[0]: size for path, size in runs[0].items() if re.fullmatch(r"\w+/n_test", path)}
-    outcome = Outcome(0, 0, 0, [])
+    outcome = Outcome(0, 0, [], [])
     for path in dict.fromkeys([*runs[0], *runs[1]]):
         rule = next((rule for rule in rules if any(fnmatchcase(path, p) for p in rule.match)), EQUAL)
         if rule.ignore:
@@ -141,7 +145,7 @@ def compare(first: Path, second: Path, *, rules: list[Rule]) -> Outcome:
         if why:
             outcome.differences.append(Difference(path, *pair, why))
         else:
-            outcome.within += 1
+            outcome.within.append(Difference(path, *pair, f"within the tolerance: {rule.because}"))
     return outcome
 
 
@@ -149,16 +153,18 @@ def values(folder: Path) -> dict[str, Any]:
     """Spread a run's JSON files into path -> value.
 
     Raises:
-        GalaxyError: the folder holds none.
+        GalaxyError: the folder holds none, or a damaged one.
     """
     files = sorted(folder.glob("[0-9][0-9]_*.json"))
     if not files:
         raise GalaxyError(f"{folder} holds no results of chapters (01_data.json and the like).")
-    return {
-        path: value
-        for file in files
-        for path, value in _spread(json.loads(file.read_text(encoding="utf-8")), file.stem)
-    }
+    found = {}
+    for file in files:
+        try:
+            found |= _spread(json.loads(file.read_text(encoding="utf-8")), file.stem)
+        except ValueError as fault:
+            raise GalaxyError(f"{file} is damaged, no JSON: make that run again, or give another.") from fault
+    return found
 
 
 MISSING = "(nothing)"

@@ -101,8 +101,8 @@ def report(first: Path, second: Path) -> bool:
         say(f"  ... and {len(found.differences) - LISTED:,} more")
     by_chapter = Counter(difference.path.split("/")[0] for difference in found.differences)
     say(
-        f"{found.same:,} values are the same to the last bit, {found.within:,} differ within the tolerances "
-        f"of ci/tolerances.yml, {found.ignored:,} are times and the like, "
+        f"{found.same:,} values are the same to the last bit, {len(found.within):,} differ within "
+        f"the tolerances of ci/tolerances.yml, {found.ignored:,} are times and the like, "
         f"and {len(found.differences):,} differ beyond"
         + (f": {', '.join(f'{chapter} {n:,}' for chapter, n in by_chapter.items())}." if by_chapter else ".")
     )
