@@ -19,6 +19,8 @@ PROFILE = config.get("profile", "default")
 DATA = config.get("data", "simulated")
 REAL_SAMPLE = config.get("real_sample", "")
 REPOSITORY = str(config.get("repository", ""))  # on the web: launch buttons lead there
+AGAINST = str(config.get("against", ""))  # a finished run, which a page compares this one with
+RELEASE = Path(AGAINST or "benchmarks/results/release")
 RESULTS = f"_build/results/{run_name(PROFILE, DATA)}"
 # Chapters that do not wait for each other run side by side, each on its share of the cores: a small network
 # gains little from a second core, and two processes that both want all of them slow each other many times
@@ -55,7 +57,22 @@ CLAIMS = "book/claims.yml"
 
 
 # The parts of ci/ that the pages depend on.
-PAGES = ("pages", "page_scripts", "finish", "picture", "appendix", "licences", "manifest", "rerun")
+PAGES = (
+    "pages",
+    "numbering",
+    "page_scripts",
+    "finish",
+    "picture",
+    "appendix",
+    "licences",
+    "manifest",
+    "origins",
+    "figures",
+    "compare",
+    "diff",
+    "crate",
+    "rerun",
+)
 
 
 def shipped(network):
@@ -131,6 +148,7 @@ rule manifest:
     input:
         numbers=[f"{RESULTS}/{chapter}.json" for chapter in UPSTREAM],
         notebooks=[f"{RESULTS}/notebooks/{chapter}.ipynb" for chapter in UPSTREAM],
+        code=["ci/manifest.py", "ci/figures.py"],
     output:
         f"{RESULTS}/manifest.json",
     threads: workflow.cores
@@ -172,17 +190,19 @@ rule html:
         manifest=f"{RESULTS}/manifest.json",
         text=sorted(map(str, [*Path("book").glob("*.md"), *Path("book").glob("*.bib")])),
         served=sorted(str(path) for part in ("style", "images") for path in Path("book", part).glob("*")),
-        config=["_config.yml", "_toc.yml", *(f"ci/{name}.py" for name in PAGES)],
+        config=["_config.yml", "_toc.yml", "CITATION.cff", *(f"ci/{name}.py" for name in PAGES)],
         library=sorted(map(str, Path("galaxylib").rglob("*.py"))),  # its docstrings are the API reference
         lab=f"{RESULTS}/lab/index.json",
         scripts=sorted(map(str, [*Path("web").glob("*.js"), *Path("web").glob("*.css")])),
+        release=[path for path in sorted(map(str, RELEASE.glob("*.json"))) if "{" not in path],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
         f"{RESULTS}/html/index.html",
     params:
         repository=["--repository", REPOSITORY] if REPOSITORY else [],
+        against=["--against", AGAINST] if AGAINST else [],
     benchmark:
         f"{RESULTS}/times/html.tsv"
     threads: workflow.cores
     shell:
-        "python -m ci.pages {RESULTS:q} {params.repository:q}"
+        "python -m ci.pages {RESULTS:q} {params.repository:q} {params.against:q}"

@@ -9,8 +9,10 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from ci.diff import RELEASE, section
 from ci.licences import tables
 from ci.manifest import MANIFEST, page, read
+from ci.origins import add_origins
 from ci.rerun import add_rerun
 from galaxylib.errors import GalaxyError
 
@@ -59,23 +61,29 @@ def reference() -> dict[str, Room]:
     return {name: Room.read(name) for name in ROOMS} | {"galaxylib": Room.read("")}
 
 
-def add_appendix(results: Path, folder: Path, *, repository: str) -> None:
+def add_appendix(results: Path, folder: Path, *, repository: str, release: Path = RELEASE) -> None:
     """Write the generated pages, and the chapters' boxes, into a stage.
 
     Args:
         results: the run's folder, with its manifest.
         folder: the stage, with `_config.yml` and the executed chapters in `book/`.
         repository: address of the repository on the web, or nothing; then `_config.yml` decides.
+        release: folder with the results of the last release, which the run is compared with; it need not be
+            there.
 
     Raises:
-        GalaxyError: the run has no manifest, or the address is none that buttons can lead to.
+        GalaxyError: the run has no manifest, the address is none that buttons can lead to, or the release's
+            results are damaged.
     """
     branch, repository = point_to_repository(folder / "_config.yml", repository)
     for chapter in sorted((folder / "book").glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(chapter, as_version=4)
+        source = LIBRARY.parent / "book" / f"{chapter.stem}.py"
+        add_origins(notebook, source, repository=repository)
         add_rerun(notebook, repository=repository, branch=branch)
         nbformat.write(notebook, chapter)
-    (folder / "book" / "made.md").write_text(page(read(results)), encoding="utf-8")
+    made = f"{page(read(results))}\n## What changed since the last release\n\n{section(results, release)}"
+    (folder / "book" / "made.md").write_text(made, encoding="utf-8")
     (folder / "extra").mkdir(exist_ok=True)
     shutil.copy(results / MANIFEST, folder / "extra")
     (folder / "book" / "_packages.md").write_text(tables(), encoding="utf-8")

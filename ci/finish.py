@@ -102,6 +102,8 @@ def mend_tables(soup: BeautifulSoup) -> None:
     """Set captions above tables, let wide ones scroll by keyboard too, and make headers of words alone."""
     for caption in soup.select('article figure[id^="tab-"] > figcaption'):
         caption.parent.insert(0, caption.extract())
+        for link in caption.select(".headerlink"):
+            link["title"] = "Link to this table"
     for table in soup.select("article table"):
         for style in table.parent.find_all("style", recursive=False):
             style.decompose()  # pandas repeats its own with each table
@@ -113,12 +115,21 @@ def mend_tables(soup: BeautifulSoup) -> None:
                 cell["scope"] = "col" if cell.find_parent("thead") else "row"
         figure = table.find_parent("figure")
         name = figure.select_one(".caption-text") if figure else None
-        label = " ".join(name.get_text().split())[:80] if name else "Table"
+        label = " ".join(words_of(name).split())[:80] if name else "Table"
         table.wrap(
             soup.new_tag(
                 "div", attrs={"class": "wide", "tabindex": "0", "role": "group", "aria-label": label}
             )
         )
+
+
+def words_of(caption: Tag) -> str:
+    """What a caption says of its table, without where the table comes from."""
+    return "".join(
+        part.get_text()
+        for part in caption.children
+        if not (isinstance(part, Tag) and "origin" in part.get("class", []))
+    )
 
 
 def draw_intervals(soup: BeautifulSoup) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import nbformat
 
+from ci.figures import prints
 from ci.rerun import RECORD, describe_run, duration, hardware_words
 from galaxylib.errors import GalaxyError
 from galaxylib.files import sha256, write_json
@@ -29,7 +30,8 @@ def describe(results: Path) -> dict[str, Any]:
 
     Returns:
         as JSON has it: time, commit, versions and machine of now; SHA-256 of locks, data and weights; for
-        each chapter its source, its result, its parameters, when and how long it ran, its commit and machine.
+        each chapter its source, its result, its parameters, when and how long it ran, its commit and machine;
+        a print of each figure.
 
     Raises:
         GalaxyError: a chapter has not been executed.
@@ -43,6 +45,7 @@ def describe(results: Path) -> dict[str, Any]:
         "data": _data(results, chapters),
         "weights": _weights(results),
         "chapters": chapters,
+        "figures": prints(results),
     }
 
 
@@ -50,12 +53,15 @@ def read(results: Path) -> dict[str, Any]:
     """Read a run's manifest.
 
     Raises:
-        GalaxyError: there is none.
+        GalaxyError: there is none, or it is damaged.
     """
     path = results / MANIFEST
     if not path.is_file():
         raise GalaxyError(f"{results} holds no {MANIFEST}: build the book there first (`make book`).")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise GalaxyError(f"{path} is damaged, no JSON: make that run again, or give another.") from fault
 
 
 def _sources() -> list[Path]:
@@ -109,7 +115,9 @@ PAGE = """\
 
 The chapters of this run, `{run}`, were computed in {took} on {places}, on {galaxies} {kind} galaxies
 whose content has the fingerprint `{fingerprint}`. <a href="../manifest.json">The manifest</a> has all that
-follows in full, with every parameter, for programs to read.
+follows in full, with every parameter, for programs to read; for archives,
+<a href="../ro-crate-metadata.json">the RO-Crate</a> says what these pages hold, under which licences, and how
+each part came about.
 
 `make verify` computes the run once more in a folder of its own and compares every number with this one,
 within tolerances that are stated with their reasons in `ci/tolerances.yml`. On one processor, with the same

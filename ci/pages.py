@@ -6,10 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ci.appendix import add_appendix
+from ci.crate import write_crate
+from ci.diff import RELEASE
 from ci.finish import CARD, finish
+from ci.manifest import read
 from ci.picture import draw_card
 from galaxylib.errors import GalaxyError
 from galaxylib.files import LIST, filling, saving, scratch
@@ -22,7 +27,9 @@ RUNTIME = "onnxruntime-web"
 CHECKER = "axe-core"
 
 
-def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") -> None:
+def stage(
+    results: Path, assets: Path, folder: Path, *, repository: str = "", release: Path = RELEASE
+) -> None:
     """Lay out what Sphinx reads: configuration, text, executed notebooks, and the files served with them.
 
     Args:
@@ -30,6 +37,7 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") ->
         assets: what `ci.assets` fetched.
         folder: the stage, an empty folder.
         repository: address of the repository on the web, for launch buttons.
+        release: folder with the results of the last release; it need not be there.
 
     Raises:
         GalaxyError: a notebook is missing, or the disk is full.
@@ -57,7 +65,7 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "") ->
             if not executed.is_file():
                 raise GalaxyError(f"{chapter.stem} has not been executed; run `make book`.")
             shutil.copy(executed, folder / "book")
-        add_appendix(results, folder, repository=repository)
+        add_appendix(results, folder, repository=repository, release=release)
 
 
 def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
@@ -78,8 +86,13 @@ def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
     shutil.copy(runtime / "README.md", lab / "ort")
 
 
-def build(folder: Path, html: Path) -> None:
+def build(folder: Path, html: Path, *, last: Callable[[Path], None] = lambda content: None) -> None:
     """Turn a stage into HTML.
+
+    Args:
+        folder: the stage.
+        html: the folder of the pages; they appear there only when they are whole.
+        last: is called with the finished pages before they take their place.
 
     Raises:
         GalaxyError: Sphinx warned of something, named in the message, or the disk is full.
@@ -88,7 +101,7 @@ def build(folder: Path, html: Path) -> None:
     done = subprocess.run(
         [program, "build", ".", "-n", "-W", "--keep-going", "--path-output", "out"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},  # for ci.page_scripts
+        env=os.environ | {"PYTHONPATH": str(ROOT)},  # for the extensions in `ci`
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -103,6 +116,7 @@ def build(folder: Path, html: Path) -> None:
     with filling(html, mark="book/intro.html") as content:
         shutil.copytree(folder / "out" / "_build" / "html", content, dirs_exist_ok=True)
         finish(content)
+        last(content)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,13 +125,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="the run's folder, _build/results/default")
     parser.add_argument("--assets", type=Path, default=Path("_build/assets"))
     parser.add_argument("--repository", default="", help="its address on the web, for launch buttons")
+    parser.add_argument(
+        "--against", type=Path, default=RELEASE, help="results to compare with on the page (%(default)s)"
+    )
     options = parser.parse_args(arguments)
     steps = len(list((ROOT / "book").glob("[0-9][0-9]_*.py"))) + 1
     print(f"({steps}/{steps}) HTML", file=sys.stderr, flush=True)
     try:
         with scratch(options.results) as folder:
-            stage(options.results, options.assets, folder, repository=options.repository)
-            build(folder, options.results / "html")
+            stage(
+                options.results,
+                options.assets,
+                folder,
+                repository=options.repository,
+                release=options.against,
+            )
+            crate = partial(
+                write_crate,
+                results=options.results,
+                manifest=read(options.results),
+                repository=options.repository,
+            )
+            build(folder, options.results / "html", last=crate)
     except GalaxyError as fault:
         print(fault, file=sys.stderr)
         return 1

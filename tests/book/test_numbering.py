@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup, Tag
 
@@ -70,6 +71,31 @@ def test_references_name_what_they_lead_to(soups) -> None:
             assert words.get_text(strip=True) == named[f"{target}#{anchor}"]
             seen.add(words.get_text(strip=True).split()[0])
     assert seen == {"Fig.", "Table"}
+
+
+def test_every_caption_leads_to_the_cell_that_made_it(html: Path, soups) -> None:
+    """The cell on the page has the source of the one whose output the executed notebook has by that name."""
+    seen = 0
+    for source in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
+        placed = re.findall(r"\{glue:figure\} (\S+)\n(?:# :.*\n)*?# :name: (\S+)", source.read_text())
+        executed = nbformat.read(html.parent / "notebooks" / f"{source.stem}.ipynb", as_version=4)
+        makers = {
+            output["metadata"].get("scrapbook", {}).get("name"): cell.source
+            for cell in executed.cells
+            for output in cell.get("outputs", [])
+            if "metadata" in output
+        }
+        soup = soups[f"book/{source.stem}"]
+        assert len(placed) == len(soup.select("figure .caption-number"))
+        for key, name in placed:
+            link = soup.find(id=name).select_one("figcaption .origin a")
+            cell = soup.find(id=str(link["href"]).removeprefix("#"))
+            shown = cell.select_one(".cell_input pre").get_text()
+            assert "".join(shown.split()) == "".join(makers[key].split()), name
+            commit = executed.metadata["run"]["commit"]
+            assert f"commit {commit[:7]}" in " ".join(soup.find(id=name).select_one(".origin").text.split())
+            seen += 1
+    assert seen > 60
 
 
 def test_pictures_are_there_when_the_page_is(browser, address: str) -> None:
