@@ -145,7 +145,7 @@ def compare(first: Path, second: Path, *, rules: list[Rule]) -> Outcome:
         if why:
             outcome.differences.append(Difference(path, *pair, why))
         else:
-            outcome.within.append(Difference(path, *pair, f"within the tolerance: {rule.because}"))
+            outcome.within.append(Difference(path, *pair, "within the tolerance"))
     return outcome
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ci.book import BUILD, say
-from ci.compare import Difference, Outcome, compare, load_rules
+from ci.compare import MISSING, Difference, Outcome, compare, load_rules
 from ci.figures import change
 from ci.manifest import MANIFEST, read
 from ci.parameters import profile_values, run_name
@@ -82,8 +82,7 @@ def _figure(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> 
 def lines(found: Changes) -> list[str]:
     """The changes in full, for a terminal: circumstances, numbers, figures, and their counts at the end."""
     told = circumstances(found.before, found.now)
-    told += [f"  {_step(one)}; {one.why}" for one in found.numbers.differences]
-    told += [f"  {_step(one)}; {one.why}" for one in found.numbers.within]
+    told += [f"  {_step(one)}" for one in [*found.numbers.differences, *found.numbers.within]]
     told += [f"  {name}: {words}" for name, words in found.figures.items()]
     return [*told, counts(found)]
 
@@ -103,11 +102,23 @@ def counts(found: Changes) -> str:
 
 
 def _step(one: Difference) -> str:
-    numbers = [
-        isinstance(value, int | float) and not isinstance(value, bool) for value in (one.first, one.second)
-    ]
-    by = f" ({one.second - one.first:+.3g})" if all(numbers) else ""
-    return f"{one.path}: {one.brief()[0]} became {one.brief()[1]}{by}"
+    """Say what became of a number."""
+    before, now = _values(one)
+    if one.first is MISSING or one.second is MISSING:
+        return f"{one.path}: new, {now}" if one.first is MISSING else f"{one.path}: gone, was {before}"
+    by = f" ({one.second - one.first:+.3g})" if _is_number(one.first) and _is_number(one.second) else ""
+    return f"{one.path}: {before} became {now}{by}; {one.why}"
+
+
+def _values(one: Difference) -> tuple[str, str]:
+    """Both values in six digits, or in all where six do not tell them apart."""
+    numbers = _is_number(one.first) and _is_number(one.second)
+    short = tuple(f"{value:.6g}" if numbers else "" for value in (one.first, one.second))
+    return short if short[0] != short[1] else one.brief()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def section(results: Path, release: Path) -> str:
@@ -130,16 +141,10 @@ def section(results: Path, release: Path) -> str:
     parts = [
         f"Compared with the release of {found.before['made'][:10]} (commit `{commit}`): {counts(found)}",
         _table(found.numbers),
-        *_list(
-            [f"`{one.path}`: {_code(one, 0)} became {_code(one, 1)}" for one in found.numbers.differences]
-        ),
+        *_list([f"`` {_step(one)} ``" for one in found.numbers.differences]),
         *_list([f"figure `{name}`: {words}" for name, words in found.figures.items()]),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _code(one: Difference, which: int) -> str:
-    return f"`` {one.brief()[which]} ``"
 
 
 def _table(numbers: Outcome) -> str:

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 SIDE = 16
-PICTURE = "application/papermill.record/image/png"
-"""Under this kind the notebook keeps a figure for the page."""
+PICTURE = "image/png"
+"""The kind of output that a figure is; without a name it is no figure of the page's."""
 
 
 def pictures(notebook: nbformat.NotebookNode) -> Iterator[tuple[str, bytes]]:

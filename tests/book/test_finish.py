@@ -95,7 +95,8 @@ def test_card_is_whole_where_the_site_is_known(html: Path) -> None:
 def test_bound_pages_link_to_each_other(html: Path) -> None:
     finish(html)
     whole = BeautifulSoup(bind(html), "html.parser")
-    assert [tag["id"] for tag in whole.select("[id]")] == ["intro", "intro--top", "two", "two--top"]
+    named = [tag["id"] for tag in whole.select("[id]")]
+    assert named == ["intro", "intro--top", "intro--tab-two", "two", "two--top", "two--tab-two"]
     links = [(link.text, link["href"]) for link in whole.select("p a")]
     assert links == [("the other", "#two--top"), ("above", "#intro--top")]
 

@@ -80,8 +80,12 @@ def test_figures_are_read_from_the_executed_chapters(tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook()
     data = {PICTURE: base64.b64encode(png(BLACK)).decode()}
     figure = nbformat.v4.new_output("display_data", data, metadata={"scrapbook": {"name": "sky"}})
-    loose = nbformat.v4.new_output("display_data", {"image/png": data[PICTURE]})
-    notebook.cells = [nbformat.v4.new_code_cell(outputs=[loose, figure]), nbformat.v4.new_markdown_cell("x")]
+    loose = nbformat.v4.new_output("display_data", data)
+    table = nbformat.v4.new_output("display_data", {"text/html": "t"}, metadata={"scrapbook": {"name": "t"}})
+    notebook.cells = [
+        nbformat.v4.new_code_cell(outputs=[loose, figure, table]),
+        nbformat.v4.new_markdown_cell("x"),
+    ]
     nbformat.write(notebook, tmp_path / "notebooks" / "01_data.ipynb")
     assert prints(tmp_path) == {"01_data/sky": print_of(png(BLACK))}
 
@@ -92,14 +96,22 @@ def test_every_change_is_told(runs) -> None:
         "  not the same commit: before0123456789abc and now0123456789abc",
         '  04_evaluation/kind: "simulated" became "real"; the words must agree: set by the run\'s parameters '
         "and its galaxies, whatever the training made of them",
-        "  04_evaluation/accuracy: 0.5 became 0.6 (+0.1); within the tolerance: shares of the test galaxies, "
-        "by another training of the same recipe",
+        "  04_evaluation/accuracy: 0.5 became 0.6 (+0.1); within the tolerance",
         "  01_data/half: changed by 50.00% of the range from black to white",
         "  01_data/gone: gone",
         "  02_y/new: new",
         "2 values are the same, 1 changed within the tolerances of ci/tolerances.yml, 1 changed beyond, and "
         "1 are times and the like. 1 figures are the same to the last pixel, 3 are not.",
     ]
+
+
+def test_numbers_that_came_and_went_are_told(runs) -> None:
+    for folder, values in zip(runs, ({"old": 1, "x": 0.1}, {"new": 2, "x": 0.1 + 1e-9}), strict=True):
+        (folder / "02_architecture.json").write_text(json.dumps(values))
+    told = lines(changes(*runs))
+    assert "  02_architecture/old: gone, was 1" in told
+    assert "  02_architecture/new: new, 2" in told
+    assert "  02_architecture/x: 0.1 became 0.100000001 (+1e-09); within the tolerance" in told
 
 
 def test_status_is_zero_whatever_changed(runs, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -154,7 +166,7 @@ def test_page_says_what_changed_since_the_release(runs, tmp_path: Path) -> None:
         "Compared with the release of 2026-11-20 (commit `before012345`): 2 values are the same"
     )
     assert "| 04_evaluation | 1 | 1 |" in text
-    assert '- `04_evaluation/kind`: `` "simulated" `` became `` "real" ``' in text
+    assert '- `` 04_evaluation/kind: "simulated" became "real"; the words must agree' in text
     assert "- figure `01_data/half`: changed by 50.00%" in text
     same = section(runs[0], runs[0])
     assert "0 changed beyond" in same
@@ -178,5 +190,5 @@ def test_page_lists_a_screenful(runs) -> None:
         moved = {name: value + shift for name, value in numbers.items()}
         (folder / "02_architecture.json").write_text(json.dumps(moved))
     text = section(runs[1], runs[0])
-    assert text.count("`02_architecture/x") == SHOWN  # and one of another chapter after them
+    assert text.count("`` 02_architecture/x") == SHOWN  # and one of another chapter after them
     assert "- and 6 more, which `make diff` lists" in text
