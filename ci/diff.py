@@ -139,7 +139,7 @@ def section(results: Path, release: Path) -> str:
         return f"The results at hand of an earlier release are of the run `{runs[0]}`, not of this one.\n"
     commit = (found.before.get("commit") or "unknown")[:12]
     parts = [
-        f"Compared with the release of {found.before['made'][:10]} (commit `{commit}`): {counts(found)}",
+        f"Compared with the run of {found.before['made'][:10]} (commit `{commit}`): {counts(found)}",
         _table(found.numbers),
         *_list([f"`` {_step(one)} ``" for one in found.numbers.differences]),
         *_list([f"figure `{name}`: {words}" for name, words in found.figures.items()]),

@@ -96,7 +96,7 @@ def test_manifest_knows_every_figure(html: Path) -> None:
 def test_page_says_what_changed_since_the_release(html: Path) -> None:
     words = " ".join(text_of(html / "book" / "made.html").split())
     told = (
-        "Compared with the release of",
+        "Compared with the run of",
         "No results of an earlier release are at hand",
         "The results at hand of an earlier release are of the run",
     )

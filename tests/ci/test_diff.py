@@ -163,7 +163,7 @@ def test_run_without_prints_compares_numbers_alone(runs) -> None:
 def test_page_says_what_changed_since_the_release(runs, tmp_path: Path) -> None:
     text = section(runs[1], runs[0])
     assert text.startswith(
-        "Compared with the release of 2026-11-20 (commit `before012345`): 2 values are the same"
+        "Compared with the run of 2026-11-20 (commit `before012345`): 2 values are the same"
     )
     assert "| 04_evaluation | 1 | 1 |" in text
     assert '- `` 04_evaluation/kind: "simulated" became "real"; the words must agree' in text
