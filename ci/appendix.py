@@ -61,7 +61,7 @@ def reference() -> dict[str, Room]:
     return {name: Room.read(name) for name in ROOMS} | {"galaxylib": Room.read("")}
 
 
-def add_appendix(results: Path, folder: Path, *, repository: str, release: Path = RELEASE) -> None:
+def add_appendix(results: Path, folder: Path, *, repository: str, release: Path = RELEASE) -> str:
     """Write the generated pages, and the chapters' boxes, into a stage.
 
     Args:
@@ -70,6 +70,9 @@ def add_appendix(results: Path, folder: Path, *, repository: str, release: Path 
         repository: address of the repository on the web, or nothing; then `_config.yml` decides.
         release: folder with the results of the last release, which the run is compared with; it need not be
             there.
+
+    Returns:
+        the address of the repository that counts.
 
     Raises:
         GalaxyError: the run has no manifest, the address is none that buttons can lead to, or the release's
@@ -91,6 +94,7 @@ def add_appendix(results: Path, folder: Path, *, repository: str, release: Path 
     reference.mkdir()
     for name, text in reference_pages().items():
         (reference / f"{name}.md").write_text(text, encoding="utf-8")
+    return repository
 
 
 def point_to_repository(config: Path, repository: str) -> tuple[str, str]:

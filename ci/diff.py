@@ -134,6 +134,8 @@ def section(results: Path, release: Path) -> str:
     if not release.is_dir():
         return "No results of an earlier release are at hand, so nothing is compared here.\n"
     found = changes(release, results)
+    if not found.before:
+        return "The results at hand of an earlier run have no manifest, so nothing is compared here.\n"
     runs = [manifest.get("run") for manifest in (found.before, found.now)]
     if runs[0] != runs[1]:
         return f"The results at hand of an earlier release are of the run `{runs[0]}`, not of this one.\n"

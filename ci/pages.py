@@ -27,9 +27,7 @@ RUNTIME = "onnxruntime-web"
 CHECKER = "axe-core"
 
 
-def stage(
-    results: Path, assets: Path, folder: Path, *, repository: str = "", release: Path = RELEASE
-) -> None:
+def stage(results: Path, assets: Path, folder: Path, *, repository: str = "", release: Path = RELEASE) -> str:
     """Lay out what Sphinx reads: configuration, text, executed notebooks, and the files served with them.
 
     Args:
@@ -38,6 +36,9 @@ def stage(
         folder: the stage, an empty folder.
         repository: address of the repository on the web, for launch buttons.
         release: folder with the results of the last release; it need not be there.
+
+    Returns:
+        the address of the repository that counts: as given, or the configuration's.
 
     Raises:
         GalaxyError: a notebook is missing, or the disk is full.
@@ -65,7 +66,7 @@ def stage(
             if not executed.is_file():
                 raise GalaxyError(f"{chapter.stem} has not been executed; run `make book`.")
             shutil.copy(executed, folder / "book")
-        add_appendix(results, folder, repository=repository, release=release)
+        return add_appendix(results, folder, repository=repository, release=release)
 
 
 def stage_lab(made: Path, runtime: Path, folder: Path) -> None:
@@ -133,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"({steps}/{steps}) HTML", file=sys.stderr, flush=True)
     try:
         with scratch(options.results) as folder:
-            stage(
+            repository = stage(
                 options.results,
                 options.assets,
                 folder,
@@ -144,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
                 write_crate,
                 results=options.results,
                 manifest=read(options.results),
-                repository=options.repository,
+                repository=repository,
             )
             build(folder, options.results / "html", last=crate)
     except GalaxyError as fault:

@@ -184,6 +184,13 @@ def test_page_says_in_one_sentence_that_there_is_no_release(runs, tmp_path: Path
     )
 
 
+def test_page_says_that_a_run_has_no_manifest(runs) -> None:
+    (runs[0] / "manifest.json").unlink()
+    assert section(runs[1], runs[0]) == (
+        "The results at hand of an earlier run have no manifest, so nothing is compared here.\n"
+    )
+
+
 def test_page_lists_a_screenful(runs) -> None:
     numbers = {f"x{number}": number for number in range(SHOWN + 5)}
     for folder, shift in zip(runs, (0, 1), strict=True):
