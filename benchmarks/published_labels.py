@@ -16,7 +16,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES, Catalogue
 from galaxylib.files import sha256, write_json
 from galaxylib.provenance import provenance
 from galaxylib.votes.outputs import least_rmse_per_question
-from galaxylib.votes.zoo2 import CHALLENGE_IDS, SOLUTIONS, read_solutions, rmse
+from galaxylib.votes.zoo2 import CHALLENGE_IDS, SOLUTIONS, read_solutions, rmse, rmse_interval
 
 RESULTS = Path(__file__).parent / "results" / "published_labels.json"
 
@@ -40,6 +40,7 @@ def guesses(fractions: np.ndarray) -> dict[str, float | int]:
         "galaxies": len(fractions),
         "guess_each_mean": rmse(by_answer, fractions),
         "guess_one_mean": rmse(one_number, fractions),
+        "one_mean_interval": dict(zip(("low", "high"), rmse_interval(one_number, fractions), strict=True)),
         "least_if_questions_sum_to_1": least_rmse_per_question(fractions),
     }
 

@@ -71,6 +71,7 @@ from matplotlib import pyplot as plt
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.paper import reference_page
 from galaxylib.paper.blind_test import accuracy_in_words, blind_figures, score_in_words
+from galaxylib.paper.conditions import conditions_of
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.reference import Reference, network_rows
@@ -143,6 +144,8 @@ report.number("smoothed", 1 - label_smoothing + label_smoothing / len(CLASS_NAME
 chosen = [setting for setting in fields(Recipe) if setting.name not in OF_COMPANIONS]
 recipe = Recipe(**{setting.name: globals()[setting.name] for setting in chosen})
 report.data("recipe", recipe.to_dict())
+trained_on = {"train_images": len(division.train), "simulated": galaxies.simulated}
+report.data("conditions", conditions_of(recipe.to_dict(), **trained_on))
 settings = pd.DataFrame(
     {
         title: [

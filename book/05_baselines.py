@@ -721,5 +721,15 @@ report.number("leak", 100 * (curve["test"][on_test] - curve["test"][on_validatio
 # points more on the same galaxies, which cannot be fewer than none, for the best epoch is the best. On the validation
 # galaxies, which took no part in stopping, the run ends with {glue:text}`untouched:.1%`.
 
+# %% tags=["hide-input"]
+conditions = {"width": width, "sizes": {name: recipe.size for name, recipe in recipes.items()}}
+conditions |= {"trial_sizes": {"convnet": convnet.recipe.size, "five_block": five.recipe.size}}
+conditions |= {"epochs": epochs, "train_images": len(split.train), "seeds": seeds}
+conditions |= {"trial_images": len(chosen), "trial_epochs": trial_epochs, "trial_seeds": 1}
+report.data("conditions", conditions | {"stage_epochs": stage_epochs, "own_epochs": own_epochs})
+report.data("recipes", {"convnet": convnet.recipe.to_dict(), "five_block": in_stages.recipe.to_dict()})
+supports = np.bincount(galaxies.labels[split.test], minlength=len(CLASS_NAMES))
+report.data("supports", dict(zip(CLASS_NAMES, supports, strict=True)))
+
 # %%
 report.save()

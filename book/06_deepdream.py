@@ -52,6 +52,7 @@ from galaxylib.dream import PAPER_DREAM, Prior, channel, dream, dream_batch, log
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.measures import probabilities, random_twin, references
 from galaxylib.errors import DreamError
+from galaxylib.evaluation.intervals import wilson
 from galaxylib.files import filling
 from galaxylib.networks.checkpoint import BROUGHT
 from galaxylib.paper.dream_panels import (
@@ -187,6 +188,8 @@ report.number("n_galaxies", len(rows))
 
 # %%
 settings = PAPER_DREAM.to(size)
+widths = " ".join(str(side) for side in PAPER_DREAM.to(largest).sizes)
+report.data("dreamt", {"widths": widths, "levels": settings.levels, "stages": len(DREAMT)})
 objectives = stage_objectives()
 trained = dreams(network, images, objectives, settings=settings, preprocess=preprocess, seed=seed)
 
@@ -305,6 +308,8 @@ raised = [(float(before[c]), float(after[c, c])) for c in range(len(CLASS_NAMES)
 report.data("class_probabilities", raised)
 report.number("logit_gain", float(np.mean([b - a for a, b in raised])))
 report.number("logit_rose", sum(b > a for a, b in raised))
+low, high = wilson(report.content["logit_rose"], len(raised))
+report.data("logit_rise", {"share": report.content["logit_rose"] / len(raised), "low": low, "high": high})
 report.number("start_class", names[smooth])
 
 # %% tags=["remove-output", "hide-input"]

@@ -56,7 +56,7 @@ from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
-from galaxylib.paper.vote_networks import class_images, planned, run_votes
+from galaxylib.paper.vote_networks import class_images, paired_mean, planned, recipes_of, run_votes
 from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.training.recipes import TAILORED_RECIPE
 from galaxylib.votes import zoo2
@@ -217,6 +217,11 @@ report.figure("correlation", figure)
 # %% tags=["hide-input"]
 plans = planned(
     epochs=(cnn_epochs, resnet_epochs, tailored_epochs), cnn_batch=cnn_batch, schedule=schedule, seed=seed
+)
+report.data("recipes", recipes_of(plans))
+conditions = {"cnn_epochs": cnn_epochs, "resnet_epochs": resnet_epochs, "tailored_epochs": tailored_epochs}
+report.data(
+    "conditions", conditions | {"train_images": len(train), "seeds": 1, "simulated": kind == "simulated"}
 )
 gap_epochs = min(resnet_epochs, tailored_epochs)
 results, predicted = {}, {}
@@ -514,10 +519,11 @@ far_source = (
 far_rows = test.ids if votes == "simulated" else np.arange(min(200, len(far_source)))
 distances = (1.0, 1.5, 2.0, 3.0)
 watched_answers = {"Class1.2": "features or disc", "Class3.1": "bar", "Class4.1": "spiral"}
-bias = []
+bias, features = [], {}
 for distance in distances:
     far = simulated_votes(far_source, far_rows, distance=distance, seed=seed)
     judged = predict_votes(trained["tailored ResNet-18"], far.images, "tree")
+    features[distance] = judged[:, PLACES["Class1.2"]].astype(float)
     for answer, name in watched_answers.items():
         bias.append(
             {
@@ -536,6 +542,7 @@ near, away = (
 report.number("near_voted", near["voted"])
 report.number("far_voted", away["voted"])
 report.number("near_predicted", near["predicted"])
+report.data("features_fall", paired_mean(features[distances[0]], features[distances[-1]]))
 report.number("far_predicted", away["predicted"])
 
 # %% tags=["remove-output", "hide-input"]

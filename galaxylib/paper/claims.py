@@ -6,7 +6,7 @@ chapter's result answers it. The checks are in `claim_checks`, the verdicts in `
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,15 @@ KINDS = {
     "fact": "about the sky, the catalogue or published code",
     "quoted": "taken by the authors from the work of others",
     "open": "could be tested, but no chapter of this book does",
+    "untestable": "nothing that this book has or could make answers it; its reason says why",
     "stated": "about the authors' own machine, data or choice, of which nothing remains to compare with",
 }
 """The kinds of claim and what each means."""
 
-UNTESTED = ("quoted", "stated", "open")
+UNTESTED = ("quoted", "stated", "open", "untestable")
 """The kinds that have no source."""
+
+NOISES = ("", "accuracy", "class", "interval", "p")
 
 COMPARISONS = ("equal", "above", "below", "at_least", "at_most", "one_of")
 
@@ -53,10 +56,16 @@ class Claim:
             printed value is a list of words, joined by commas.
         tolerance: largest difference that still counts as equal, in the claim's unit.
         noise: what chance can do to a comparison, which is then too close to call: "accuracy", to a
-            difference of shares of the test galaxies; "interval", as `low` and `high` beside the value say;
-            "p", as the `p` beside it says, at the 5 % level, and the `scatter` between trainings.
+            difference of shares of the test galaxies; "class", to a share of one class's test galaxies, whose
+            name ends the source; "interval", as `low` and `high` beside the value say; "p", as the `p` beside
+            it says, at the 5 % level, and the `scatter` between trainings.
         note: what the computed value is; braces quote other entries of the same source.
         table: the printed table of which this is a cell; empty for a claim in a sentence.
+        cause: why it fails if it does, a key of `Printed.causes`; claims of one cause are one finding.
+        reason: why nothing here tests it, or not yet; only for a claim without a source.
+        under: the training that it is about, a key of `Printed.conditions`. A run on real images that was
+            trained otherwise does not answer it.
+        strictly: whether a run on simulated images must have been trained so, too.
     """
 
     id: str
@@ -72,6 +81,10 @@ class Claim:
     noise: str = ""
     note: str = ""
     table: str = ""
+    cause: str = ""
+    reason: str = ""
+    under: str = ""
+    strictly: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,15 +95,22 @@ class Claim:
             raise GalaxyError(
                 f"The claim {self.id} compares by {self.compare!r}: choose {_any_of(COMPARISONS)}."
             )
-        if self.noise not in ("", "accuracy", "interval", "p"):
+        if self.noise not in NOISES:
             raise GalaxyError(
-                f"The claim {self.id} has the noise {self.noise!r}: write accuracy, interval or p."
+                f"The claim {self.id} has the noise {self.noise!r}: write accuracy, class, interval or p."
             )
         if (self.kind in UNTESTED) is bool(self.source):
             raise GalaxyError(
                 f"The claim {self.id} is of the kind {self.kind!r} and its source is {self.source!r}: "
                 f"a claim that is {' or '.join(UNTESTED)} has none, any other claim needs one."
             )
+        if bool(self.reason) is not (self.kind in ("open", "untestable")) and self.kind != "quoted":
+            raise GalaxyError(
+                f"The claim {self.id} is of the kind {self.kind!r}: a claim that is open or untestable says "
+                "the reason, and of the others only a quoted one may."
+            )
+        if self.strictly and not self.under:
+            raise GalaxyError(f"The claim {self.id} is held strictly to conditions: name them in `under`.")
         if not self.id.startswith(f"{self.seed}-"):
             raise GalaxyError(f"The claim {self.id} must begin with the number of its document, {self.seed}.")
 
@@ -120,12 +140,17 @@ class Printed:
         facts: numbers published elsewhere, which some checks compare with.
         claims: every claim by its id, the tables cell by cell.
         tables: the printed tables by their id, rows and columns named.
+        causes: by name, in a few words, why claims contradict what they are compared with.
+        conditions: by name, the training that claims are about, as a chapter's results name its settings; a
+            value of None is told and asks for nothing.
     """
 
     seeds: Mapping[str, Mapping[str, str]]
     facts: Mapping[str, Any]
     claims: Mapping[str, Claim]
     tables: Mapping[str, pd.DataFrame]
+    causes: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, Mapping[str, Value | None]] = field(default_factory=dict)
 
     def value(self, claim: str) -> Value:
         """The printed value of a claim.
@@ -165,6 +190,7 @@ def load_claims(path: str | Path) -> Printed:
         raise GalaxyError(f"{path} lacks the part {sorted(missing)[0]!r}.")
     rows = [cell for block in content["tables"] for cell in _cells(block)]
     rows += [{"seed": seed} | row for seed, texts in content["texts"].items() for row in texts]
+    named = {part: content.get(part, {}) for part in ("causes", "conditions")}
     claims: dict[str, Claim] = {}
     for row in rows:
         claim = _claim(row)
@@ -172,17 +198,20 @@ def load_claims(path: str | Path) -> Printed:
             raise GalaxyError(f"{path} has two claims called {claim.id}: give the second its own name.")
         if claim.seed not in content["seeds"]:
             raise GalaxyError(f"The claim {claim.id} is of an unknown document {claim.seed!r}.")
+        for part, name in (("causes", claim.cause), ("conditions", claim.under)):
+            if name and name not in named[part]:
+                raise GalaxyError(f"The claim {claim.id} names {name!r}, which is not among the {part}.")
         claims[claim.id] = claim
     tables = {
         block["id"]: pd.DataFrame.from_dict(block["rows"], orient="index", columns=block["columns"])
         for block in content["tables"]
     }
-    return Printed(content["seeds"], content["facts"], claims, tables)
+    return Printed(content["seeds"], content["facts"], claims, tables, **named)
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:
     """A row of the file as a `Claim`; an unknown or missing field is told by its name."""
-    known = {field.name for field in fields(Claim)}
+    known = {entry.name for entry in fields(Claim)}
     wrong = [f"has no use for {name!r}" for name in row if name not in known]
     wrong += [
         f"lacks {name!r}" for name in ("id", "seed", "where", "says", "value", "kind") if name not in row

@@ -3,13 +3,15 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from galaxylib.paper.chapter_results import CHAPTERS
 from galaxylib.paper.claim_sources import CHECKS
-from galaxylib.paper.ledger import CHAPTERS, MEANINGS, Finding, Verdict
+from galaxylib.paper.findings import Contradiction
+from galaxylib.paper.ledger import MEANINGS, Finding, Verdict
 
 MARKS = {
     Verdict.REPRODUCED: "✓",
@@ -21,10 +23,14 @@ MARKS = {
     Verdict.DIFFERS: "≠",
     Verdict.DIFFERS_SIMULATED: "≠",
     Verdict.CLOSE: "~",
+    Verdict.NOT_LEARNED: "∅",
+    Verdict.OTHER_CONDITIONS: "⊘",
     Verdict.DEPARTED: "↷",
     Verdict.NEEDS_FILE: "…",
+    Verdict.NEEDS_VOTES: "…",
     Verdict.NOT_RUN: "○",
     Verdict.OPEN: "?",
+    Verdict.UNTESTABLE: "–",
     Verdict.RECORDED: "·",
 }
 """A sign for each verdict, so that none is told by colour alone."""
@@ -32,14 +38,8 @@ MARKS = {
 RELATIONS = {"above": "&gt; ", "below": "&lt; ", "at_least": "≥ ", "at_most": "≤ ", "one_of": "one of: "}
 """How a claim that is not an equality begins."""
 
-STYLE = """<style>
-table.ledger { font-size: 0.8rem; line-height: 1.3; table-layout: auto; width: 100%; }
-table.ledger th, table.ledger td { padding: 0.2rem 0.4rem; text-align: left; vertical-align: top; }
-table.ledger tbody th { font-weight: normal; }
-table.ledger small { font-size: 0.75rem; }
-</style>"""
-
-# The book's theme knows tables of the class "dataframe" in its dark mode too.
+# The book's theme knows tables of the class "dataframe" in its dark mode too; `book/style/book.css` has the
+# rest.
 CLASS = 'class="dataframe ledger"'
 
 
@@ -49,6 +49,28 @@ def summary(findings: Iterable[Finding]) -> pd.DataFrame:
     counts = pd.crosstab(pairs["verdict"], pairs["seed"], margins=True, margins_name="all")
     order = [str(verdict) for verdict in Verdict if str(verdict) in counts.index]
     return counts.loc[[*order, "all"]]
+
+
+def contradictions_table(found: Iterable[Contradiction], documents: Mapping[str, Mapping[str, str]]) -> str:
+    """The contradictions as an HTML table, a row each, whose statements lead to their rows.
+
+    Args:
+        found: from `findings.contradictions`.
+        documents: short names by the document's number.
+    """
+    rows = []
+    for one in found:
+        sentences = [finding for finding in one.findings if not finding.claim.table]
+        links = [
+            f'<a href="#claim-{html.escape(finding.claim.id)}">{html.escape(finding.claim.where)}</a>'
+            for finding in sentences
+        ]
+        links += [f"{one.cells:,} cells of its tables"] if one.cells else []
+        against = sorted({str(finding.verdict).removeprefix("contradicted by ") for finding in one.findings})
+        document = documents[one.findings[0].claim.seed]["short"]
+        what = f"{html.escape(one.words)}<br><small>{html.escape(document)}</small>"
+        rows.append([what, ", ".join(links), html.escape(", ".join(against))])
+    return _table(("what does not agree", "where", "with"), rows)
 
 
 def meanings(findings: Iterable[Finding]) -> str:
@@ -81,7 +103,7 @@ def ledger(findings: Iterable[Finding], *, chapters: str | Path = "book") -> str
     by_table: dict[str, list[Finding]] = {"": []}
     for finding in findings:
         by_table.setdefault(finding.claim.table, []).append(finding)
-    parts = [STYLE, _rows(by_table.pop(""), Path(chapters))]
+    parts = [_rows(by_table.pop(""), Path(chapters))]
     for cells in by_table.values():
         where = cells[0].claim.where.split(",")[0]
         verdicts = Counter(finding.verdict for finding in cells)
@@ -96,21 +118,37 @@ def ledger(findings: Iterable[Finding], *, chapters: str | Path = "book") -> str
 
 def _rows(findings: Iterable[Finding], chapters: Path) -> str:
     """A table with one row a claim: where, claim, printed, computed, verdict, and a link to how."""
-    rows = [
-        "<tr>"
-        f'<th scope="row" id="claim-{html.escape(finding.claim.id)}">{html.escape(finding.claim.where)}</th>'
-        f"<td>{html.escape(finding.claim.says)}</td>"
-        f"<td>{RELATIONS.get(finding.claim.compare, '')}"
-        f"{_quantity(finding.claim.value, finding.claim.unit)}</td>"
-        f"<td>{_quantity(finding.computed, finding.claim.unit)}</td>"
-        f"<td>{MARKS[finding.verdict]} {html.escape(finding.verdict)}{_remark(finding.remark)}</td>"
-        f"<td>{_how(finding.claim.source, chapters)}</td>"
-        "</tr>"
-        for finding in findings
-    ]
     names = ("where", "claim", "printed", "here", "verdict", "how")
+    rows, ids = [], []
+    for finding in findings:
+        claim = finding.claim
+        ids.append(f"claim-{claim.id}")
+        # A claim in words alone has nothing to print.
+        printed = "—" if claim.value is True and not claim.source else _quantity(claim.value, claim.unit)
+        rows.append(
+            [
+                html.escape(claim.where),
+                html.escape(claim.says),
+                f"{RELATIONS.get(claim.compare, '')}{printed}",
+                _quantity(finding.computed, claim.unit),
+                f"{MARKS[finding.verdict]} {html.escape(finding.verdict)}{_remark(finding.remark)}",
+                _how(claim.source, chapters),
+            ]
+        )
+    return _table(names, rows, ids=ids)
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]], *, ids: Sequence[str] = ()) -> str:
+    """A table of cells that are HTML already; each but the first tells its column, for narrow screens."""
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    return f"<table {CLASS}><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    body = []
+    for place, (first, *others) in enumerate(rows):
+        name = f' id="{html.escape(ids[place])}"' if ids else ""
+        cells = "".join(
+            f'<td data-name="{column}">{cell}</td>' for column, cell in zip(names[1:], others, strict=True)
+        )
+        body.append(f'<tr><th scope="row"{name}>{first}</th>{cells}</tr>')
+    return f"<table {CLASS}><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def _definitions(entries: Iterable[tuple[str, str]]) -> str:
@@ -118,7 +156,7 @@ def _definitions(entries: Iterable[tuple[str, str]]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{term}</th><td>{html.escape(text)}</td></tr>' for term, text in entries
     )
-    return f"{STYLE}<table {CLASS}><tbody>{rows}</tbody></table>"
+    return f"<table {CLASS}><tbody>{rows}</tbody></table>"
 
 
 def section_of(chapter: str, key: str, chapters: Path) -> str:

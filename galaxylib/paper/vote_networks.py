@@ -1,6 +1,7 @@
 """The networks of votes that the chapter on Galaxy Zoo trains, and how one is followed epoch by epoch."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,28 @@ def planned(
         "ResNet-18": VoteTrial(RESNET_RECIPE.but(epochs=resnet, seed=seed), rule="sigmoid"),
         "tailored ResNet-18": VoteTrial(tailored_recipe, rule="tree"),
     }
+
+
+def recipes_of(plans: Mapping[str, VoteTrial]) -> dict[str, Any]:
+    """How the three networks of `planned` are trained, as the chapter reports it.
+
+    Returns:
+        `cnn`, `resnet` and `tailored`, each the settings of its recipe with its `rule` and with `augment`,
+        whether images are turned by any angle and mirrored half the time; `modifications`, what the tailored
+        network has and the plain one has not, in the document's words and order.
+    """
+    cnn, resnet, tailored = (
+        plan.recipe.to_dict()
+        | {"rule": plan.rule, "augment": plan.recipe.rotate == 180.0 and plan.recipe.flip == 0.5}
+        for plan in plans.values()
+    )
+    words = {
+        "augment": "data augmentation",
+        "schedule": "learning rate scheduling",
+        "rule": "weight rescaling",
+    }
+    changed = [name for setting, name in words.items() if tailored[setting] != resnet[setting]]
+    return {"cnn": cnn, "resnet": resnet, "tailored": tailored, "modifications": ", ".join(changed)}
 
 
 @dataclass
@@ -107,6 +130,21 @@ def run_votes(votes: Votes, split: Split, trial: VoteTrial, *, epoch: int) -> Vo
         done = train(votes, split, trial.recipe, out=folder, task=task, callbacks=[watch], progress=False)
         network = load_votes_network(folder).network
     return VoteResult(network, pd.DataFrame(done["history"]), watch.found)
+
+
+def paired_mean(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """The mean difference of two figures of the same galaxies, (N,) each, with its 95 % interval.
+
+    Returns:
+        `mean`, `low` and `high`, from the scatter of the single differences.
+    """
+    apart = np.asarray(first, float) - np.asarray(second, float)
+    half = 1.96 * apart.std(ddof=1) / np.sqrt(len(apart))
+    return {
+        "mean": float(apart.mean()),
+        "low": float(apart.mean() - half),
+        "high": float(apart.mean() + half),
+    }
 
 
 def class_images(

@@ -1,16 +1,33 @@
 """The ledger's HTML: every claim has its row, every link a target."""
 
+import html
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import jupytext
 import pytest
+from reference_records import records
 
+from galaxylib.paper.chapter_results import CHAPTERS, GALAXIES, Results
 from galaxylib.paper.claim_checks import Evidence
 from galaxylib.paper.claims import load_claims
-from galaxylib.paper.ledger import CHAPTERS, GALAXIES, Results, Verdict, judge
-from galaxylib.paper.ledger_page import MARKS, MEANINGS, anchor, checks, ledger, meanings, section_of, summary
+from galaxylib.paper.conditions import conditions_of
+from galaxylib.paper.findings import contradictions
+from galaxylib.paper.ledger import Verdict, judge
+from galaxylib.paper.ledger_page import (
+    MARKS,
+    MEANINGS,
+    anchor,
+    checks,
+    contradictions_table,
+    ledger,
+    meanings,
+    section_of,
+    summary,
+)
+from galaxylib.training.recipes import PAPER_RECIPE
 
 BOOK = Path(__file__).parents[2] / "book"
 MEASURED = json.loads((BOOK.parent / "benchmarks/results/published_labels.json").read_text())
@@ -39,8 +56,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory):
-    printed = load_claims(BOOK / "claims.yml")
+def printed():
+    return load_claims(BOOK / "claims.yml")
+
+
+@pytest.fixture(scope="module")
+def findings(printed, tmp_path_factory):
     return judge(Results(Evidence(printed, MEASURED), tmp_path_factory.mktemp("empty")))
 
 
@@ -56,6 +77,30 @@ def test_every_claim_has_a_row_and_every_link_a_target(findings):
             assert link.split(".html")[0] in CHAPTERS
     heads = page.rows - len(rows)
     assert heads == 1 + len({finding.claim.table for finding in findings} - {""})
+
+
+def test_the_contradictions_lead_to_their_rows(printed, findings):
+    """A row a cause; what it links to is a sentence's row, which stands open, never a folded cell."""
+    found = contradictions(findings, printed.causes)
+    page = Page(contradictions_table(found, printed.seeds))
+    assert page.rows == 1 + len(printed.causes)
+    sentences = [finding for one in found for finding in one.findings if not finding.claim.table]
+    assert sorted(page.links) == sorted(f"#claim-{finding.claim.id}" for finding in sentences)
+
+
+def test_cells_are_folded(findings):
+    """What stands outside the folded tables are sentences alone; `summary` opens at a key."""
+    text = ledger(findings)
+    open_part = re.sub(r"(?s)<details><summary>.*?</details>", "", text)
+    shown = {name.removeprefix("claim-") for name in Page(open_part).ids}
+    assert shown == {finding.claim.id for finding in findings if not finding.claim.table}
+
+
+def test_a_reason_stands_in_the_row(findings):
+    reasoned = [finding for finding in findings if finding.claim.reason]
+    assert reasoned
+    text = html.unescape(ledger(findings))
+    assert all(finding.claim.reason in text for finding in reasoned)
 
 
 def test_each_verdict_has_its_own_sentence_and_a_sign(findings):
@@ -95,7 +140,7 @@ def test_a_result_is_found_in_its_section(tmp_path):
     assert section_of("05_baselines", "accuracy", tmp_path) == ""
 
 
-def page_of(outputs, monkeypatch):
+def page_of(outputs, monkeypatch, *, reference=""):
     """What the ledger puts on its page: each quoted result by its name, and the HTML of its tables."""
     quoted, shown = {}, []
     monkeypatch.setattr(
@@ -108,7 +153,7 @@ def page_of(outputs, monkeypatch):
         if cell.cell_type == "code":
             exec(cell.source, names)
             if "parameters" in cell.metadata.get("tags", []):
-                names["outputs"] = str(outputs)
+                names |= {"outputs": str(outputs), "reference": str(reference)}
     return quoted, "".join(shown)
 
 
@@ -119,15 +164,32 @@ def test_another_result_changes_the_page(tmp_path, monkeypatch):
     for accuracy in (0.861, 0.702):
         results = {"kind": "real", "n_galaxies": GALAXIES, "accuracy": accuracy}
         results |= {"macro_f1": 0.85, "weighted_f1": 0.86}
+        trained = {"train_images": 12_770, "simulated": False}
+        results |= {"conditions": conditions_of(PAPER_RECIPE.to_dict(), **trained)}
         (tmp_path / "04_evaluation.json").write_text(json.dumps(results))
         pages[accuracy] = page_of(tmp_path, monkeypatch)
     (good, good_html), (bad, bad_html) = pages.values()
-    assert (good["n_differs"], bad["n_differs"]) == (0, 2)  # the paper's and the README's claim
-    assert good["n_reproduced"] - bad["n_reproduced"] == 2
+    assert (good["n_differs"], bad["n_differs"]) == (0, 1)
+    assert good["n_reproduced"] - bad["n_reproduced"] == 1
     assert good["n_claims"] == bad["n_claims"]
     assert "86.1 %" in good_html
     assert "86.1 %" not in bad_html
     assert "70.2 %" in bad_html
+
+
+@pytest.mark.slow
+def test_the_page_says_by_which_run_it_judges(tmp_path, monkeypatch):
+    """Without a reference run, with one that has a chapter, and with the folder not there."""
+    alone, _ = page_of(tmp_path, monkeypatch, reference=tmp_path / "none")
+    assert alone["judged_by"] == "This run judges all claims"
+    records(tmp_path / "reference", {"ConvNet as printed": 0.8, "RMSprop": 0.6})
+    judged, page = page_of(tmp_path, monkeypatch, reference=tmp_path / "reference")
+    assert judged["judged_by"] == (
+        "What the reference run has of these chapters, it judges: Baselines. It is a longer run on simulated "
+        "galaxies, made on AMD EPYC, 2026-11-26. This run judges all other claims"
+    )
+    assert "in the reference run, on AMD EPYC, 2026-11-26" in page
+    assert judged["n_drawn_shown"] == alone["n_drawn_shown"] + 1
 
 
 def test_anchor_as_in_sphinx():

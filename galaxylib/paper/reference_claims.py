@@ -1,0 +1,91 @@
+"""The reference run's records, as the chapter on the other networks would report them to the ledger."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
+from galaxylib.paper.experiments import BASES
+from galaxylib.paper.reference import Reference, Training, differences, network_rows
+
+
+def as_chapter(reference: Reference) -> dict[str, Any]:
+    """The results of the reference run under the chapter's own names.
+
+    Returns:
+        `kind`, `n_galaxies`, `n_test`, `supports` (test galaxies of each class) and `conditions`; `results`,
+        a row a network; `recall` of each class and the pair `most_confused`, by network; `experiments`, whose
+        `change` and `gap_change` have their own `_low` and `_high`, and the same of DMAGNet's `parts`; and
+        `recipes` of the printed networks.
+    """
+    networks, experiments, parts = (
+        network_rows(reference, group) for group in ("networks", "experiments", "parts")
+    )
+    trials = reference.of("experiments")
+    against = {name: BASES.get(runs[0].recipe["network"], name) for name, runs in trials.items()}
+    bases = {name: trials[title][0] for name, title in BASES.items() if title in trials}
+    named = {name: matrix(reference, runs) for name, runs in reference.of("networks").items()}
+    counts = np.bincount(reference.labels, minlength=len(CLASS_NAMES)).tolist()
+    return {
+        "kind": "simulated",
+        "n_galaxies": reference.about["drawn"],
+        "n_test": reference.about["n_test"],
+        "supports": dict(zip(CLASS_NAMES, counts, strict=True)),
+        "conditions": {
+            "sizes": {row["name"]: row["size"] for row in networks},
+            "trial_sizes": {name: one.recipe["size"] for name, one in bases.items()},
+            "epochs": max((row["epochs"] for row in networks), default=None),
+            "train_images": reference.about["n_train"],
+            "seeds": max((row["seeds"] for row in networks), default=None),
+            "trial_images": reference.about["n_train"],
+            "trial_epochs": max((row["epochs"] for row in experiments), default=None),
+            "trial_seeds": max((row["seeds"] for row in experiments), default=None),
+            "parts_width": PARTS_WIDTH,
+            "parts_seeds": max((row["seeds"] for row in parts), default=None),
+        },
+        "results": networks,
+        "recall": {name: recall(one) for name, one in named.items()},
+        "most_confused": {name: most_confused(one) for name, one in named.items()},
+        "experiments": _changes(experiments, differences(reference, "experiments", against=against)),
+        "parts": _changes(
+            parts, differences(reference, "parts", against=dict.fromkeys(PARTS.values(), WHOLE))
+        ),
+        "recipes": {name: dict(one.recipe) for name, one in bases.items()},
+    }
+
+
+def matrix(reference: Reference, trainings: list[Training]) -> np.ndarray:
+    """(C, C) galaxies of each true class (rows) by the class given (columns), over all trainings."""
+    labels = range(len(CLASS_NAMES))
+    return sum(confusion_matrix(reference.labels, one.predicted, labels=labels) for one in trainings)
+
+
+def recall(counts: np.ndarray) -> dict[str, float | None]:
+    """The share of each class that is recognised; None for a class that does not occur."""
+    return {
+        name: float(row[label] / row.sum()) if row.sum() else None
+        for label, (name, row) in enumerate(zip(CLASS_NAMES, counts, strict=True))
+    }
+
+
+def most_confused(counts: np.ndarray) -> str:
+    """The two classes that are taken for each other most often, in alphabetical order, as "A, B"."""
+    mutual = np.triu(counts + counts.T, k=1)
+    first, second = np.unravel_index(mutual.argmax(), mutual.shape)
+    return ", ".join(sorted((CLASS_NAMES[first], CLASS_NAMES[second])))
+
+
+def _changes(rows: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `network_rows` with what `differences` says of them; `experiment` repeats the name."""
+    known = {row["name"]: row for row in changed}
+    found = []
+    for row in rows:
+        one = row | {"experiment": row["name"]}
+        if change := known.get(row["name"]):
+            one |= {"change": change["change"], "change_low": change["low"], "change_high": change["high"]}
+            one |= {"clear": change["clear"], "gap_change": change["gap_change"]}
+            one |= {"gap_change_low": change["gap_low"], "gap_change_high": change["gap_high"]}
+        found.append(one)
+    return found
