@@ -16,9 +16,9 @@
 # %% [markdown]
 # # The galaxies
 #
-# Ten kinds of galaxy, how many of each, where they lie on the sky, and how they are divided into training,
-# validation and test. The galaxies are simulated unless a file is given; the last sections say how far to
-# trust that.
+# This chapter shows ten kinds of galaxy, how many there are of each, where they lie on the sky, and how we divide
+# them into training, validation and test. The galaxies are simulated unless you give a file; the last sections say
+# how far to trust the simulation.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
@@ -77,8 +77,8 @@ report.number("fingerprint", galaxies.fingerprint)
 report.number("notes", " ".join(galaxies.notes).replace("`", "") or "nothing is missing.")
 
 # %% [markdown]
-# The file is opened, and checked, before anything else. Each galaxy is one row of it: `galaxies.labels` holds
-# its class, `galaxies.ra` and `galaxies.dec` its place on the sky, and `galaxies.read(rows)` fetches pictures.
+# Before anything else we open the file and check it. Each galaxy is one row: `galaxies.labels` holds its class,
+# `galaxies.ra` and `galaxies.dec` its place on the sky, and `galaxies.read(rows)` fetches pictures.
 
 # %%
 galaxies
@@ -91,8 +91,8 @@ galaxies.labels[:10], galaxies.read([0, 1]).shape
 #
 # The volunteers of Galaxy Zoo looked at hundreds of thousands of galaxies and answered simple questions
 # about each: is it smooth? is there a bar? how tight are the arms? {cite}`lintott2008,willett2013`. Galaxy10
-# DECaLS {cite}`leung2019` took {glue:text}`published_galaxies:,` galaxies on whose answers they agreed, with
-# pictures from the DESI Legacy Imaging Surveys {cite}`dey2019`, and gave each one of ten names.
+# DECaLS {cite}`leung2019` took {glue:text}`published_galaxies:,` galaxies about which they agreed, with pictures from
+# the DESI Legacy Imaging Surveys {cite}`dey2019`, and gave each one of ten names.
 #
 # | class | what to look for |
 # |---|---|
@@ -100,7 +100,7 @@ galaxies.labels[:10], galaxies.read([0, 1]).shape
 # | Merging | Two galaxies, or more, falling into each other; often a bridge or a tail between them. |
 # | Round Smooth | A round ball of light that fades outwards and shows nothing else. |
 # | In-between Round Smooth | The same, but oval. |
-# | Cigar Shaped Smooth | The same again, three times as long as wide or more. |
+# | Cigar Shaped Smooth | The same again, at least three times as long as wide. |
 # | Barred Spiral | A straight bar through the middle; arms start at its ends. |
 # | Unbarred Tight Spiral | No bar; arms wound so closely that they look like rings. |
 # | Unbarred Loose Spiral | No bar; arms that open wide. |
@@ -149,8 +149,8 @@ else:
 # ## How many of each
 #
 # The published set is unbalanced: for each Cigar there are {glue:text}`round_per_cigar:.1f` Round ones. A
-# network that never says "Cigar" loses only {glue:text}`cigar_share:.1%` of accuracy, and that is why this
-# book quotes the macro F1 beside it.
+# network that never says "Cigar" loses only {glue:text}`cigar_share:.1%` of accuracy. That is why this book also
+# quotes the {term}`macro F1`, in which every class counts alike.
 
 # %% tags=["remove-output", "hide-input"]
 counts = np.bincount(galaxies.labels, minlength=10)
@@ -221,28 +221,28 @@ report.number(
 # :alt: An oval map of the whole sky. Grey cells show the published set: a wide field in the north, from the equator halfway to the pole and more, at both edges of the map, and a narrow strip along the equator in the middle of the map. Dots are the galaxies of this run; simulated ones fill a band along the equator evenly.
 # :name: fig-01-sky
 #
-# The {glue:text}`positioned:,` positions of {glue:text}`sky_of` (dots), in Mollweide projection, over those
-# of the published set (grey), which lie where the Sloan Digital Sky Survey looked: a wide field around the
-# north pole of the Milky Way and a strip along the equator. Simulated galaxies get random positions in a
-# band; nothing in their pictures depends on them.
+# Dots: the {glue:text}`positioned:,` positions of {glue:text}`sky_of`, in Mollweide projection. Grey: the published
+# set, which lies where the Sloan Digital Sky Survey looked: a wide field around the north pole of the Milky Way and a
+# strip along the equator. Simulated galaxies get random positions in a band; nothing in their pictures depends on
+# them.
 # ```
 #
 # ## The same galaxy twice
 #
 # Here lies a trap. In the published catalogue of {glue:text}`real_galaxies:,` galaxies,
 # {glue:text}`real_pairs_10` pairs lie within ten arcseconds of each other. A picture is
-# {glue:text}`image_arcsec:.0f` arcsec wide: both members of such a pair show the same piece of sky. {glue:text}`real_pairs_1` of the pairs even lie within one
-# arcsecond, which makes them the same galaxy, and {glue:text}`real_pairs_1_two_labels` of those carry two
-# *different* labels, so that no network can be right on both.
+# {glue:text}`image_arcsec:.0f` arcsec wide, so both members of such a pair show the same piece of sky.
+# {glue:text}`real_pairs_1` of the pairs even lie within one arcsecond, which makes them the same galaxy, and
+# {glue:text}`real_pairs_1_two_labels` of those carry two *different* labels, so that no network can be right on both.
 #
 # A split that draws galaxies at random puts one member of some pairs in training and the other in the test.
 # So we group first: galaxies linked by steps of at most ten arcsec are friends, friends of friends form a
-# group, and a group stays together. A galaxy without a position is a group of its own. Within each class the
-# groups are then drawn for training, validation and test.
+# group, and a group stays together. A galaxy without a position is a group of its own. Within each class we then draw
+# groups for training, validation and test.
 #
-# Two other methods are kept to compare with published numbers. `paper` has the sizes that the paper prints,
-# which leave some images unused (it does not say which, or why); `published_code` repeats the draw of the
-# authors' code {cite}`chessa_dmagnet`. {numref}`tab-01-leaks` counts what each lets through.
+# We keep two other methods for comparison with published numbers. `paper` has the sizes that the paper prints, which
+# leave some images unused (it does not say which, or why); `published_code` repeats the draw of the authors' code
+# {cite}`chessa_dmagnet`. {numref}`tab-01-leaks` counts what each method lets through.
 
 # %% tags=["remove-output", "hide-input"]
 here = survey(sky, fractions=fractions, seed=seed)
@@ -283,9 +283,9 @@ report.number("pairs_10_here", here["pairs_10_arcsec"])
 # ```
 #
 # The leak is small: by the published code's draw it touches {glue:text}`real_leaked_code` test images, or
-# {glue:text}`real_leaked_share:.1%`, and an accuracy can move by that much at most. It costs nothing to
-# avoid. This run divides its galaxies by the method "{glue:text}`split_method`" and writes the rows down once;
-# every later chapter reads them from there.
+# {glue:text}`real_leaked_share:.1%`, and an accuracy can move by that much at most. Avoiding it costs nothing. This
+# run divides its galaxies by the method "{glue:text}`split_method`" and writes the rows down once; every later
+# chapter reads them from there.
 
 # %%
 division = make_split(galaxies, method=split, fractions=fractions, seed=seed)
@@ -312,14 +312,14 @@ report.table("classes", table)
 #
 # ## What the network sees in training
 #
-# A galaxy has no up or down, and the survey's exposure varies. So every time a training image is shown, it is
-# rotated by a random angle, any of a full turn, flipped left to right and top to bottom with probability
-# one half each, and its brightness and contrast change by up to ten per cent: the recipe of the paper. The
-# change depends on the seed, the epoch and the row number alone, so that a run can be repeated exactly;
-# it is computed for a whole batch at a time, on the GPU where there is one.
+# A galaxy has no up or down, and the survey's exposure varies. So each time we show a training image, we rotate it by
+# a random angle of up to a full turn, flip it left to right and top to bottom with probability one half each, and
+# change its brightness and contrast by up to ten per cent. This is the paper's recipe. The change depends on the
+# seed, the epoch and the row number alone, so you can repeat a run exactly; it is computed for a whole batch at once,
+# on the GPU where there is one.
 #
-# Then each channel is shifted and scaled by the mean $\mu$ and deviation $\sigma$ of the published set, the
-# first column of {numref}`tab-01-levels`:
+# Then we shift and scale each channel by the mean $\mu$ and deviation $\sigma$ of the published set, the first column
+# of {numref}`tab-01-levels`:
 #
 # $$x' = \frac{x - \mu}{\sigma}$$
 
@@ -356,10 +356,9 @@ report.figure("augmented", image_grid(panels, titles=titles, columns=6))
 # all as the atmosphere does (with GalSim {cite}`rowe2015`), and finally puts noise, the survey's colour
 # stretch and JPEG on top.
 #
-# The simulator is at version {glue:text}`simulator_version`. Its second version added what real galaxies show and the
-# first did not draw: smooth galaxies inside faint halos, discs without arms, mergers that have only begun or whose
-# members are unequal, streams of torn-off stars, warped edge-on discs, fat bars, and tight arms far enough apart to be
-# seen.
+# The simulator is at version {glue:text}`simulator_version`. Its second version added what the first had left out of
+# real galaxies: smooth galaxies inside faint halos, discs without arms, mergers that have only begun or whose members
+# are unequal, streams of torn-off stars, warped edge-on discs, fat bars, and tight arms far enough apart to be seen.
 
 # %% tags=["remove-output", "hide-input"]
 steps, titles = [], []
@@ -385,8 +384,7 @@ report.figure("steps", image_grid(steps, titles=titles, columns=4, pixels=220))
 # :alt: Two rows of four pictures. From left to right: a sharp spiral galaxy alone on grey sky; the same with stars and small galaxies around it; the same blurred; and the same with noise, as in the file.
 # :name: fig-01-steps
 #
-# How a simulated galaxy comes about: a barred and a loose spiral, from the light alone to the picture in the
-# file.
+# How a simulated galaxy is made: a barred and a loose spiral, from the light alone to the picture in the file.
 # ```
 
 # %% tags=["remove-output", "hide-input"]
@@ -448,8 +446,8 @@ report.data("truth_medians", truth.groupby(drawn_class).median().to_dict(orient=
 # :alt: Six panels of box plots, one box a class. Axis ratios fall from Round over In-between to Cigar and the edge-on classes; pitch rises from Tight over Barred to Loose; only barred spirals have much light in a bar; disturbed galaxies are the most asymmetric. Neighbouring classes overlap.
 # :name: fig-01-truth
 #
-# True parameters of {glue:text}`n_drawn:,` simulated galaxies. Boxes hold the middle half, whiskers nine in
-# ten; a parameter without meaning for a class has no box. Neighbouring classes overlap on purpose, as the
+# True parameters of {glue:text}`n_drawn:,` simulated galaxies. Boxes hold the middle half of the values, whiskers
+# nine tenths; a parameter without meaning for a class has no box. Neighbouring classes overlap on purpose, as the
 # volunteers' answers do.
 # ```
 #
@@ -525,9 +523,9 @@ report.figure("realism", fig)
 # Right: power at each spatial frequency.
 # ```
 #
-# Curves may agree where single images do not: can a machine tell the two apart image by image? We give a logistic regression some seventy numbers of each image (brightness, profile, colours,
-# spectrum) and let it judge images that it has not seen. Were the simulation perfect, it would be right half
-# of the time.
+# Average curves can agree while single images differ. Can a machine tell the two apart, image by image? We give a
+# logistic regression some seventy numbers of each image (brightness, profile, colours, spectrum) and let it judge
+# images that it has not seen. Were the simulation perfect, it would be right half of the time.
 
 # %% tags=["hide-input"]
 if real_images is not None:
@@ -560,15 +558,14 @@ report.number(
 # %% [markdown]
 # It is right for {glue:text}`apart_right` of {glue:text}`apart_n` images, or {glue:text}`apart_share:.0%`
 # (95 % interval {glue:text}`apart_low:.0%` to {glue:text}`apart_high:.0%`; area under the curve
-# {glue:text}`apart_auc:.2f`, where one half is a toss); the simulator that it judged was at
-# {glue:text}`apart_drawn_by`. So {glue:text}`apart_verdict`.
-# Part of a difference need not be in the galaxies: real images that pass from hand to hand are often saved as
-# JPEG more than once.
+# {glue:text}`apart_auc:.2f`, where one half is a coin toss). The simulated images came from
+# {glue:text}`apart_drawn_by` of the simulator. So {glue:text}`apart_verdict`. Part of the difference may lie outside
+# the galaxies: real images that pass from hand to hand are often saved as JPEG more than once.
 #
 # ## Does a network trained on them know real galaxies?
 #
-# This is the test that counts: train with no real label at all, then judge on real images. It takes longer
-# than a chapter may, so a benchmark does it and this page quotes its result.
+# Here is the test that counts: train with no real label at all, then judge real images. It takes too long for a
+# chapter, so a benchmark ran it beforehand and this page quotes the result.
 
 # %% tags=["remove-output", "hide-input"]
 benchmark = repository("benchmarks/results") / "sim_to_real.json"
@@ -606,27 +603,27 @@ report.figure("recall", fig)
 # ```{glue:figure} sim_to_real
 # :name: tab-01-sim-to-real
 #
-# From simulated to real: {glue:text}`sim_to_real_how`. Each image is judged in its eight orientations. Wilson
-# intervals for the number of images.
+# From simulated to real: {glue:text}`sim_to_real_how`. The networks judge each image in its eight orientations. The
+# intervals are Wilson's, for the number of images.
 # ```
 #
 # ```{glue:figure} recall
 # :alt: Horizontal bars, one a class: the share of its real galaxies that networks trained on simulated ones recognise, with a tick for simulated galaxies.
 # :name: fig-01-recall
 #
-# Share of each class's real galaxies that are recognised by networks that have never seen one in training
-# (bars), and of held-out simulated galaxies (ticks). With five or ten real images a class, a bar can move by
-# ten points and more by chance.
+# Share of each class's galaxies that the networks recognise: of real ones, of which they saw none in training (bars),
+# and of held-out simulated ones (ticks). With five or ten real images a class, chance alone can move a bar by ten
+# points and more.
 # ```
 #
-# The rule behind it: no label of a real Galaxy10 image chooses the network or its training, which were chosen on
-# simulated galaxies, with Galaxy Zoo 2 images of another survey watched beside. The averaged weights of the last
-# step are judged, and the labels of the real images were read once, when all networks were finished. This is not
-# the whole history: the simulator's recipes for the classes came from a prototype that had been scored on real
-# labelled images, so these {glue:text}`n_sample:d` are not strangers to it.
+# We kept one rule: no label of a real Galaxy10 image chose the network or its training. We chose both on simulated
+# galaxies, and watched Galaxy Zoo 2 images of another survey beside them. We judge the averaged weights of the last
+# step, and read the labels of the real images once, when all networks were finished. But the rule is not the whole
+# history: the simulator's recipes for the classes came from a prototype that had been scored on real labelled images,
+# so these {glue:text}`n_sample:d` are not strangers to it.
 #
 # The cure is a *blind test*: {glue:text}`n_blind:d` other real images of Galaxy10 DECaLS that nobody who makes the
-# weights has. There the shipped networks are judged by somebody else:
+# weights has. Somebody else scores the shipped networks on them:
 
 # %% tags=["remove-output", "hide-input"]
 blind_test = json.loads(repository("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
@@ -647,18 +644,18 @@ report.table("blind_test", blind_table(brought, blind_test))
 #
 # ## What real galaxies of another survey teach
 #
-# What the simulator does not draw, a network cannot learn from it. Real galaxies show it, and some come with the
-# volunteers' judgement though they are not Galaxy10's: images of the Sloan Digital Sky Survey (SDSS) with the votes of
-# Galaxy Zoo 2, and others with one of five coarse classes of Galaxy Zoo 1. A network can learn them beside the
-# simulated ones, a vote as the share of a class, a coarse class as "one of these". They are first brought to the frame,
-# the colours and the sky of Galaxy10's images, which come from the Legacy Surveys' viewer.
+# A network cannot learn from the simulator what the simulator does not draw. Real galaxies show it, and some outside
+# Galaxy10 come with the volunteers' judgement: images of the Sloan Digital Sky Survey (SDSS) with the votes of Galaxy
+# Zoo 2, and others with one of five coarse classes of Galaxy Zoo 1. A network can learn from both beside the
+# simulated ones: votes give each class a share, a coarse class says "one of these". First we bring these images to
+# the frame, the colours and the sky of Galaxy10's, which come from the Legacy Surveys' viewer.
 #
-# {numref}`tab-01-taught` adds the parts one by one. Every run goes on from the same small network
-# (checkpoint {glue:text}`taught_start`) and passes {glue:text}`taught_epochs` times over {glue:text}`taught_galaxies`
-# simulated galaxies, the real ones beside them: {glue:text}`taught_learned_gz2` with votes,
-# {glue:text}`taught_learned_gz1` with coarse classes. A quarter of both sets, chosen by a hash of each galaxy's number,
-# teaches nothing. On this quarter, {glue:text}`taught_held_gz2` galaxies with votes and {glue:text}`taught_held_gz1`
-# with coarse classes, the networks are scored.
+# {numref}`tab-01-taught` adds the parts one by one. Every run starts from the same small network (checkpoint
+# {glue:text}`taught_start`) and passes {glue:text}`taught_epochs` times over {glue:text}`taught_galaxies` simulated
+# galaxies, the real ones beside them: {glue:text}`taught_learned_gz2` with votes, {glue:text}`taught_learned_gz1`
+# with coarse classes. We hold back a quarter of both sets, chosen by a hash of each galaxy's number, and score the
+# networks on it: {glue:text}`taught_held_gz2` galaxies with votes and {glue:text}`taught_held_gz1` with coarse
+# classes.
 
 # %% tags=["remove-output", "hide-input"]
 benchmark = repository("benchmarks/results") / "real_galaxies.json"
@@ -676,26 +673,27 @@ report.number("taught_by_seeds", real_galaxies.seeds_in_words(taught))
 # :name: tab-01-taught
 #
 # What each part brings: share of held-out galaxies named as the volunteers named them, with Wilson's 95 % interval, and
-# its mean over classes or groups. Votes are clear where half of them or more speak for one class. The SDSS's images are
-# judged in the colours of the Legacy Surveys' viewer unless the row says otherwise, with BatchNorm's statistics of
-# simulated and real images. Measured {glue:text}`taught_made`, with {glue:text}`taught_seeds`.
+# its mean over classes or groups. Votes are clear where at least half of them speak for one class. The networks see
+# the SDSS's images in the colours of the Legacy Surveys' viewer unless the row says otherwise; their BatchNorm
+# statistics (explained below) come from simulated and real images. Measured {glue:text}`taught_made`:
+# {glue:text}`taught_seeds`.
 # ```
 #
-# None of this is an accuracy on Galaxy10: the images are the SDSS's, the answers are votes, and how votes become
-# Galaxy10's classes is this project's reading ([the chapter on votes](07_votes.ipynb)). No label of a Galaxy10 image takes part. Most
-# intervals of the table overlap; but all runs judge the same galaxies, so that two of them can be compared galaxy by
-# galaxy ({numref}`tab-01-taught-pairs`). {glue:text}`taught_findings` {glue:text}`taught_by_seeds`
+# None of this is an accuracy on Galaxy10: the images are the SDSS's, the answers are votes, and this project chose
+# how votes become Galaxy10's classes ([the chapter on votes](07_votes.ipynb)). No label of a Galaxy10 image takes
+# part. Most intervals of the table overlap; but all runs judge the same galaxies, so we can compare two of them
+# galaxy by galaxy ({numref}`tab-01-taught-pairs`). {glue:text}`taught_findings` {glue:text}`taught_by_seeds`
 #
 # ```{glue:figure} taught_pairs
 # :name: tab-01-taught-pairs
 #
-# Two runs on the same galaxies: how many only the first names as the volunteers did (gained), how many only the second
-# (lost), and McNemar's p, the chance of a split as uneven if both were equally good. The sentence above multiplies p by
-# the number of comparisons.
+# Two runs on the same galaxies: how many only the first names as the volunteers did (gained), how many only the
+# second does (lost), and McNemar's p: how likely a split so uneven would be if both were equally good. The sentence
+# above multiplies p by the number of comparisons.
 # ```
 #
-# One part costs no training at all. BatchNorm scales each channel by the mean and deviation that it met, and these can
-# be measured anew on other images while the weights stay ({numref}`tab-01-taught-statistics`).
+# One part costs no training at all. BatchNorm scales each channel by the mean and deviation it met in training; we
+# can measure these anew on other images and leave the weights alone ({numref}`tab-01-taught-statistics`).
 #
 # ```{glue:figure} taught_statistics
 # :name: tab-01-taught-statistics
@@ -707,8 +705,8 @@ report.number("taught_by_seeds", real_galaxies.seeds_in_words(taught))
 # ## Reading without waiting
 #
 # The pictures of the published set take {glue:text}`unpacked_gb:.1f` GB. This book never loads them all: it
-# opens the file in {glue:text}`opening_ms:.0f` milliseconds with {glue:text}`opening_mb:.0f` MB of memory, and
-# reads the rows of a batch when they are wanted, a few batches ahead.
+# opens the file in {glue:text}`opening_ms:.0f` milliseconds with {glue:text}`opening_mb:.0f` MB of memory, and reads
+# the rows of each batch shortly before the network needs them.
 
 # %% tags=["remove-output", "hide-input"]
 reading = json.loads(repository("benchmarks/results/reading.json").read_text(encoding="utf-8"))
@@ -735,21 +733,21 @@ report.table("speeds", speeds)
 #
 # Random batches from a file of {glue:text}`reading_images:,` images on two cores, all of it in the
 # system's cache: this book's reader, the usual Dataset that asks h5py for one row at a time, and torchvision's
-# ImageFolder of PNG files. The quick network of this book trains on {glue:text}`training_speed:.0f` images a
-# second, so next to none of its time goes into waiting.
+# ImageFolder of PNG files. The quick network of this book trains on {glue:text}`training_speed:.0f` images a second,
+# so it spends next to no time waiting.
 # ```
 #
-# One trap remains. A file that is compressed in blocks of several hundred images, as `h5py` does by default,
-# gives {glue:text}`block_speed:.1f` images a second at random, because each one costs a whole block. Such a
-# file is unpacked once, in {glue:text}`unpack_minutes:.1f` minutes for the whole set, into a copy that every
-# later run finds.
+# One trap remains. A file compressed in blocks of several hundred images, as `h5py` does by default, gives
+# {glue:text}`block_speed:.1f` images a second in random order, because each one costs a whole block. So the book
+# unpacks such a file once, in {glue:text}`unpack_minutes:.1f` minutes for the whole set, into a copy that every later
+# run finds.
 #
 # ## In short
 #
 # - Ten classes with soft borders and unequal numbers: read the macro F1, and each class by itself.
 # - Some galaxies come twice, under two names: split by sky group.
-# - Simulated galaxies are a stand-in. Every figure of this book says which kind it shows, and every chapter
-#   runs on the real file with one parameter: `-p data Galaxy10_DECals.h5`, after `galaxylib fetch`.
+# - Simulated galaxies are a stand-in. Every figure of this book says whether its galaxies are simulated or real, and
+#   every chapter runs on the real file with one parameter: `-p data Galaxy10_DECals.h5`, after `galaxylib fetch`.
 
 # %% tags=["remove-output"]
 report.save()

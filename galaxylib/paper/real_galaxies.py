@@ -105,8 +105,8 @@ def findings(result: Mapping[str, Any] | None) -> str:
         if pair["p"] * len(pairs) < LEVEL
     ]
     if not beyond:
-        return f"None of the {len(pairs)} differences is more than chance may do."
-    rest = ". The others are within what chance may give" if len(beyond) < len(pairs) else ""
+        return f"Chance can explain each of the {len(pairs)} differences."
+    rest = ". Chance can explain the others" if len(beyond) < len(pairs) else ""
     found = f"{len(beyond)} of the {len(pairs)} differences are larger than chance explains"
     return f"{found}: {'; '.join(beyond)}{rest}."
 
@@ -119,9 +119,10 @@ def seeds_in_words(result: Mapping[str, Any] | None) -> str:
     apart = told["disagreement"]["gz2"]
     clear = _share([one["gz2"]["clear"] for one in told["per_seed"]])
     return (
-        f"Trained {len(result['seeds'])} times with other random numbers, the network with both surveys puts "
-        f"{apart:.0%} of the galaxies with votes into another class. Of those with clear votes it has "
-        f"{clear} right, and the mean of the probabilities has {_share([told['together']['gz2']['clear']])}."
+        f"We trained the network with both surveys {len(result['seeds'])} times, each with other random "
+        f"numbers. Two such runs name {apart:.0%} of the galaxies with votes differently. Of those with "
+        f"clear votes, one run names {clear} correctly, and the mean of the probabilities "
+        f"{_share([told['together']['gz2']['clear']])}."
     )
 
 
@@ -135,7 +136,7 @@ def facts(result: Mapping[str, Any] | None) -> dict[str, str]:
     return {
         "galaxies": f"{result['files']['new']['galaxies']:,}",
         "epochs": str(result["recipe"]["epochs"]),
-        "seeds": f"{seeds} training runs each, of which these are the means"
+        "seeds": f"means of {seeds} training runs each"
         if (seeds := len(result["seeds"])) > 1
         else "one training run each",
         "start": result["start"]["name"],
