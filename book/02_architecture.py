@@ -16,9 +16,9 @@
 # %% [markdown]
 # # The architecture
 #
-# DMAGNet is taken apart here, stage by stage: what each part computes, what it costs and how far it sees.
-# Everything on this page is read off the network itself; the one galaxy that walks through it is simulated
-# unless a file is given.
+# This chapter takes DMAGNet apart, stage by stage: what each part computes, what it costs and how far it sees.
+# Everything on this page is read off the network itself; the one galaxy that walks through it is simulated unless you
+# give a file.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
@@ -59,9 +59,9 @@ report.number("width", width)
 #
 # An image of three colours enters a **stem**, which cuts its size to a quarter. Five **DMA blocks** in three
 # stages follow; each stage halves the size and doubles the channels. The **local attention module** (LAM)
-# weighs what the blocks found, pixel by pixel, and the **head** reduces it to ten logits, one a class.
-# The paper counts "four main components, arranged into nine layers": stem, blocks, LAM and head are the four;
-# the stem, five blocks, the LAM, and the head's convolution and classifier are one way to count nine.
+# weighs what the blocks found, pixel by pixel, and the **head** reduces it to ten {term}`logits <logit>`, one for
+# each class. The paper counts "four main components, arranged into nine layers": stem, blocks, LAM and head are the
+# four; the stem, five blocks, the LAM, and the head's convolution and classifier are one way to count nine.
 
 # %% tags=["remove-output", "hide-input"]
 report.figure("architecture", draw(network))
@@ -77,11 +77,11 @@ report.figure("architecture", draw(network))
 #
 # ## What it costs
 #
-# The next table counts parameters and arithmetic of each stage, beside the paper's Table 1. The output shapes
-# printed there are those that this network has on images of {glue:text}`larger:d` pixels a side; that the authors
-# counted on such images is our inference, for the paper does not say so. On images of 256 pixels, on which it
-# trains, the network ends at half of them, as its own prose says ($256 \to 64 \to 32 \to 16 \to 8$). Parameters
-# do not depend on the size of the image.
+# The next table counts the parameters and the arithmetic of each stage, beside the paper's Table 1. The output shapes
+# printed there are those of this network on images of {glue:text}`larger:d` pixels a side. We infer that the authors
+# counted on such images; the paper does not say so. The network trains on images of 256 pixels, where its maps are
+# half as wide, as the paper's own text says ($256 \to 64 \to 32 \to 16 \to 8$). Parameters do not depend on the size
+# of the image.
 
 # %% tags=["hide-input"]
 at_256, at_512 = (stage_table(network, size=size) for size in (256, 512))
@@ -139,7 +139,7 @@ report.table("stages", table)
 # where $S$ is the identity, or a $1 \times 1$ convolution where the shape changes. Its three parts are
 #
 # **DLK**, three branches $b_L, b_M, b_S$ that look at $5 \times 5$, $3 \times 3$ and $1 \times 1$ pixels of each
-# channel; how much each counts is decided channel by channel from global means $\langle\cdot\rangle$,
+# channel; global means $\langle\cdot\rangle$ decide, channel by channel, how much each branch counts,
 #
 # $$
 # \mathrm{DLK}(u) = u + w_L\, b_L(u) + w_M\, b_M(u) + w_S\, b_S(u), \qquad
@@ -161,11 +161,11 @@ report.table("stages", table)
 # ### What is fact and what is choice
 #
 # Parameter counts alone do not fix the inside of a block: dilation, order, activations and residuals have no
-# parameters. They follow the authors' published code, which departs from the paper's own words in places.
-# Nothing in the "dilated large kernel" is dilated (the dilated kernel is in the MS-FFN); the "local attention"
-# has no neighbourhood of its own; the "attention feature fusion" has one input only. The head's weights are not
-# divided by their sum: it takes a mean of weighed pixels, not a weighted mean. The first weights, of which the
-# paper says nothing, are the code's too: normal, by each convolution's outputs, and small in the linear layers.
+# parameters. For these we follow the authors' published code, which departs from the paper's own words in places.
+# Nothing in the "dilated large kernel" is dilated (the dilated kernel is in the MS-FFN); the "local attention" has no
+# neighbourhood of its own; the "attention feature fusion" has one input only. The head's weights are not divided by
+# their sum: it takes a mean of weighed pixels, not a weighted mean. The paper says nothing of the first weights; we
+# take these from the code too: normal, scaled by each convolution's outputs, and small in the linear layers.
 
 # %% tags=["hide-input"]
 first, *_ = network.dma1
@@ -204,9 +204,10 @@ report.table("blocks", inside)
 #
 # ## How far a stage sees
 #
-# Because its gates average over the whole image, every stage after the stem is touched by every pixel. What
-# counts is smaller: the gradient of one unit in the middle of a stage falls off with distance. The diameter
-# that holds nine tenths of its squared magnitude is shown below, measured on noise with random weights.
+# Because the gates average over the whole image, every pixel touches every stage after the stem. The part that
+# matters is smaller: the gradient of one unit in the middle of a stage falls off with distance.
+# {numref}`fig-02-reach` shows the diameter that holds nine tenths of its squared magnitude, measured on noise with
+# random weights.
 
 # %% tags=["remove-output", "hide-input"]
 sight = {stage: reach(network, stage, images=reach_images, seed=seed) for stage in STAGES[:-1]}
@@ -231,10 +232,10 @@ report.figure("reach", figure)
 # {glue:text}`reach_lam:.0f` pixels ({glue:text}`reach_lam_arcsec:.0f` arcsec at the survey's scale) in the LAM.
 # ```
 #
-# A stem's unit sees a knot or a star; a unit of the LAM sees a whole galaxy. This much of the order that the
-# paper reads in its dreams ("point-like" first, "globally coherent" last) is a property of the layout: it is
-# there before anything is learned. The chapter on [dreams](06_deepdream.ipynb) therefore sets each dream
-# beside one of a network with random weights.
+# A unit of the stem sees a knot or a star; a unit of the LAM sees a whole galaxy. The paper reads an order in its
+# dreams ("point-like" first, "globally coherent" last). This much of it is a property of the layout: it is there
+# before the network learns anything. The chapter on [dreams](06_deepdream.ipynb) therefore sets each dream beside one
+# of a network with random weights.
 #
 # ## One galaxy on its way
 
