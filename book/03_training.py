@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Training
 #
-# A network learns to name galaxies from their pictures, by the paper's recipe or a quicker one. The galaxies
-# are simulated unless a file is given; what is learned here is examined in the next chapter.
+# A network learns to name galaxies from their pictures, by the paper's recipe or a quicker one. The galaxies are
+# simulated unless you give a file; the next chapter examines what the network has learned.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
@@ -108,12 +108,13 @@ report.figure(
 # %% [markdown]
 # ## In the reference run
 #
-# What a page can train in minutes shows how learning begins. For the end of it there is the *reference run*, made once
-# ([the chapter on the other networks](05_baselines.ipynb) tells how; {glue:text}`ref_machine`): DMAGNet at its full
-# width learned there from {glue:text}`ref_train:,` simulated galaxies of {glue:text}`ref_size` pixels a side in
-# {glue:text}`ref_epochs` passes. It names {glue:text}`ref_accuracy:.1%` of {glue:text}`ref_test:,` test galaxies
-# correctly ({glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`, over the galaxies and
-# {glue:text}`ref_seeds` trainings), and {glue:text}`ref_train_accuracy:.1%` of those that it learned from.
+# A training that fits into a page shows how learning begins. The *reference run*, which we made once, shows how it
+# ends ([the chapter on the other networks](05_baselines.ipynb) tells how we made it; {glue:text}`ref_machine`). There
+# DMAGNet at its full width learned from {glue:text}`ref_train:,` simulated galaxies of {glue:text}`ref_size` pixels a
+# side in {glue:text}`ref_epochs` passes. It names {glue:text}`ref_accuracy:.1%` of {glue:text}`ref_test:,` test
+# galaxies correctly (95 % interval {glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`, over the
+# galaxies and {glue:text}`ref_seeds` trainings), and {glue:text}`ref_train_accuracy:.1%` of those that it learned
+# from.
 #
 # ```{glue:figure} reference_learning
 # :alt: Two panels against the pass over the training images, with one line for each training. On the left the losses on training and validation galaxies fall steeply and level out; on the right the accuracies rise.
@@ -122,20 +123,19 @@ report.figure(
 # DMAGNet in the reference run, on simulated galaxies: loss and accuracy, pass by pass.
 # ```
 #
-# The rest of this page is computed by the run that shows it.
+# From here on, where no other source is named, this page shows what its own run computed.
 #
 # ## What it learns from
 #
-# {glue:text}`n_train:,` {glue:text}`kind` galaxies train the network, {glue:text}`n_validation:,` others tell
-# after every pass how well it does on what it has not seen, and {glue:text}`n_test:,` are kept for the next
-# chapter. Galaxies that lie close together on the sky stay on the same side, so that none is met twice
-# ([the data chapter](01_data.ipynb) says why).
+# {glue:text}`n_train:,` {glue:text}`kind` galaxies train the network, {glue:text}`n_validation:,` others show after
+# every pass how well it does on galaxies it has not learned from, and {glue:text}`n_test:,` wait for the next
+# chapter. Galaxies that lie close together on the sky stay in the same part, so that no galaxy is in two ([the data
+# chapter](01_data.ipynb) says why).
 #
 # ## The recipe
 #
-# A *recipe* is every choice of a training run. The next table lists the one used here beside the paper's. The
-# paper itself prints the split and the augmentation; the rest is in the authors' published code
-# {cite}`chessa_dmagnet`.
+# A *recipe* holds every choice of a training run. The next table lists the one used here beside the paper's. The
+# paper itself prints the split and the augmentation; the authors' published code has the rest {cite}`chessa_dmagnet`.
 
 # %% tags=["remove-output", "hide-input"]
 report.number("paper_epochs", PAPER_RECIPE.epochs)
@@ -169,11 +169,12 @@ report.table("recipe_table", settings)
 # Every setting of this run and of the paper's recipe. {glue:text}`n_changed:d` of them differ.
 # ```
 #
-# Three of them deserve a word. *One cycle*: the learning rate climbs from a twenty-fifth of its top to the
-# top, then falls to nearly nothing, step by step, over the whole run; large steps explore, small ones settle.
-# *Label smoothing*: the target of the right class is {glue:text}`smoothed:.2f` and the rest is spread evenly
-# over the others, because volunteers disagree too. *Two rounds*: the paper trains for {glue:text}`paper_epochs:d` passes, takes the weights of the
-# lowest validation loss, and runs the whole cycle again from there for {glue:text}`paper_more_epochs:d` more.
+# Three settings deserve a word. *One cycle*: the learning rate climbs from a twenty-fifth of its top to the top, then
+# falls to nearly nothing, step by step, over the whole run; large steps explore, small ones settle. *Label
+# smoothing*: the target of the right class is {glue:text}`smoothed:.2f` and the rest is spread evenly over the
+# others, because volunteers disagree too. *Two rounds*: the paper trains for {glue:text}`paper_epochs:d` passes,
+# takes the weights of the lowest validation loss, and runs the whole cycle again from there for
+# {glue:text}`paper_more_epochs:d` more.
 #
 # For an image of the class $c$ with {term}`logits <logit>` $z$, one for each of $K$ classes, the {term}`loss` is the
 # {term}`cross-entropy` with the smoothed target $q$,
@@ -183,17 +184,17 @@ report.table("recipe_table", settings)
 # q_k = \begin{cases} 1 - \varepsilon + \varepsilon / K & k = c, \\ \varepsilon / K & k \neq c, \end{cases}
 # ```
 #
-# where $\varepsilon$ is the label smoothing of the table. AdamW follows the gradient of its mean over a batch.
+# where $\varepsilon$ is the label smoothing of the table. AdamW follows the gradient of the loss's mean over a batch.
 #
-# The published code gives AdamW its usual first beta, yet its one-cycle schedule replaces it: PyTorch's
-# default swings it down and up again, against the learning rate. The recipe here does what the code does, and
-# `cycle_momentum=False` turns it off.
+# The published code gives AdamW its usual first beta, but its one-cycle schedule overrides it: by default PyTorch
+# swings the beta down and up again, against the learning rate. Our recipe does the same; `cycle_momentum=False` turns
+# the swing off.
 #
 # ## Training
 #
-# Every image is turned by a random angle, mirrored or not, and made a little brighter or darker each time it
-# is seen. What happens to it depends on the seed, the pass and the image alone: the same parameters give the
-# same network, and a run that was cut can go on as if nothing had happened.
+# Each time the network meets an image, the image is turned by a random angle, mirrored or not, and made a little
+# brighter or darker. The change depends on the seed, the pass and the image alone: the same parameters give the same
+# network, and an interrupted run can go on as if nothing had happened.
 
 # %% tags=["hide-output"]
 done = train(galaxies, division, recipe, out=Path(outputs) / CHECKPOINT, replace=True)
@@ -220,8 +221,8 @@ report.number("checkpoint", done["checkpoint"])
 # The network has {glue:text}`parameters:,` parameters and looks at the central {glue:text}`crop:d` pixels of
 # each image, shrunk to {glue:text}`size:d`. It went {glue:text}`n_epochs:d` times through the training images
 # in {glue:text}`minutes:.1f` minutes, at up to {glue:text}`images_per_second:.0f` images a second in
-# {glue:text}`precision`. The lowest validation loss came after pass {glue:text}`best_epoch:d`, where it names
-# {glue:text}`validation_accuracy:.1%` of the validation galaxies correctly; always naming the most frequent
+# {glue:text}`precision`. The lowest validation loss came after pass {glue:text}`best_epoch:d`, where the network
+# names {glue:text}`validation_accuracy:.1%` of the validation galaxies correctly; always naming the most frequent
 # class would reach {glue:text}`majority:.1%`.
 
 # %% tags=["remove-output", "hide-input"]
@@ -281,12 +282,12 @@ report.figure("learning_rate", fig)
 #
 # ## Weights that come with the book
 #
-# Training at full width takes a GPU or patience. So the book brings networks in two families, trained before
-# and not in this chapter. `small` and `pretrained` learned from simulated galaxies alone; of real images they
-# met only some without labels, which set the statistics of their batch normalisation. `real-small` and `real`
-# learned beside them from real images of another survey, the SDSS: from the volunteers' votes of Galaxy Zoo 2
-# and the coarse classes of Galaxy Zoo 1. No label of Galaxy10 DECaLS taught any of them. Their recipes have the
-# same names in `galaxylib train`, and each card gives the command.
+# Training at full width takes a GPU or patience. So the book brings networks in two families, trained before the book
+# was built. `small` and `pretrained` learned from simulated galaxies alone; of real images they met only some without
+# labels, which set the statistics of their batch normalisation. `real-small` and `real` learned from simulated
+# galaxies and from real images of another survey, the SDSS, with the volunteers' votes of Galaxy Zoo 2 and the coarse
+# classes of Galaxy Zoo 1. No label of Galaxy10 DECaLS taught any of them. In `galaxylib train` each recipe bears its
+# network's name, and each card gives the command.
 
 # %% tags=["remove-output", "hide-input"]
 blind_test = json.loads(repository("benchmarks/results/blind_test.json").read_text(encoding="utf-8"))
@@ -312,10 +313,10 @@ report.table("weights", weights_table(blind_test))
 # `galaxylib/weights` has a card that tells what its network is not for.
 # ```
 #
-# Blind test of the weights that the book had before: {glue:text}`former_blind`. One of them had named three
-# quarters of the makers' own {glue:text}`n_real:d` images: a figure from so few images, known to the makers, is
-# no benchmark. Why the present weights know real galaxies better, and how that was chosen without a label of
-# Galaxy10, the [data chapter](01_data.ipynb) tells.
+# The book's former weights scored in the blind test: {glue:text}`former_blind`. One of them had named three quarters
+# of the makers' own {glue:text}`n_real:d` images correctly: a figure from so few images, known to the makers, is no
+# benchmark. The [data chapter](01_data.ipynb) tells why the present weights know real galaxies better, and how we
+# chose them without a label of Galaxy10.
 #
 # ## On a larger machine
 #
@@ -328,8 +329,8 @@ report.table("weights", weights_table(blind_test))
 # torchrun --nproc-per-node 4 -m galaxylib train --data Galaxy10_DECals.h5 --out runs/paper
 # ```
 #
-# The second line goes on with a run that was cut. The third shares every batch among four GPUs; the batch, and
-# with it the result, stays that of the recipe however many devices there are.
+# The second line continues an interrupted run. The third shares every batch among four GPUs; the batch, and with it
+# the result, stays that of the recipe on any number of devices.
 
 # %%
 report.save()
