@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Evaluation
 #
-# How often the trained network is right, which galaxies it confuses, whether its confidence can be trusted,
-# whether it notices what is no galaxy, and what makes a galaxy hard. The galaxies are simulated unless a file is given; every number comes from one
-# table of predictions.
+# This chapter asks how often the trained network is right, which galaxies it confuses, whether you can trust its
+# confidence, whether it notices an image without a galaxy, and what makes a galaxy hard. The galaxies are simulated
+# unless you give a file; the scores of this page's own run all come from one table of predictions.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
@@ -123,9 +123,9 @@ report.number(
 # %% [markdown]
 # ## In the reference run
 #
-# The network of a page that trains in minutes is weak, and its weak classes are chance. So the classes come first
-# as the longer *reference run* finds them ([the chapter on the other networks](05_baselines.ipynb) tells how it was
-# made; {glue:text}`ref_machine`): DMAGNet at its full width, {glue:text}`ref_seeds` trainings.
+# A network that trains in minutes is weak, and chance picks its weakest classes. So we begin with the classes as the
+# longer *reference run* finds them ([the chapter on the other networks](05_baselines.ipynb) tells how we made it;
+# {glue:text}`ref_machine`): DMAGNet at its full width, {glue:text}`ref_seeds` trainings.
 
 # %% tags=["hide-input"]
 reference = Reference.read()
@@ -146,12 +146,13 @@ report.table("reference_classes", reference_page.recalls_shown(by_class))
 # ```{glue:figure} reference_classes
 # :name: tab-04-reference
 #
-# The reference run class by class, on {glue:text}`ref_test:,` simulated test galaxies: the share that is recognised,
-# mean over the trainings, with 95 % intervals for so many galaxies, and the name that is wrongly given most often.
+# The reference run class by class, on {glue:text}`ref_test:,` simulated test galaxies: the share that DMAGNet
+# recognises (mean over the trainings, with 95 % intervals for so many galaxies), and the wrong name that it gives
+# most often.
 # ```
 #
-# Hardest are {glue:text}`ref_hardest`, easiest is {glue:text}`ref_easiest`. The rest of this page is computed by the
-# run that shows it.
+# The hardest classes are {glue:text}`ref_hardest`, the easiest is {glue:text}`ref_easiest`. From here on, where no
+# other source is named, this page shows what its own run computed.
 #
 # ## How often it is right
 #
@@ -168,9 +169,9 @@ report.table("reference_classes", reference_page.recalls_shown(by_class))
 # | right name among the first two | {glue:text}`top2:.3f` | {glue:text}`top2_low:.3f` to {glue:text}`top2_high:.3f` |
 #
 # *F1* is the harmonic mean of precision (how many of those called X are X) and recall (how many X are called
-# X). The macro mean counts every class alike, the weighted mean every galaxy alike. The intervals say how far
-# another test set of this size could have moved the score: Wilson's interval for shares and, through the share
-# that F1 follows from, for the F1 of one class; the bootstrap for the means over classes. They do not cover what
+# X). The macro mean counts every class alike, the weighted mean every galaxy alike. The intervals say how far another
+# test set of this size could have moved the score. Shares have Wilson's interval, and so has the F1 of one class,
+# through the share that it follows from; means over classes have the bootstrap's. The intervals do not cover what
 # another training run would change.
 
 # %% tags=["remove-output", "hide-input"]
@@ -255,7 +256,7 @@ report.number(
 # Confusion matrix on {glue:text}`kind` galaxies: counts, and shares of each row in per cent.
 # ```
 #
-# The largest shares beside the diagonal: {glue:text}`confusions`.
+# The largest shares off the diagonal: {glue:text}`confusions`.
 #
 # The classes keep their names on the way to these tables: the names are stored with the weights and stand above the
 # probabilities in the table of predictions, and every score is computed by name. [The ledger](08_ledger.ipynb)
@@ -287,11 +288,11 @@ report.figure("confident_mistakes", fig)
 #
 # ## Can its confidence be trusted?
 #
-# Of the galaxies that a network calls "four in five sure", it should have four in five right. {numref}`fig-04-reliability` sorts the galaxies
-# by the probability of the predicted class and compares it with how often the prediction is right. The *expected
-# calibration error* is the mean distance between the two. Dividing all logits by one number, the *temperature*,
-# changes no prediction. It is {glue:text}`temperature_from`, and is tried here on the test galaxies; every
-# probability on this page is one at that temperature, unless it is called "as trained".
+# When a network is "four in five sure", it should be right four times in five. {numref}`fig-04-reliability` sorts the
+# galaxies by the probability of the predicted class and compares this with how often the prediction is right. The
+# *expected calibration error* is the mean distance between the two. Dividing all logits by one number, the
+# *temperature*, changes no prediction. The temperature is {glue:text}`temperature_from`; here we try it on the test
+# galaxies. Every probability on this page is one at that temperature, unless we call it "as trained".
 
 # %% tags=["remove-output", "hide-input"]
 names = class_columns(test)
@@ -333,15 +334,15 @@ report.number("side", "too sure of itself" if temperature > 1 else "too modest")
 # ```
 #
 # The calibration error is {glue:text}`ece:.3f` ({glue:text}`ece_low:.3f` to {glue:text}`ece_high:.3f`) as trained.
-# The temperature is {glue:text}`temperature:.2f`: the network is {glue:text}`side`, as label smoothing tends to make it
-# modest and long training sure. With that temperature the error becomes {glue:text}`ece_cooled:.3f`. A network that
-# is right exactly as often as it says would show {glue:text}`ece_by_chance:.3f` on so many galaxies: the error is
-# a distance, which chance can only lengthen.
+# The temperature is {glue:text}`temperature:.2f`: the network was {glue:text}`side`. Label smoothing tends to make a
+# network modest, long training to make it sure. With that temperature the error becomes {glue:text}`ece_cooled:.3f`.
+# Even a network that is right exactly as often as it says would show {glue:text}`ece_by_chance:.3f` on so many
+# galaxies: the error is a distance, and chance can only lengthen it.
 #
 # ## How often it is right where it may stay silent
 #
-# Whoever uses the classes can leave to somebody else the galaxies that the network is least sure of.
-# {numref}`fig-04-coverage` shows what that buys: the accuracy on those that are kept, the surest first.
+# You can set aside the galaxies that the network is least sure of and look at those yourself.
+# {numref}`fig-04-coverage` shows what that buys: the accuracy on the galaxies kept, the surest first.
 
 # %% tags=["remove-output", "hide-input"]
 kept = found["risk_coverage"]
@@ -370,20 +371,22 @@ report.number("coverage_area", kept["area"])
 # all of them, with 95 % intervals.
 # ```
 #
-# Right about {glue:text}`kept_100:.1%` of all {glue:text}`n:,` {glue:text}`kind` galaxies, it is right about
-# {glue:text}`kept_90:.1%` ({glue:text}`kept_90_low:.1%` to {glue:text}`kept_90_high:.1%`) without the tenth that it is
-# least sure of, about {glue:text}`kept_80:.1%` ({glue:text}`kept_80_low:.1%` to {glue:text}`kept_80_high:.1%`) without
-# the fifth, and about {glue:text}`kept_50:.1%` ({glue:text}`kept_50_low:.1%` to {glue:text}`kept_50_high:.1%`) without
-# half of them. The mean share of mistakes over the whole curve is {glue:text}`coverage_area:.3f`.
+# The network is right about {glue:text}`kept_100:.1%` of all {glue:text}`n:,` {glue:text}`kind` galaxies. Without the
+# tenth that it is least sure of, it is right about {glue:text}`kept_90:.1%` ({glue:text}`kept_90_low:.1%` to
+# {glue:text}`kept_90_high:.1%`); without the fifth, about {glue:text}`kept_80:.1%` ({glue:text}`kept_80_low:.1%` to
+# {glue:text}`kept_80_high:.1%`); without half of them, about {glue:text}`kept_50:.1%` ({glue:text}`kept_50_low:.1%`
+# to {glue:text}`kept_50_high:.1%`). The mean share of mistakes over the whole curve is
+# {glue:text}`coverage_area:.3f`.
 #
 # ## Does it notice what is no galaxy?
 #
-# A network that knows ten classes of galaxies calls a star one of them. Its stages can tell that something is
-# amiss: what the first and the last of them give for an image, averaged over its pixels, is compared with what they
-# give for {glue:text}`reference_from`, by the distance that the spread of those allows for. The larger of the two
-# distances is the score *unlike training*, in such units that {glue:text}`limit:.0%` of galaxies like these are to
-# stay below a score of one. The network never saw the stars, the artefacts and the empty sky of {numref}`fig-04-unlike`, and nothing
-# was fitted to them: they are drawn for this section, {glue:text}`n_others:d` of each.
+# A network that knows ten classes of galaxies calls a star one of them. But its stages can tell that something is
+# amiss. We take what the first and the last of them give for an image, averaged over its pixels, and measure how far
+# it lies from what they give for {glue:text}`reference_from`, in units of the spread among those. The larger of the
+# two distances is the score *unlike training*, scaled so that {glue:text}`limit:.0%` of galaxies like these should
+# stay below a score of one. The network never saw the stars, the artefacts and the empty sky of
+# {numref}`fig-04-unlike`, and we fitted nothing to them: we drew them for this section, {glue:text}`n_others:d` of
+# each.
 
 # %% tags=["hide-output"]
 cutouts, other_scores = unlike_scores(trained, count=others, seed=seed, batch_size=batch_size)
@@ -456,21 +459,21 @@ report.number("galaxy_score", found[UNLIKE]["quantiles"]["50"])
 # ```{glue:figure} unlike_kinds
 # :name: tab-04-unlike
 #
-# How many images of each kind have a score above one, and how often one that is no galaxy has a higher score than a
-# galaxy (the area under the curve: a half is chance, one is always), with 95 % intervals. Artefacts are satellite
-# trails, dragged stars, saturated stars and cosmic rays in equal parts.
+# How many images of each kind have a score above one, and how often an image without a galaxy scores higher than one
+# with a galaxy (the area under the curve: a half is chance, one is always), with 95 % intervals. Artefacts are
+# satellite trails, dragged stars, saturated stars and cosmic rays in equal parts.
 # ```
 #
-# The score of a star is higher than a galaxy's in {glue:text}`area_star:.1%` of all pairs, that of empty sky in
-# {glue:text}`area_empty_sky:.1%`, that of an artefact in {glue:text}`area_artefact:.1%`. Of the artefacts, those of
-# the kind *{glue:text}`hardest`* come closest to galaxies: their median score is {glue:text}`hardest_score:.2f`, and
-# that of galaxies {glue:text}`galaxy_score:.2f`.
+# A star scores higher than a galaxy in {glue:text}`area_star:.1%` of all pairs, empty sky in
+# {glue:text}`area_empty_sky:.1%`, an artefact in {glue:text}`area_artefact:.1%`. Of the artefacts, those of the kind
+# *{glue:text}`hardest`* come closest to galaxies: their median score is {glue:text}`hardest_score:.2f`, and that of
+# galaxies {glue:text}`galaxy_score:.2f`.
 #
 # ## What makes a galaxy hard
 #
-# Simulated galaxies come with the truth about themselves, so accuracy can be laid against how clearly a galaxy
-# stands out of the noise, how large it is on the sky, and how far its disc is tilted. For a real file, where none
-# of this is known, the panels are empty.
+# Simulated galaxies come with the truth about themselves, so we can plot accuracy against how clearly a galaxy stands
+# out of the noise, how large it is on the sky, and how far its disc is tilted. For a real file, which tells none of
+# this, the panels are empty.
 
 # %% tags=["remove-output", "hide-input"]
 truth = galaxies.truth
@@ -577,15 +580,15 @@ report.number(
     "shipped_source",
     f"{Path(real_sample).name}, judged in this run"
     if real_sample
-    else f"{brought[0].meta['results']['real_file']['name']}, as the makers of the weights found and wrote into "
-    "each checkpoint; this run was given no file of real galaxies",
+    else f"{brought[0].meta['results']['real_file']['name']}, with the scores that the makers of the weights "
+    "wrote into each checkpoint, because this run was given no file of real galaxies",
 )
 
 # %% [markdown]
 # {numref}`tab-04-shipped` and {numref}`tab-04-shipped-classes` set the networks that come with the book beside each
 # other on {glue:text}`shipped_n:,` real galaxies: those of {glue:text}`shipped_source`. {glue:text}`shipped_order`
 #
-# Nor is this a benchmark. In the smallest class one galaxy more moves the share that is named correctly by
+# This is no benchmark either. In the smallest class a single galaxy moves the share named correctly by
 # {glue:text}`shipped_step:.0%`; such numbers show a class that a network misses altogether, and little else. The
 # blind test stands beside them: somebody else judged the weights, on {glue:text}`n_blind:d` other galaxies.
 #
@@ -593,7 +596,7 @@ report.number(
 # :name: tab-04-shipped
 #
 # The networks that come with the book, on {glue:text}`shipped_n:,` real galaxies and in the blind test, with 95 %
-# intervals. "Not yet judged" are weights that the blind test has not met.
+# intervals. "Not yet judged": the blind test has not met these weights.
 # ```
 #
 # ```{glue:figure} shipped_classes
