@@ -16,11 +16,11 @@
 # %% [markdown]
 # # The other networks
 #
-# Networks that the source papers describe are trained on the same galaxies and the same split as DMAGNet, with as
-# many passes over them, and judged on the same test galaxies: once at length, in a reference run whose results
-# this page quotes, and once for a few minutes, live. The galaxies are simulated unless a file is given, so no
-# figure of this page is a result on Galaxy10 DECaLS; the figures that the papers print for real galaxies stand
-# beside, under their own name. Stars and artefacts are drawn even then.
+# Here the networks of the source papers learn from the same galaxies and the same split as DMAGNet, with as many
+# passes over them, and judge the same test galaxies: once at length, in a reference run whose results this page
+# quotes, and once live, for a few minutes. Unless you give a file, the galaxies are simulated, and no figure computed
+# here is a result on Galaxy10 DECaLS; the figures that the papers print for real galaxies stand beside ours, under
+# their own name. Stars and artefacts are drawn even with a real file.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
@@ -113,13 +113,14 @@ report.number("budget_text", f"{epochs} epoch{'s' * (epochs > 1)}")
 # %% [markdown]
 # ## What is compared
 #
-# The counts of parameters follow from the printed layers, which the project's tests check one by one: ConvNet's
-# table I, Negm's table II and Kim & Brunner's table III of one paper, and the five blocks of another. With ten
-# answers instead of two, and three bands instead of five, two of them have other counts than their tables. Each network reads the part of the image that its source prescribes. Where a source works on images
-# of another size (Negm, Kim & Brunner), a central part of ours is reduced by a whole factor to that size.
-# Another network joins the table by its name in the parameter `networks`: `negm`, `kim_brunner` and `alexnet` of
-# those papers, which this profile leaves out to save time where they are not named in the table, an architecture of timm's, such as
-# `convnext_atto`, or your own as `mypackage.models:MyNet`, any `torch.nn.Module` with ten outputs.
+# The counts of parameters follow from the printed layers: ConvNet's table I, Negm's table II and Kim & Brunner's
+# table III of one paper, and the five blocks of another. The project's tests check these layers one by one. With ten
+# answers instead of two, and three bands instead of five, two of the networks have other counts than their tables.
+# Each network reads the part of the image that its source prescribes. Where a source works on images of another size
+# (Negm, Kim & Brunner), we reduce a central part of ours by a whole factor to that size. To add a network to the
+# table, name it in the parameter `networks`: `negm`, `kim_brunner` or `alexnet` of those papers (where the table
+# lacks them, this profile left them out to save time), an architecture of timm's such as `convnext_atto`, or your own
+# as `mypackage.models:MyNet`, any `torch.nn.Module` with ten outputs.
 
 # %% tags=["hide-input"]
 names = [name.strip() for name in networks.split(",")]
@@ -143,18 +144,18 @@ report.table("contenders", described)
 # ```{glue:figure} contenders
 # :name: tab-05-contenders
 #
-# The networks, where they come from and what they read of an image of 256 pixels a side. Where the input here
-# is smaller than the printed one, it was reduced to save time.
+# The networks, where they come from and what they read of an image of 256 pixels a side. Where the input here is
+# smaller than the printed one, we reduced it to save time.
 # ```
 #
 # ## The reference run
 #
-# A page that computes itself in minutes ranks networks by how they begin. So all networks were trained once for
-# longer, with several first weights each, before the book was built: on {glue:text}`ref_train:,` simulated
-# galaxies, {glue:text}`ref_epochs` passes each, DMAGNet at its full width, and images of
-# {glue:text}`ref_size` pixels a side where a network can read so few and does not want fewer. It ran on
-# {glue:text}`ref_machine`; `benchmarks/reference.py` repeats it, and
-# its records lie in `benchmarks/results/reference`. {glue:text}`ref_progress`
+# A page that runs in minutes ranks networks by how they begin to learn. So we trained all networks once for longer,
+# each from several first weights, before we built the book: on {glue:text}`ref_train:,` simulated galaxies, with
+# {glue:text}`ref_epochs` passes each, DMAGNet at its full width, and images of {glue:text}`ref_size` pixels a side
+# where a network neither needs more nor wants fewer. The run was made on {glue:text}`ref_machine`;
+# `benchmarks/reference.py` repeats it, and its records lie in `benchmarks/results/reference`.
+# {glue:text}`ref_progress`
 
 # %% tags=["hide-input"]
 reference = Reference.read()
@@ -192,7 +193,7 @@ report.figure("reference_accuracy", reference_page.accuracy_figure(reference, re
 # :name: tab-05-reference
 #
 # The reference run, judged on {glue:text}`ref_test:,` simulated test galaxies, of which the largest class is
-# {glue:text}`ref_guess:.1%`. Each figure is a mean over the trainings; brackets hold 95 % intervals that know the
+# {glue:text}`ref_guess:.1%`. Each figure is a mean over the trainings; brackets hold 95 % intervals that cover the
 # chance of the galaxies and, from the networks that were trained more than once, that of the first weights.
 # ```
 #
@@ -206,8 +207,8 @@ report.figure("reference_accuracy", reference_page.accuracy_figure(reference, re
 #
 # The best of them is **{glue:text}`ref_best`** with {glue:text}`ref_best_accuracy:.1%` right. Over the last three
 # passes the validation losses changed by {glue:text}`ref_falling:+.3f` to {glue:text}`ref_rising:+.3f`. The learning
-# rate is close to nothing by then, so that a longer cycle might still end lower. {glue:text}`ref_said` The intervals behind these words are simultaneous
-# 95 % intervals: all {glue:text}`ref_others` hold together.
+# rate is close to nothing by then, so that a longer cycle might still end lower. {glue:text}`ref_said` These words
+# rest on simultaneous 95 % intervals: all {glue:text}`ref_others` hold together.
 
 # %% tags=["remove-output", "hide-input"]
 report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what="network, less DMAGNet"))
@@ -216,16 +217,16 @@ report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what
 # ```{glue:figure} reference_pairs
 # :name: tab-05-reference-pairs
 #
-# Each network of the reference run less DMAGNet, galaxy by galaxy. *Overfitting* is accuracy on the training
-# images less that on the test galaxies.
+# Each network of the reference run minus DMAGNet, galaxy by galaxy. *Overfitting* is the accuracy on the training
+# images minus that on the test galaxies.
 # ```
 #
 # ## Do DMAGNet's own parts help?
 #
 # The DMAGNet paper says that kernels of several reaches (DLK, MS-FFN) and attention (AFF, LAM, the weighted pooling
-# of the head) help, and tests none of them. Here each is left out in turn, everything else alike: the same
-# galaxies, the same passes, the same first weights where there are any. To afford so many trainings the network
-# has {glue:text}`parts_width` of its channels.
+# of the head) help, and tests none of them. Here we leave out each in turn and keep all else alike: the same
+# galaxies, the same passes, the same first weights where both networks have them. To afford so many trainings the
+# network has {glue:text}`parts_width` of its channels.
 
 # %% tags=["hide-input"]
 part_rows = differences(reference, "parts", against=dict.fromkeys(PARTS.values(), WHOLE))
@@ -240,8 +241,8 @@ report.table("parts", reference_page.differences_shown(part_rows, what="left out
 # ```{glue:figure} parts
 # :name: tab-05-parts
 #
-# DMAGNet without one of its parts, less the whole network, in the reference run: a negative accuracy says that
-# the part helps. Brackets hold simultaneous 95 % intervals: all lines of a column hold together.
+# DMAGNet without one of its parts, minus the whole network, in the reference run: a negative accuracy says that the
+# part helps. Brackets hold simultaneous 95 % intervals: all lines of a column hold together.
 # ```
 #
 # {glue:text}`parts_said` This is no verdict on the network at its full width, on images of its full size, or on
@@ -249,11 +250,12 @@ report.table("parts", reference_page.differences_shown(part_rows, what="left out
 #
 # ## Equally many images for all, live
 #
-# The rest of the page is computed by the run that shows it, where no other source is named. Each network gets {glue:text}`budget_text` on {glue:text}`n_train:,` {glue:text}`kind` galaxies, with the
-# training chapter's recipe: AdamW, one cycle of the learning rate, smoothed labels, rotations and flips. The
-# highest learning rate is a network's own, for without batch normalisation a high one makes the training
-# diverge, and so is AlexNet's larger batch, whose weights cost more to update than an image costs to see. Time
-# is reported beside the scores. DMAGNet is built at {glue:text}`width` of its channels.
+# From here on, where no other source is named, this page shows what its own run computed. Each network gets
+# {glue:text}`budget_text` on {glue:text}`n_train:,` {glue:text}`kind` galaxies, with the training chapter's recipe:
+# AdamW, one cycle of the learning rate, smoothed labels, rotations and flips. Each network has its own highest
+# learning rate, for without batch normalisation a high one makes the training diverge. AlexNet also has a larger
+# batch of its own, for updating its weights costs more than seeing an image. The table gives the time beside the
+# scores. DMAGNet is built at {glue:text}`width` of its channels.
 
 # %% tags=["hide-input"]
 outcomes = {}
@@ -310,14 +312,14 @@ report.table("comparison", shown)
 # :name: tab-05-comparison
 #
 # All networks after {glue:text}`budget_text` each, judged on the same {glue:text}`n_test:,`
-# {glue:text}`kind` test galaxies. Brackets hold 95 % intervals: with one training a network they cover the
-# chance of the test galaxies, with several the scatter between trainings. MFLOP is the arithmetic of one
-# image, a multiplication with its addition counted as two.
+# {glue:text}`kind` test galaxies. Brackets hold 95 % intervals: with one training of each network they cover the
+# chance of the test galaxies, with several the scatter between trainings. MFLOP is the arithmetic of one image, a
+# multiplication with its addition counted as two.
 # ```
 #
-# The best of them here is **{glue:text}`best`**, with {glue:text}`best_accuracy:.1%` of the test galaxies
-# right; {glue:text}`first` has {glue:text}`first_accuracy:.1%`. A few passes favour what learns fast, not what
-# learns best: with the `paper` profile the same page gives every network a long training.
+# Here **{glue:text}`best`** does best, with {glue:text}`best_accuracy:.1%` of the test galaxies right;
+# {glue:text}`first` has {glue:text}`first_accuracy:.1%`. A few passes favour what learns fast, not what learns best:
+# with the `paper` profile the same page gives every network a long training.
 
 # %% tags=["remove-output", "hide-input"]
 colours = dict(zip(outcomes, sns.color_palette("colorblind", len(outcomes)), strict=True))
@@ -356,7 +358,7 @@ report.figure("accuracy", figure)
 #
 # ## Is the difference more than chance?
 #
-# Two networks that judge the same galaxies are compared galaxy by galaxy: McNemar's test looks at those that
+# When two networks judge the same galaxies, we can compare them galaxy by galaxy: McNemar's test looks at those that
 # only one of the two has right.
 
 # %% tags=["hide-input"]
@@ -390,8 +392,8 @@ report.table("paired", paired)
 # :name: tab-05-mcnemar
 #
 # McNemar's exact test of {glue:text}`first` against each other network: how many of the
-# {glue:text}`n_test:,` {glue:text}`kind` test galaxies only one of the two has right, and how likely so uneven
-# a split is by chance. Where networks were trained several times, the first training of each is compared.
+# {glue:text}`n_test:,` {glue:text}`kind` test galaxies only one of the two has right, and how likely chance is to
+# split them so unevenly. Where networks were trained several times, we compare the first training of each.
 # ```
 #
 # At the 5 % level {glue:text}`first` is better than {glue:text}`first_better` of the {glue:text}`others` and
@@ -400,9 +402,9 @@ report.table("paired", paired)
 # ## How 75 % right can have 85 % precision
 #
 # The ConvNet paper prints accuracy 75 %, precision 85 %, recall 68 % and F1 76 %. With one label a galaxy,
-# precision and recall over all classes together both *are* the accuracy: every galaxy that is missed by one
-# class is claimed by another. So the printed pair was computed in another way. Two ways are common, and this
-# page's own ConvNet shows what each does to the same predictions.
+# precision and recall over all classes together both *are* the accuracy: every galaxy that one class misses, another
+# claims. So the authors must have computed the printed pair in another way. Two ways are common, and this page's own
+# ConvNet shows what each does to the same predictions.
 
 # %% tags=["hide-input"]
 subject = "convnet" if "convnet" in outcomes else first
@@ -432,13 +434,13 @@ report.table("three_ways", ways.map("{:.1%}".format))
 #
 # ## One thing at a time
 #
-# Both papers describe in words what else was tried: the whole image instead of its centre, RMSprop instead of
-# Adam, more or fewer layers, dropout, weights for rare classes; and what they would try next: smaller batches,
-# no pooling in the first two blocks, more weight on the weak classes, denoised images, a hierarchy of networks
-# with two answers each (first smooth or not, then round, edge-on, spiral, barred and so on: nine networks, their
-# answers multiplied). The reference run trains many of them as often as the networks above, each against the
-# printed recipe of its own network, cut to as many passes: Adam with a rate of 0.001, ConvNet with turns by right
-# angles, the five blocks with turns by any angle, flips and weighted classes.
+# Both papers describe in words what else they tried: the whole image instead of its centre, RMSprop instead of Adam,
+# more or fewer layers, dropout, weights for rare classes. They also say what they would try next: smaller batches, no
+# pooling in the first two blocks, more weight on the weak classes, denoised images, a hierarchy of networks with two
+# answers each (first smooth or not, then round, edge-on, spiral, barred and so on: nine networks, their answers
+# multiplied). The reference run tries many of these changes, each with as many trainings as the networks above. It
+# sets each beside the printed recipe of its network, cut to as many passes: Adam with a rate of 0.001, ConvNet with
+# turns by right angles, the five blocks with turns by any angle, flips and weighted classes.
 
 # %% tags=["hide-input"]
 base_of = {
@@ -457,14 +459,14 @@ report.table("reference_changes", reference_page.differences_shown(ref_changes, 
 # ```{glue:figure} reference_changes
 # :name: tab-05-changes
 #
-# Experiments of the reference run, each less the printed recipe of its network, on {glue:text}`ref_test:,`
-# simulated test galaxies. *Overfitting* is accuracy on the training images less that on the test galaxies.
-# Brackets hold simultaneous 95 % intervals: all lines of a column hold together.
+# Experiments of the reference run, each minus the printed recipe of its network, on {glue:text}`ref_test:,` simulated
+# test galaxies. *Overfitting* is the accuracy on the training images minus that on the test galaxies. Brackets hold
+# simultaneous 95 % intervals: all lines of a column hold together.
 # ```
 #
 # {glue:text}`experiments_said`
 #
-# The run of this page makes {glue:text}`n_made:d` of the {glue:text}`n_experiments:d` experiments, each once and
+# This page's own run makes {glue:text}`n_made:d` of the {glue:text}`n_experiments:d` experiments, each once and
 # small: {glue:text}`trial_images:,` training images, {glue:text}`trial_epochs` epochs. The parameter
 # `experiments` adds more.
 
@@ -515,16 +517,16 @@ report.table("experiments_shown", shown_changes(changed))
 # :name: tab-05-experiments
 #
 # Small experiments on {glue:text}`kind` galaxies, each against the first line of its own network. p is McNemar's: it
-# knows the chance of the test galaxies, not that of a training, for which the lines with another seed stand.
+# covers the chance of the test galaxies, not that of a training; the lines with another seed show the latter.
 # ```
 #
 # The ConvNet paper reports that the crop from 256 to 128 pixels brought 5 points. The experiment here reads the whole
-# image at the same scale, with a first hidden layer that is larger for it: {glue:text}`crop_said`. The five blocks
-# recognise {glue:text}`weak_classes` least.
-# {glue:text}`weak_said` Another seed alone changes ConvNet's accuracy by {glue:text}`scatter_convnet:.1f`
-# points and that of the five blocks by {glue:text}`scatter_five:.1f`. Of the {glue:text}`changes` changes,
-# {glue:text}`clear_changes` are larger than this and clear at the 5 % level when p is corrected for so many tests
-# (Benjamini and Hochberg). One training of each is little to go by: the reference run, above, weighs more.
+# image at the same scale, with a larger first hidden layer: {glue:text}`crop_said`. The five blocks recognise
+# {glue:text}`weak_classes` least. {glue:text}`weak_said` Another seed alone changes ConvNet's accuracy by
+# {glue:text}`scatter_convnet:.1f` points and that of the five blocks by {glue:text}`scatter_five:.1f`. Of the
+# {glue:text}`changes` changes, {glue:text}`clear_changes` are larger than this and clear at the 5 % level when p is
+# corrected for so many tests (Benjamini and Hochberg). One training of each proves little: trust the reference run,
+# above, more.
 
 # %% tags=["remove-output", "hide-input"]
 SOBEL = np.array([[1, 0, -1], [2, 0, -2], [1, 0, -1]])  # equations 1 and 2 of the ConvNet paper
@@ -551,10 +553,10 @@ report.figure("filters", figure)
 # ## Two answers instead of ten
 #
 # The ConvNet paper quotes three networks with two answers: Negm's tells real objects from artefacts, Kim and
-# Brunner's tells stars from galaxies, Shi's tells smooth galaxies from featured ones; and it expects that such
-# questions are answered better than that of ten classes. Smooth and featured galaxies are among ours (Disturbed
-# and Merging are neither and stay out). Stars and artefacts are not: they are drawn, through the same sky and
-# the same camera as simulated galaxies, and are set against as many simulated galaxies.
+# Brunner's tells stars from galaxies, Shi's tells smooth galaxies from featured ones; and it expects networks to
+# answer such questions better than that of ten classes. Smooth and featured galaxies are among ours (Disturbed and
+# Merging are neither and stay out). Stars and artefacts are not: we draw them through the same sky and the same
+# camera as simulated galaxies, and set them against as many simulated galaxies.
 
 # %% tags=["hide-input"]
 drawn = galaxies
@@ -589,34 +591,34 @@ report.figure(
 # :alt: Ten cutouts of sky. Two show a round star in the middle; the others a straight coloured line across the whole frame, a short thick streak, a white star with spikes and a vertical bar, and a tiny sharp line.
 # :name: fig-05-others
 #
-# Simulated stars and artefacts: {glue:text}`n_drawn` of each are drawn. How bright they are, and that each kind
-# of artefact comes equally often, is assumed.
+# Simulated stars and artefacts: we draw {glue:text}`n_drawn` of each. Their brightness, and that each kind of
+# artefact comes equally often, are our assumptions.
 # ```
 #
 # Asked only whether a galaxy is smooth or featured, ConvNet is right about {glue:text}`binary_accuracy:.1%`; asked
-# for the ten classes, about {glue:text}`binary_ten:.1%`. That is no gain of the network yet, for two answers are
-# easier to guess than ten. The network of ten classes, with its answers put together to smooth and featured, is
-# right about {glue:text}`binary_merged:.1%` of the same galaxies (McNemar's p {glue:text}`binary_p:.2g`).
+# for the ten classes, about {glue:text}`binary_ten:.1%`. That alone is no gain, for two answers are easier to guess
+# than ten. The network of ten classes, with its answers merged into smooth and featured, is right about
+# {glue:text}`binary_merged:.1%` of the same galaxies (McNemar's p {glue:text}`binary_p:.2g`).
 #
 # ## Each network under its own recipe
 #
-# The next table sets networks, trained as their own papers say as far as this page's budget goes, beside what the
-# papers print. DMAGNet, where the parameter `own_epochs` grants it time, has the recipe of its published code: a
-# slower AdamW, and a second round from the weights with the lowest validation loss. The five blocks go through both stages of theirs: Adam at a rate of
-# 0.001 until the accuracy on the test set has not risen for five epochs, then the same at half the rate; each
-# stage has {glue:text}`stage_epochs` epochs at most. Negm's, Kim and Brunner's and Shi's recipes are not in our
-# source: they are trained with Adam like ConvNet.
+# Now we train networks as their own papers say, as far as this page's budget goes; the next table sets the results
+# beside what the papers print. DMAGNet, if the parameter `own_epochs` grants it time, follows the recipe of its
+# published code: a slower AdamW, and a second round from the weights with the lowest validation loss. The five blocks
+# go through both stages of their recipe: Adam at a rate of 0.001 until the accuracy on the test set has not risen for
+# five epochs, then the same at half the rate; each stage has {glue:text}`stage_epochs` epochs at most. Our source
+# does not give Negm's, Kim and Brunner's and Shi's recipes: we train these networks with Adam like ConvNet.
 #
-# Where these trainings depart from their sources, the networks apart:
+# Apart from the networks themselves, these trainings depart from their sources in four ways:
 #
 # - **Split.** All learn from the book's own split by place on the sky. ConvNet's source has
 #   {glue:text}`split_convnet`, the five blocks' {glue:text}`split_five_block`.
 # - **Size.** The five blocks read {glue:text}`five_size:d` pixels a side here, and {glue:text}`printed_five_size:d` in
 #   their paper.
-# - **Turns.** ConvNet's paper adds copies turned by right angles to its images; here each image is turned by such
-#   an angle anew in every pass, so that a pass here is a quarter of one there.
-# - **What is not printed is chosen**: ConvNet's batch, the dropout of Negm's and of Kim and Brunner's networks, the
-#   weights from which the five blocks' second stage begins (here those of the last epoch).
+# - **Turns.** ConvNet's paper adds copies turned by right angles to its images; here we turn each image anew by such
+#   an angle in every pass, so that a pass here is a quarter of one there.
+# - **What the papers do not print, we chose**: ConvNet's batch, the dropout of Negm's and of Kim and Brunner's
+#   networks, the weights from which the five blocks' second stage begins (here those of the last epoch).
 
 # %% tags=["hide-input"]
 own = PAPER_RECIPE.but(
@@ -665,9 +667,9 @@ report.table("beside", beside)
 # :name: tab-05-own
 #
 # Each network under its own recipe, cut short, on {glue:text}`trial_images:,` training images or, where stars or
-# artefacts are drawn, on fewer; brackets hold 95 % intervals. Beside it what its paper prints, on real images of
-# its own: the two columns are not the same measurement. The networks of votes have
-# [their own chapter](07_votes.ipynb).
+# artefacts are drawn, on fewer; brackets hold 95 % intervals. Beside it stands what its paper prints, on real images
+# of its own: the two columns are not the same measurement. The networks of votes have [their own
+# chapter](07_votes.ipynb).
 # ```
 
 # %% tags=["remove-output", "hide-input"]
@@ -702,8 +704,8 @@ report.number("untouched", float((untouched.argmax(axis=1) == known).mean()))
 #
 # The five-block paper stops its training when the accuracy on the set that it calls test has not improved for
 # five epochs, and quotes that set's accuracy, about 80 %. Its table of single classes comes from a third set
-# that took no part. What the choice alone is worth can be seen on the run above: take the epoch that is best on
-# either set, and look at the other.
+# that took no part. The run above shows what the choice alone is worth: take the epoch that is best on either set,
+# and look at the other.
 
 # %% tags=["hide-input"]
 on_validation, on_test = curve["validation"].idxmax(), curve["test"].idxmax()
@@ -715,11 +717,12 @@ report.number("test_honest", curve["validation"][on_test])
 report.number("leak", 100 * (curve["test"][on_test] - curve["test"][on_validation]))
 
 # %% [markdown]
-# Stopped where the {glue:text}`n_validation:,` validation galaxies are judged best, the network has
-# {glue:text}`validation_leaked:.1%` of them right and {glue:text}`validation_honest:.1%` of the test galaxies;
-# stopped where the test galaxies are judged best, it has {glue:text}`test_leaked:.1%` of those: {glue:text}`leak:.1f`
-# points more on the same galaxies, which cannot be fewer than none, for the best epoch is the best. On the validation
-# galaxies, which took no part in stopping, the run ends with {glue:text}`untouched:.1%`.
+# Stopped where it judges the {glue:text}`n_validation:,` validation galaxies best, the network has
+# {glue:text}`validation_leaked:.1%` of them right and {glue:text}`validation_honest:.1%` of the test galaxies.
+# Stopped where it judges the test galaxies best, it has {glue:text}`test_leaked:.1%` of those right:
+# {glue:text}`leak:.1f` points more on the same galaxies. This difference can never be negative, for it takes the best
+# epoch of all. On the validation galaxies, which took no part in stopping, the run ends with
+# {glue:text}`untouched:.1%`.
 
 # %% tags=["hide-input"]
 conditions = {"width": width, "sizes": {name: recipe.size for name, recipe in recipes.items()}}

@@ -224,9 +224,9 @@ def weak_doubled(
 def weak_in_words(row: Mapping[str, float]) -> str:
     """What `weak_doubled` found, as a sentence."""
     return (
-        f"Double weight on them changes the share of their {row['galaxies']} test galaxies that is "
-        f"recognised by {100 * row['change']:+.1f} points against a second training without it, where "
-        f"another seed alone changes it by {100 * row['scatter']:.1f}."
+        f"Double weight on these classes changes the recognised share of their {row['galaxies']} test "
+        f"galaxies by {100 * row['change']:+.1f} points against a second training without it; another seed "
+        f"alone changes it by {100 * row['scatter']:.1f}."
     )
 
 
