@@ -16,9 +16,9 @@
 # %% [markdown]
 # # DeepDream
 #
-# A trained network is run in reverse here: the weights stay, and the image is changed until a chosen part of
-# the network responds as strongly as it can. The galaxies are simulated unless a file is given, and every
-# dream is set beside the dream of the same network with random weights, which knows nothing.
+# Here we run a trained network in reverse: its weights stay, and we change the image until a chosen part of the
+# network responds as strongly as it can. The galaxies are simulated unless you give a file. Beside the dreams stand
+# those of the same network with random weights, which knows nothing.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file
@@ -99,10 +99,9 @@ report.number("kernel_reach", KERNEL // 2)
 report.number("lower_level", 1 / PAPER_DREAM.ratio)
 
 # %% [markdown]
-# What dreams here is {glue:text}`network`, a DMAGNet of {glue:text}`parameters:,d` parameters that was trained
-# on images {glue:text}`network_size:d` pixels wide. It dreams on {glue:text}`kind` galaxies, shown to it
-# {glue:text}`magnification:.1f` times as large as in training (the
-# paper's first width is that of its training).
+# The dreamer is {glue:text}`network`, a DMAGNet of {glue:text}`parameters:,d` parameters, trained on images
+# {glue:text}`network_size:d` pixels wide. It dreams on {glue:text}`kind` galaxies {glue:text}`magnification:.1f`
+# times as large as in training (the paper's first width is that of its training).
 #
 # ## The ascent
 #
@@ -113,10 +112,9 @@ report.number("lower_level", 1 / PAPER_DREAM.ratio)
 # L(x) = \frac{1}{n} \sum_{i=1}^{n} a_i(x)^2 ,
 # ```
 #
-# and the image climbs its gradient ({cite}`mordvintsev2015,chessa_dmagnet`). At step $t$ of $T$ the image is
-# shifted round by a few random pixels, $R_s$, so that no pattern locks to the network's grid. The gradient
-# there is blurred and brought to mean 0 and deviation 1 over the image, so that a step has the same length
-# whatever the stage:
+# and the image climbs its gradient ({cite}`mordvintsev2015,chessa_dmagnet`). At step $t$ of $T$ we shift the image
+# round by a few random pixels, $R_s$, so that no pattern locks to the network's grid. We blur the gradient there and
+# bring it to mean 0 and deviation 1 over the image, so that a step has the same length at every stage:
 #
 # ```{math}
 # g_t &= G_t * \nabla L(R_s x_t) , \qquad
@@ -126,11 +124,10 @@ report.number("lower_level", 1 / PAPER_DREAM.ratio)
 # ```
 #
 # $N_\sigma$ is a Gaussian cut off {glue:text}`kernel_reach:d` pixels from its middle. The clamp keeps every value
-# one that a pixel can have. The blur grows from step to step: first detail, then form. Each width is walked
-# twice, first at {glue:text}`lower_level:.0%` of the width and then in full, and then the image is enlarged
-# (Lanczos) and dreamed anew at the next width. Nothing but
-# the image is handed on. At the end an unsharp mask sharpens it. The next table is the setting `PAPER_DREAM` of
-# `galaxylib.dream`.
+# within a pixel's range. The blur grows from step to step: first detail, then form. At each width the image climbs
+# twice, first at {glue:text}`lower_level:.0%` of the width and then in full; then we enlarge it (Lanczos) and dream
+# anew at the next width. Only the image is handed on. At the end an unsharp mask sharpens it. The next table shows
+# the setting `PAPER_DREAM` of `galaxylib.dream`.
 
 # %% tags=["remove-output", "hide-input"]
 report.table(
@@ -150,8 +147,8 @@ report.table(
 # :name: tab-06-protocol
 #
 # The protocol of the paper, from the authors' published code; the paper itself prints the widths and the two
-# levels only. The published code normalises with another standard deviation in dreaming than in training;
-# here it is the same one, the network's own.
+# levels only. The published code normalises with another standard deviation in dreaming than in training; here both
+# use the network's own.
 # ```
 #
 # ## Any layer
@@ -261,8 +258,8 @@ display(HTML(f"<p>At full size: {links}; and the way to the dream on lam as a fi
 #
 # ## The same network, knowing nothing
 #
-# A network with random weights has the same wiring, and wiring alone makes patterns. The controls, {glue:text}`twins`
-# of them, have weights drawn as before a training and BatchNorm statistics measured on galaxies, so that their
+# A network with random weights has the same wiring, and wiring alone makes patterns. Our controls, {glue:text}`twins`
+# of them, have weights drawn as before a training, and BatchNorm statistics measured on galaxies, so that their
 # signals have the usual size.
 
 # %%
@@ -332,11 +329,11 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 #
 # ## Channels that tell classes apart
 #
-# Which channels are worth a look is found by a rule: those whose mean activation differs most between the
-# classes against its scatter within them (the F ratio of an analysis of variance). Their dreams are
-# {glue:text}`own_size:d` pixels wide, the scale of the training images. They start from faint noise that has
-# the spectrum and the colours of galaxies, and climb in Fourier space, where a gradient without preference
-# makes a step that looks like galaxies too.
+# A rule picks the channels worth a look: those whose mean activation differs most between the classes, compared with
+# its scatter within them (the F ratio of an analysis of variance). Their dreams are {glue:text}`own_size:d` pixels
+# wide, the scale of the training images. They start from faint noise that has the spectrum and the colours of
+# galaxies, and climb in Fourier space, where even a gradient without preference makes a step that looks like
+# galaxies.
 
 # %%
 telling = telling_channels(network, read(sample), labels[sample], preprocess=preprocess, count=channels)
@@ -377,8 +374,8 @@ report.figure(
 #
 # ## The dreams in numbers
 #
-# Each dream is compared with the same galaxy taken through the same protocol without a step, so that
-# resampling and sharpening do not count.
+# We compare each dream with the same galaxy taken through the same protocol without a step, so that resampling and
+# sharpening do not count.
 
 # %%
 table = measured(trained, still, network=network, **seeing, measure=morphology)
@@ -428,12 +425,11 @@ report.number("spectrum_before", float(table["spectrum_distance_before"].mean())
 # ```{glue:figure} score_table
 # :name: tab-06-scores
 #
-# Means over {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies at {glue:text}`size:d` pixels. *Gain*: the
-# objective after over before. *Frequency*: the mean frequency of the change's power. *Motif*: how far the
-# change's autocorrelation swings back up after its first minimum. *Focus*: the share of the change inside
-# the galaxy over the galaxy's share of the image; 1 means no preference. *Random* is the mean over
-# {glue:text}`twins` networks. The spectrum's distance from that of
-# galaxies was {glue:text}`spectrum_before:.2f` dex before the dreams.
+# Means over {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies at {glue:text}`size:d` pixels. *Gain*: the objective
+# after the dream over that before. *Frequency*: the mean frequency of the change's power. *Motif*: how far the
+# change's autocorrelation swings back up after its first minimum. *Focus*: the share of the change inside the galaxy
+# over the galaxy's share of the image; 1 means no preference. *Random* is the mean over {glue:text}`twins` networks.
+# The spectrum's distance from that of galaxies was {glue:text}`spectrum_before:.2f` dex before the dreams.
 # ```
 #
 # What the dreams do to the verdict of the network that dreamed them:
@@ -508,14 +504,14 @@ report.table("shape_table", moved.round(2))
 # :name: tab-06-shapes
 #
 # Mean change of the measured morphology ({cite}`conselice2000,lotz2008`) by a dream, with the amplitudes of
-# the light's second harmonic inside half of the galaxy's radius (bar) and outside (arms). The images are
-# stretched for the eye, so these compare and are no photometry.
+# the light's second harmonic inside half of the galaxy's radius (bar) and outside (arms). The images are stretched
+# for the eye, so these numbers serve to compare and are no photometry.
 # ```
 #
 # ## What the paper says, tested
 #
-# The paper describes its dreams in words. Each statement became a number above; now each is averaged over the
-# galaxies with its 95 % interval and held against a threshold. Where a statement is about what was
+# The paper describes its dreams in words. We made each statement a number above; now we average this over the
+# galaxies, with its 95 % interval, and compare it with a threshold. Where a statement is about what the network
 # *learned*, the number is the difference from the random networks, and the interval covers the chance of the galaxies
 # and that of the random weights.
 
@@ -539,9 +535,9 @@ report.number("n_claims", len(judged))
 # the threshold, "no" if below, else "open".
 # ```
 #
-# {glue:text}`n_hold:d` of {glue:text}`n_claims:d` statements hold for {glue:text}`network`. They were made
-# about the authors' network and real galaxies; a network trained on real galaxies can be given to this
-# chapter with `-p checkpoint FOLDER -p data FILE`.
+# {glue:text}`n_hold:d` of {glue:text}`n_claims:d` statements hold for {glue:text}`network`. The authors made them
+# about their own network and real galaxies; to test a network trained on real galaxies, give it to this chapter with
+# `-p checkpoint FOLDER -p data FILE`.
 
 # %% [markdown]
 # ## Dream yourself
@@ -560,8 +556,8 @@ report.number("n_claims", len(judged))
 # galaxylib dream --from dream.png --out again.png
 # ```
 #
-# From Python, any network at all: your own `torch.nn.Module`, or one of timm's. `named_modules` lists its layers,
-# and a name that it does not have brings the nearest that it has.
+# From Python, any network at all: your own `torch.nn.Module`, or one of timm's. `named_modules` lists its layers, and
+# a name that it lacks brings up the nearest that it has.
 #
 # ```python
 # import timm

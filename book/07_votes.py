@@ -658,16 +658,16 @@ report.number("classifier", origin.get(name, "The network is that of the checkpo
 
 # %% tags=["hide-input"]
 images, otherwise = (
-    "Without a folder of real images these are simulated galaxies, stored as it knows them, that it was not "
-    "trained on, and the volunteers are simulated too.",
+    "Without a folder of real images we show it simulated galaxies that it was not trained on, stored as it "
+    "knows them, with simulated volunteers.",
     "",
 )
 if not everyone.simulated:
     images = (
-        f"These are real images of another survey than it was trained for. Of their {zoo2.FULL} pixels the "
-        f"central {side} are brought to {STORED}, for then the typical galaxy is as large as among those that "
-        "it knows, and they are normalised with their own mean and deviation. Both choices were made without "
-        "any label."
+        f"These are real images of another survey than it was trained for. We bring the central "
+        f"{side} of their {zoo2.FULL} pixels to {STORED}, so that the typical galaxy is as large as among those "
+        "that it knows, and normalise them with their own mean and deviation. We made both choices without any "
+        "label."
     )
     as_they_are = set_beside(ten_classes, ten_classes.preprocess, pictures, everyone.fractions[shown])
     otherwise = (
@@ -777,7 +777,7 @@ report.number(
     f"(95 % interval {real['rmse_interval'][0]:.4f} to {real['rmse_interval'][1]:.4f}), against "
     f"{real['rmse_mean_guess']:.3f} for guessing every answer's mean; averaged over eight views of each image, "
     f"{results['held_out_symmetries']['rmse']:.4f}. The same outputs rescaled per question have "
-    f"{results['held_out_rescaled_per_question']['rmse']:.3f}, and nothing that keeps that rule could have less "
+    f"{results['held_out_rescaled_per_question']['rmse']:.3f}, and no output that keeps that rule could have less "
     f"than {results['least_possible_per_question']:.3f}"
     if real
     else "No figures are kept with this network",

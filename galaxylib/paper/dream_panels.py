@@ -182,7 +182,7 @@ def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.Data
         (
             "stem_frequency_excess",
             "Stem: high-frequency, more than deeper stages",
-            "mean frequency of the change, stem less the others (cycles per width)",
+            "mean frequency of the change, stem minus the others (cycles per width)",
             deeper(trained),
             np.stack([deeper(table) for table in controls]),
             0.0,
@@ -190,7 +190,7 @@ def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.Data
         (
             "dma_motif_excess",
             "DMA blocks: repeating motifs, more than untrained",
-            "second maximum of the change's autocorrelation, trained less random",
+            "second maximum of the change's autocorrelation, trained minus random",
             motifs(trained) - random_motifs,
             random_motifs,
             0.0,
@@ -198,7 +198,7 @@ def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.Data
         (
             "lam_centre_excess",
             "LAM: concentrated on the galaxy, more than untrained",
-            "share of the change inside the footprint over its share of the image, trained less random",
+            "share of the change inside the footprint over its share of the image, trained minus random",
             focus - random_focus,
             random_focus,
             0.0,
