@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Galaxy Zoo votes
 #
-# Galaxy Zoo's volunteers do not sort galaxies into ten classes: they walk down a tree of eleven questions, and
-# 37 vote fractions remain of each galaxy. This page rebuilds a system that predicts them from one image; the
-# galaxies and their votes are simulated unless a folder of real ones is given.
+# Galaxy Zoo's volunteers do not sort galaxies into ten classes: they walk down a tree of eleven questions, and leave
+# 37 vote fractions for each galaxy. This page rebuilds a system that predicts these fractions from one image; the
+# galaxies and their votes are simulated unless you give a folder of real ones.
 
 # %% tags=["parameters"]
 votes: str = "simulated"  # "simulated", or a folder in the Galaxy Zoo challenge's layout
@@ -94,9 +94,9 @@ report.number("volunteers", VOLUNTEERS)
 # %% [markdown]
 # ## The tree
 #
-# A volunteer is first asked whether the galaxy is smooth or has features; the answer decides the next
-# question. The published fractions keep this: the answers to a question sum to the fraction of the answer
-# that leads to it, not to 1.
+# The first question asks a volunteer whether the galaxy is smooth or has features; the answer decides the next
+# question. The published fractions show this: the answers to a question sum to the fraction of the answer that leads
+# to it, not to 1.
 
 # %% tags=["hide-input"]
 tree = pd.DataFrame(
@@ -120,10 +120,10 @@ report.table("tree", tree)
 # it among {glue:text}`n:,` {glue:text}`kind` galaxies.
 # ```
 #
-# The simulated volunteers are {glue:text}`volunteers` a galaxy. Each is dealt an answer to every question he
-# meets, with chances that follow from what the galaxy truly is (its axis ratio, bar, bulge, arms, neighbours)
-# and from how well that shows in the image. It is a stand-in: it shows that the system works, and says nothing
-# about Galaxy Zoo. The next three figures remake the paper's look at its labels.
+# Each galaxy has {glue:text}`volunteers` simulated volunteers. Each of them draws an answer to every question on the
+# way, with chances that follow from what the galaxy truly is (its axis ratio, bar, bulge, arms, neighbours) and from
+# how well that shows in the image. These votes are a stand-in: they show that the system works, and say nothing about
+# Galaxy Zoo. The next three figures look at them as the paper looks at its own labels.
 
 # %% tags=["remove-output", "hide-input"]
 figure, axes = plt.subplots(5, 8, figsize=(9.2, 6.2), sharex=True, sharey=True)
@@ -196,23 +196,22 @@ report.figure("correlation", figure)
 
 # %% [markdown]
 # ```{glue:figure} correlation
-# :alt: A square map of 37 by 37 cells, red for positive and blue for negative correlation, with lines between the questions. The diagonal is 1. Smooth and features exclude each other, and all answers that are reached over features or disc, not edge-on, go together.
+# :alt: A square map of 37 by 37 cells, red for positive and blue for negative correlation, with lines between the questions. The diagonal is 1. Smooth and features exclude each other, and all answers that lie beyond features or disc, not edge-on, go together.
 # :name: fig-07-correlation
 #
-# Correlation of every two answers over {glue:text}`n:,` {glue:text}`kind` galaxies. The paper calls its figure
-# a covariance; a diagonal of 1 says that it is this.
+# Correlation of every two answers over {glue:text}`n:,` {glue:text}`kind` galaxies. The paper calls its figure a
+# covariance; its diagonal of 1 shows that it is a correlation too.
 # ```
 #
 # ## Three networks
 #
-# All read what the paper's read: of 424 pixels a side the central 224, reduced to 80, on a scale from 0 to 1.
-# (A simulated image is scaled alike, to the galaxy's own size.) The first is a CNN of three layers, whose
-# flattened 2,592 values fix the width of the last; then comes ResNet-18 as it is; then the tailored ResNet-18,
-# with rotations and flips, a learning rate that climbs and falls in one cycle (the paper waits for a plateau, for
-# which a short run has no time), and outputs rescaled along the tree.
-# {glue:text}`n_test:,` galaxies, a fifth by a hash of their number, are held out; {glue:text}`n_validation:,`
-# of the others watch the training and {glue:text}`n_train:,` train. No pair of images of one galaxy
-# ({glue:text}`twins` here) is parted between the three.
+# All three read what the paper's networks read: the central 224 of 424 pixels a side, reduced to 80, on a scale from
+# 0 to 1. (A simulated image is scaled alike, to the galaxy's own size.) The first is a CNN of three layers, whose
+# flattened 2,592 values fix the width of the last; then comes ResNet-18 as it is; then the tailored ResNet-18, with
+# rotations and flips, a learning rate that climbs and falls in one cycle (the paper waits for a plateau, for which a
+# short run has no time), and outputs rescaled along the tree. We hold out {glue:text}`n_test:,` galaxies, a fifth by
+# a hash of their number; {glue:text}`n_validation:,` of the others watch the training and {glue:text}`n_train:,`
+# train. Two images of one galaxy ({glue:text}`twins` such pairs here) stay in the same part.
 
 # %% tags=["hide-input"]
 plans = planned(
@@ -276,16 +275,15 @@ report.table("comparison", shown)
 # :name: tab-07-comparison
 #
 # Root mean square error over all 37 answers of {glue:text}`n_test:,` held-out {glue:text}`kind` galaxies, with
-# 95 % intervals, and the figures that the paper prints for its validation galaxies. The networks differ in the number
-# of their passes over the training images, which is a budget of time: their order says little about the networks.
+# 95 % intervals, and the figures that the paper prints for its validation galaxies. A budget of time gives the
+# networks different numbers of passes over the training images: their order says little about the networks.
 # ```
 #
-# The paper sets its networks against "guessing the average label". Its figure is that of one number, the
-# mean of all labels, guessed for every answer ([the ledger](08_ledger.ipynb) shows it on published votes).
-# Each answer's own mean is a higher bar: here {glue:text}`guess_rmse:.3f` instead of
-# {glue:text}`one_mean_rmse:.3f`. The tailored network scores {glue:text}`tailored_rmse:.3f`. On the
-# challenge's own test galaxies the best published result is about {glue:text}`best_published:.4f`
-# {cite}`dieleman2015`; neither the paper nor this page has a score there.
+# The paper sets its networks against "guessing the average label". Its figure comes from guessing one number, the
+# mean of all labels, for every answer ([the ledger](08_ledger.ipynb) shows it on published votes). Each answer's own
+# mean is a higher bar: here {glue:text}`guess_rmse:.3f` instead of {glue:text}`one_mean_rmse:.3f`. The tailored
+# network scores {glue:text}`tailored_rmse:.3f`. On the challenge's own test galaxies the best published result is
+# about {glue:text}`best_published:.4f` {cite}`dieleman2015`; neither the paper nor this page has a score there.
 
 # %% tags=["remove-output", "hide-input"]
 figure, axis = plt.subplots()
@@ -323,16 +321,16 @@ report.number("gap_tailored", gaps[1]["gap"])
 # Errors of the three networks on {glue:text}`kind` validation galaxies (solid) and in training (dotted).
 # ```
 #
-# The paper sees its plain ResNet overfit, and the gap between training and validation all but closed by
-# rotations and flips. Here, after as many epochs of each ({glue:text}`gap_epochs`), the validation error lies
-# {glue:text}`gap_plain:+.3f` from the training error for ResNet-18 as it is, and {glue:text}`gap_tailored:+.3f`
-# for the tailored one.
+# In the paper the plain ResNet overfits, and rotations and flips all but close the gap between training and
+# validation. Here, after as many epochs of each ({glue:text}`gap_epochs`), the validation error minus the training
+# error is {glue:text}`gap_plain:+.3f` for ResNet-18 as it is, and {glue:text}`gap_tailored:+.3f` for the tailored
+# one.
 #
 # ## Rescaling the answers
 #
 # The paper's tailored network divides the outputs of each question by their sum, so that every question sums
-# to 1. The labels do not: few galaxies get to question 9 at all. How much this costs can be said without a
-# network, for no output that keeps the rule can come nearer to the labels than the nearest point that does.
+# to 1. The labels do not: few galaxies get to question 9 at all. We can say without a network how much this costs,
+# for no output that keeps the rule can come nearer to the labels than the nearest point that keeps it.
 
 # %% tags=["hide-input"]
 per_question = predict_votes(trained["tailored ResNet-18"], test.images, "question")
@@ -349,8 +347,8 @@ report.number("rule_difference", rmse(per_question, test.fractions) - table.loc[
 # either the labels were rescaled too, or the rule follows the tree.
 #
 # Three more choices are ours. Both rules take the *softmax* of a question's outputs where the paper divides them by
-# their sum, which asks for outputs above zero. An epoch is a pass over all training images, where the paper counts
-# a hundred batches. And where the learning rate waits for a plateau (the parameter `schedule`), it waits for
+# their sum, which works only with outputs above zero. An epoch is a pass over all training images, where the paper
+# counts a hundred batches. And where the learning rate waits for a plateau (the parameter `schedule`), it waits for
 # {glue:text}`plateau` epochs without a lower error; the paper does not print how long.
 #
 # ## What the first layers learned
@@ -418,8 +416,8 @@ report.number("easiest_rmse", float(errors.min()))
 #
 # The largest error belongs to *{glue:text}`hardest`* ({glue:text}`hardest_rmse:.3f`), the smallest to
 # *{glue:text}`easiest`* ({glue:text}`easiest_rmse:.3f`), which is small chiefly because that answer is rare.
-# The paper notes that the spread of its plots, about 0.33, "maps directly to" an error of 0.11. The square of
-# the one is the other, but an error is no squared spread; [the ledger](08_ledger.ipynb) weighs other readings.
+# The paper notes that the spread of its plots, about 0.33, "maps directly to" an error of 0.11. The second is the
+# square of the first, but an error is no squared spread; [the ledger](08_ledger.ipynb) weighs other readings.
 
 # %% tags=["hide-input"]
 shown_answers = ("Class1.1", "Class2.1", "Class3.1", "Class4.1", "Class7.3", "Class8.6", "Class11.2")
@@ -451,11 +449,11 @@ report.figure(
 # :alt: Five rows of seven galaxy images, one column an answer: smooth, edge-on, bar, spiral, cigar-shaped, merger, two arms.
 # :name: fig-07-predicted-prototypes
 #
-# The five held-out {glue:text}`kind` galaxies to which the tailored network gives most of each of seven
-# answers, best first, with the fraction that the votes give them.
+# For each of seven answers, the five held-out {glue:text}`kind` galaxies to which the tailored network gives the
+# largest fraction, best first, with the fraction that the votes give them.
 # ```
 #
-# The paper finds that its five favourites of an answer never stand below the true top 24. Here all five do so
+# The paper finds its network's five favourites for an answer always among the true top 24. Here all five are there
 # for {glue:text}`top_all` of the 37 answers, and on average {glue:text}`top_mean:.1f` of the five.
 #
 # ## Mergers
@@ -507,10 +505,10 @@ report.figure(
 # ## Farther away
 #
 # The paper warns of a bias that grows with redshift: a distant galaxy is small and faint, its arms and bar
-# blur, and volunteers call it smooth. On simulated galaxies this can be watched, for the same galaxy can be
-# put at twice or three times its distance. Here the held-out simulated galaxies are (with real votes, another
-# set is drawn for this section); their images are blurred, sampled and made noisy as the distance asks, their
-# volunteers vote anew, and the tailored network judges them.
+# blur, and volunteers call it smooth. On simulated galaxies we can watch this, for we can put the same galaxy at
+# twice or three times its distance. We do so with the held-out simulated galaxies (with real votes, this section
+# draws another set): we blur their images, sample them and add noise as the distance asks, let their volunteers vote
+# anew, and have the tailored network judge them.
 
 # %% tags=["hide-input"]
 far_source = (
@@ -573,9 +571,9 @@ report.figure("distance", figure)
 # ```
 #
 # At three times the distance the fraction that sees features falls from {glue:text}`near_voted:.2f` to
-# {glue:text}`far_voted:.2f`, though the galaxies are the same; the network says {glue:text}`near_predicted:.2f`
-# and {glue:text}`far_predicted:.2f`. How strongly simulated volunteers lose sight of detail is an assumption
-# of the stand-in; that images lose it is not.
+# {glue:text}`far_voted:.2f`, though the galaxies are the same; the network predicts {glue:text}`near_predicted:.2f`
+# and {glue:text}`far_predicted:.2f`. How strongly simulated volunteers lose sight of detail is an assumption of the
+# stand-in; that images lose it is not.
 #
 # ## A bridge to the ten classes
 #
@@ -624,8 +622,8 @@ report.figure("bridge", figure)
 #
 # ### DMAGNet beside the votes
 #
-# The same rule sets a network of the ten classes beside the volunteers: DMAGNet looks at the galaxies, and its
-# class is compared with that of their votes. {glue:text}`classifier_images`
+# The same rule sets a network of the ten classes beside the volunteers: DMAGNet looks at the galaxies, and we compare
+# its class with that of their votes. {glue:text}`classifier_images`
 
 # %% tags=["hide-input"]
 given = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
@@ -708,16 +706,16 @@ report.figure("dmagnet_beside", confusion_figure(beside["confusion"]))
 # {glue:text}`classifier`. It gives {glue:text}`dmagnet_share:.1%` of the {glue:text}`dmagnet_n:,`
 # {glue:text}`kind` galaxies the class of their votes (95 % interval {glue:text}`dmagnet_low:.1%` to
 # {glue:text}`dmagnet_high:.1%`); two judges with the same habits that knew nothing of each other would agree for
-# {glue:text}`dmagnet_chance:.1%`, so that Cohen's kappa is {glue:text}`dmagnet_kappa:.2f`. Where the votes speak
-# for their class with a support of one half at least, for {glue:text}`clear_n:,` galaxies, the two agree for
+# {glue:text}`dmagnet_chance:.1%`, so that Cohen's kappa is {glue:text}`dmagnet_kappa:.2f`. For the
+# {glue:text}`clear_n:,` galaxies whose votes give their class a support of at least one half, the two agree for
 # {glue:text}`clear_share:.1%`. {glue:text}`dmagnet_as_they_are` They part most often where the votes say
 # *{glue:text}`apart_voted`* and DMAGNet *{glue:text}`apart_said`*: {glue:text}`apart_n:,` galaxies.
 #
-# This is no accuracy. The classes of Galaxy10 DECaLS were cut from votes on deeper images, by a rule of which
-# ours is one reading, and a galaxy whose volunteers disagree has no right class. What the table does tell is
-# which classes the network and the volunteers keep apart alike, and which of its classes draw others in.
+# This is no accuracy. The classes of Galaxy10 DECaLS were cut from votes on deeper images, by a rule of which ours is
+# only one reading, and a galaxy whose volunteers disagree has no right class. The table does tell which classes the
+# network and the volunteers keep apart alike, and which of the network's classes draw others in.
 #
-# The same was done beforehand on real galaxies, whose images are not ours to pass on: `benchmarks/bridge.py` kept
+# We did the same beforehand on real galaxies. Their images are not ours to pass on, but `benchmarks/bridge.py` kept
 # the counts.
 
 # %% tags=["hide-input"]
@@ -750,22 +748,22 @@ report.figure("real_beside", confusion_figure(on_real["confusion"]))
 # DMAGNet of {glue:text}`real_parameters:,` parameters that was trained on simulated galaxies alone (across).
 # ```
 #
-# The DMAGNet that the book had before its present weights learned from simulated galaxies alone. It gives {glue:text}`real_share:.1%` of the
-# {glue:text}`real_n:,` real ones the class of their votes (95 % interval {glue:text}`real_low:.1%` to
-# {glue:text}`real_high:.1%`; by chance {glue:text}`real_chance:.1%`, kappa {glue:text}`real_kappa:.2f`), and
-# {glue:text}`real_clear_share:.1%` of the {glue:text}`real_clear_n:,` with clear votes. The images are of another
-# survey: of {glue:text}`real_stored` pixels the central {glue:text}`real_side` were kept, for then the typical
-# galaxy is as large as among the simulated ones, and they were normalised with their own mean and deviation.
-# That was settled before any label was looked at; normalised as the network's own images are, it agrees for
-# {glue:text}`real_as_they_are:.1%`. The largest misunderstanding is *{glue:text}`real_voted`* taken for
+# This DMAGNet learned from simulated galaxies alone; the book brought it before its present weights. It gives
+# {glue:text}`real_share:.1%` of the {glue:text}`real_n:,` real ones the class of their votes (95 % interval
+# {glue:text}`real_low:.1%` to {glue:text}`real_high:.1%`; by chance {glue:text}`real_chance:.1%`, kappa
+# {glue:text}`real_kappa:.2f`), and {glue:text}`real_clear_share:.1%` of the {glue:text}`real_clear_n:,` with clear
+# votes. The images are of another survey: we kept the central {glue:text}`real_side` of {glue:text}`real_stored`
+# pixels, so that the typical galaxy is as large as among the simulated ones, and normalised them with their own mean
+# and deviation. We settled this before we looked at any label; on images normalised like its own, the network agrees
+# for {glue:text}`real_as_they_are:.1%`. The largest misunderstanding is *{glue:text}`real_voted`* taken for
 # *{glue:text}`real_said`*, {glue:text}`real_apart:,` times.
 #
 # ## On real galaxies
 #
-# A network that was trained on real galaxies comes with the book. It is the tailored ResNet-18 with outputs
-# along the tree, trained from random weights on four fifths of a small set of real Galaxy Zoo 2 images; the
-# fifth is fixed by a hash of each galaxy's number. Its figures are kept with its weights. They are not wholly
-# blind: the same recipe had been scored on that fifth once before, with fewer passes.
+# A network trained on real galaxies comes with the book. It is the tailored ResNet-18 with outputs along the tree,
+# trained from random weights on four fifths of a small set of real Galaxy Zoo 2 images; a hash of each galaxy's
+# number fixes the last fifth. Its scores are stored with its weights. They are not wholly blind: the same recipe had
+# been scored on that fifth once before, with fewer passes.
 
 # %% tags=["hide-input"]
 kept = load_votes_network(checkpoint, own_network=own_network)
@@ -834,12 +832,12 @@ report.figure(
 # :alt: Five images of one galaxy. The first is a smooth elliptical; in the others structure has been added, different for bar, spiral, merger and edge-on.
 # :name: fig-07-dreams
 #
-# A {glue:text}`kind` smooth galaxy, and what the network makes of it when one answer's logit is to grow: above
-# each the vote fraction that the network gives that answer before and after.
+# A {glue:text}`kind` smooth galaxy, and its dreams towards one answer each. Above each dream stands the vote fraction
+# that the network gives that answer before and after.
 # ```
 #
-# The fraction grew for {glue:text}`dreams_grown` of the {glue:text}`dreams_made` answers. That a logit rises
-# says that the ascent works, not that the network's idea of a bar looks like one to us.
+# The fraction grew for {glue:text}`dreams_grown` of the {glue:text}`dreams_made` answers. A rising logit shows that
+# the ascent works, not that the network's idea of a bar looks like one to us.
 
 # %%
 report.save()
