@@ -17,8 +17,8 @@
 # # Your own galaxies
 #
 # A folder of pictures goes in, a catalogue comes out: for each galaxy ten probabilities, a class, a measure of
-# doubt and one of strangeness. The galaxies here are simulated unless a folder is given; the network that judges
-# them comes with the book.
+# doubt and one of strangeness. The galaxies here are simulated unless you give a folder; the network that judges them
+# comes with the book.
 
 # %% tags=["parameters"]
 images: str = ""  # a folder of galaxies of your own (JPEG, PNG, FITS, ...); "" draws some
@@ -73,8 +73,8 @@ report.number("limit", LIMIT)
 #
 # `classify` takes pictures, folders of them, FITS cutouts, files of the Galaxy10 layout, Parquet files with images,
 # and tables of paths, in any mixture. FITS cutouts in $g$, $r$ and $z$ become colours by the same stretch as the
-# survey's own pictures, and an image of another scale is brought to {glue:text}`scale` arcsec a pixel. What was
-# done to an image stands in the column `flags`.
+# survey's own pictures, and an image of another scale is resampled to {glue:text}`scale` arcsec a pixel. The column
+# `flags` tells what was done to each image.
 
 # %%
 frame = Frame(pixscale=pixscale or None)
@@ -109,10 +109,10 @@ report.table("classes", shown_catalogue(catalogue, held))
 # file tells them.
 # ```
 #
-# A file that cannot be read ({glue:text}`n_unreadable:d` here) is a row like the others, with its reason, and stops
-# nothing. Where an image is unlike what the network was trained on ({glue:text}`n_unlike:d` here), its answer means
-# little. Of the {glue:text}`n_drawn:d` drawn galaxies whose class is known here, it names {glue:text}`n_right:d`
-# rightly; so few say nothing about how good it is, which the [data chapter](01_data.ipynb) tells.
+# An unreadable file ({glue:text}`n_unreadable:d` here) becomes a row like the others, with the reason, and stops
+# nothing. Where an image is unlike what the network was trained on ({glue:text}`n_unlike:d` here), the network's
+# answer means little. Of the {glue:text}`n_drawn:d` drawn galaxies whose class is known here, it names
+# {glue:text}`n_right:d` correctly; so few do not tell how good it is, but the [data chapter](01_data.ipynb) does.
 
 # %% tags=["remove-output", "hide-input"]
 pictures = {
@@ -131,7 +131,7 @@ report.figure("pictures", image_grid(list(pictures.values()), titles=titles, col
 #
 # ## Where it doubts
 #
-# The margin, the first probability less the second, is small where two classes compete. Look at those images
+# The margin, the first probability minus the second, is small where two classes compete. Look at those images
 # first: `galaxylib classify ... --page FOLDER` lays them out class by class, the surest and the most doubtful.
 
 # %% tags=["remove-output", "hide-input"]
@@ -213,9 +213,9 @@ report.figure(
 # galaxylib dream --image my_galaxies/one.jpg --layer "logit:Barred Spiral" --checkpoint real --out dream.png
 # ```
 #
-# The second shows that inputs mix and that a catalogue is of the kind that its ending says. A run that is stopped
-# goes on where it was. With no Python at hand, the [dream lab](dream_lab.md) opens a picture of your own, names its
-# class, and dreams it.
+# The second shows that you can mix inputs, and that the ending of its name decides a catalogue's format. A run that
+# was stopped goes on where it was. With no Python at hand, the [dream lab](dream_lab.md) opens a picture of your own,
+# names its class, and dreams it.
 
 # %%
 report.save()
