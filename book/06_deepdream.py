@@ -332,7 +332,7 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 # A rule picks the channels worth a look: those whose mean activation differs most between the classes, compared with
 # its scatter within them (the F ratio of an analysis of variance). Their dreams are {glue:text}`own_size:d` pixels
 # wide, the scale of the training images. They start from faint noise that has the spectrum and the colours of
-# galaxies, and climb in Fourier space, where even a gradient without preference makes a step that looks like
+# galaxies, and climb in Fourier space, where even a gradient without preference makes a step with the spectrum of
 # galaxies.
 
 # %%

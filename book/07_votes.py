@@ -748,7 +748,7 @@ report.figure("real_beside", confusion_figure(on_real["confusion"]))
 # DMAGNet of {glue:text}`real_parameters:,` parameters that was trained on simulated galaxies alone (across).
 # ```
 #
-# This DMAGNet learned from simulated galaxies alone; the book brought it before its present weights. It gives
+# This DMAGNet, which came with the book before its present weights, learned from simulated galaxies alone. It gives
 # {glue:text}`real_share:.1%` of the {glue:text}`real_n:,` real ones the class of their votes (95 % interval
 # {glue:text}`real_low:.1%` to {glue:text}`real_high:.1%`; by chance {glue:text}`real_chance:.1%`, kappa
 # {glue:text}`real_kappa:.2f`), and {glue:text}`real_clear_share:.1%` of the {glue:text}`real_clear_n:,` with clear
