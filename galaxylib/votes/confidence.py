@@ -65,5 +65,6 @@ def temperature_by_agreement(
     found: list[np.ndarray] = [judged(one, unlabelled, batch_size=batch_size) for one in (loaded, *beside)]
     return (
         temperature_from_agreement(found),
-        f"agreement with {len(beside)} other networks on {len(unlabelled)} real galaxies without labels",
+        f"agreement with {len(beside)} other network{'s' * (len(beside) > 1)} on {len(unlabelled)} real "
+        "galaxies without labels",
     )
