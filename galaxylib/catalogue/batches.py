@@ -75,7 +75,7 @@ def batches(
 
     Args:
         inputs: the images.
-        parts: which parts, growing.
+        parts: which parts, in ascending order.
         frame: how images are framed.
         batch_size: images a batch; a part's last one may be smaller, so that no part depends on another.
         save_every: images a part.
@@ -135,7 +135,7 @@ def _looks(items: Sequence[Item], frame: Frame, out: np.ndarray) -> list[Look]:
 
 
 def look(item: Item, frame: Frame, out: np.ndarray) -> Look:
-    """Load and frame an item; whatever goes wrong is its reason, but for a lack of memory.
+    """Load and frame an item; whatever goes wrong, except a lack of memory, becomes its reason.
 
     Args:
         item: the image.

@@ -22,7 +22,7 @@ INSTALL = "Reading FITS needs astropy, which is not installed here: pip install 
 def cutout(contents: Sequence[bytes], *, name: str) -> Picture:
     """Light in three bands from a FITS file or from three.
 
-    Of a cube, the header names the planes (`BANDS = 'grz'`, or `BAND0`, `BAND1`, ...), as the Legacy Surveys'
+    The header of a cube names its planes (`BANDS = 'grz'`, or `BAND0`, `BAND1`, ...), as the Legacy Surveys'
     cutouts do; a cube of three planes without such keywords is taken for g, r, z. Other bands are left out.
     Three files are g, r and z in that order, one plane each, on the same pixels. Missing pixels (NaN) count
     as sky. FITS counts rows from the bottom, so the picture is turned upright.

@@ -178,7 +178,7 @@ def _brightest(light: np.ndarray) -> tuple[float, float]:
 def touches(image: np.ndarray, *, block: int = 4, sigmas: float = 5.0) -> bool:
     """Whether the light around the centre of an image goes on, unbroken, to its edge.
 
-    Light is what is above the sky by five times the noise, in means over blocks of 4 x 4 pixels of green,
+    Light is what exceeds the sky by five times the noise, in means over blocks of 4 x 4 pixels of green,
     which is r. The noise comes from the second differences of neighbouring blocks, and the sky from the
     darkest per cent, so that a galaxy that fills nearly all of the image is seen to do so.
 

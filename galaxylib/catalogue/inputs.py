@@ -34,7 +34,7 @@ class Item:
     """One image before it is read.
 
     Attributes:
-        id: the reader's own name for it, or one made of its file's.
+        id: the reader's own name for it, or one made from its file's name.
         path: its file; of three files, the pattern that names them.
         row: where it stands in that file, from 0; -1 where it is the whole file.
         load: reads and decodes it, in any thread; raises GalaxyError where that cannot be done.

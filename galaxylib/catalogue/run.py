@@ -93,9 +93,9 @@ def classify(
 ) -> Summary:
     """Classify images without labels into a catalogue.
 
-    A run that was stopped goes on where it was, if it is asked for again with the same inputs and settings;
-    what comes out is what an uninterrupted run gives, bit for bit. Images that cannot be read are rows that
-    say why. Of the images, only a few batches are in memory at a time.
+    Called again with the same inputs and settings, a run that was stopped goes on where it was, and gives
+    what an uninterrupted run gives, bit for bit. Images that cannot be read become rows that say why. Of the
+    images, only a few batches are in memory at a time.
 
     Args:
         *inputs: image files (JPEG, PNG, TIFF, WebP, FITS, gzip'd or not), folders of them, patterns (`*`,
@@ -114,8 +114,8 @@ def classify(
 
     Raises:
         GalaxyError: an input, a setting or the checkpoint is not as it must be, `out` cannot be written, a
-            run with other settings was begun there, a page of a shard or more shards than there are parts
-            are asked for, or the memory does not suffice.
+            run with other settings was begun there, a page of a shard or more shards than parts are
+            wanted, or the memory does not suffice.
     """
     from galaxylib.catalogue import writing
     from galaxylib.catalogue.page import PAGE_FILE, choose, shown, write_page

@@ -24,7 +24,7 @@ OWN = {"shard", "rows", "unreadable"}
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several stretches of a catalogue, of as many whole parts as the others, give or take one.
+    """One of several stretches of a catalogue, all with equally many whole parts, give or take one.
 
     Attributes:
         number: from 1 to `count`.

@@ -120,7 +120,8 @@ def check_catalogue(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
     """Refuse a catalogue that could not be written, before any work goes into it.
 
     Raises:
-        GalaxyError: its ending is none that is written, it is an input, or as `files.check_outputs`.
+        GalaxyError: its ending names no format that can be written, it is an input, or as
+            `files.check_outputs`.
     """
     if path.suffix.lower() not in WRITERS:
         raise GalaxyError(f"{path} has no ending of a catalogue: choose one of {', '.join(WRITERS)}.")
@@ -133,7 +134,7 @@ def check_catalogue(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
 def write_catalogue(
     path: Path, parts: Callable[[], Iterator[pa.Table]], form: pa.Schema, metadata: Mapping[str, Any]
 ) -> None:
-    """Write a catalogue of the kind that its ending says, whole or not at all; memory holds a few parts.
+    """Write a catalogue in the format that its ending names, whole or not at all; memory holds a few parts.
 
     Args:
         path: the file.

@@ -43,11 +43,11 @@ def fetch(
     """Download a file, or find it already there.
 
     Args:
-        folder: where the file goes, under the name that the address ends in, a last slash aside.
+        folder: where the file goes, under the last name in the address.
         url: its address; the published set by default.
         sha256: what the content must hash to.
         stall: seconds without a byte after which the connection counts as lost.
-        attempts: lost connections in a row, none of which brought anything, before giving up.
+        attempts: lost connections in a row that brought nothing, before giving up.
         pause: seconds before trying again, or longer where a busy server asks for it, up to five minutes.
         progress: whether to show a progress bar.
 

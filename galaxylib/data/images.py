@@ -34,14 +34,14 @@ def read_image(path: str | Path) -> Tensor:
     they keep their depth and are divided by the brightest one, all channels by the same.
 
     A FITS file, compressed (`.fits.gz`, `.fits.fz`) or not, gives its first image: one plane, or several with
-    their order in the header as `BANDS` (`'grz'`) or `BAND0`, `BAND1`, ... Of cubes with g, r and z, z is
+    their order in the header as `BANDS` (`'grz'`) or `BAND0`, `BAND1`, ... In cubes with g, r and z, z is
     red, r green and g blue, as in Galaxy10's images, and other bands are left out, such as i in the griz
-    cubes of the Legacy Surveys' DR10; of other three bands the longest wavelength is red. Three planes
+    cubes of the Legacy Surveys' DR10; of any other three bands the longest wavelength is red. Three planes
     without such keywords are taken for red, green and blue. Values are linear in light, so they get an asinh
     stretch from the sky to the brightest pixel; missing ones (NaN) get the median.
 
     Raises:
-        DreamError: the file is missing, no image, cut short, empty, absurdly large, or of bands unknown.
+        DreamError: the file is missing, no image, cut short, empty, absurdly large, or of unknown bands.
     """
     path = Path(path)
     try:

@@ -52,7 +52,8 @@ def batches(
         data: a file, or images in memory.
         rows: which galaxies, in which order.
         batch_size: images a batch; the last one may be smaller.
-        shuffle_seed: draws another order; give (seed, epoch) to have one for each epoch. None keeps it.
+        shuffle_seed: the seed of a random order; give (seed, epoch) to have one for each epoch. None keeps
+            the order.
         drop_last: leave out a last batch that is smaller.
         ahead: how many batches are read in advance.
         threads: how many threads read side by side.

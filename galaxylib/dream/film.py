@@ -44,7 +44,7 @@ def save_film(
 
 
 def check_film(path: str | Path) -> None:
-    """Refuse a film that cannot be written, before hours went into its dream.
+    """Refuse a film that cannot be written, before hours go into its dream.
 
     Raises:
         DreamError: the ending is neither `.gif` nor `.mp4`, or PyAV is missing.

@@ -144,7 +144,8 @@ class _Copy(torch.autograd.Function):
 def check_memory(tap: Tap, *, images: int, shape: tuple[int, int], tile: int = 0) -> None:
     """Refuse a dream that memory does not allow, before it starts.
 
-    Systems hand out more memory than they have and then end the process, so waiting for an error is no use.
+    Systems hand out more memory than they have and then end the process, so it is no use to wait for an
+    error.
 
     Args:
         tap: the network, made ready for dreaming.

@@ -2,7 +2,8 @@
 
 Every measure of a change compares a dream with its *reference*: the same image through the same protocol
 without a step, so that what resampling and sharpening do does not count as dreaming. And every measure can be
-had from the same network with random weights (`random_twin`), which anything said to be *learned* must beat.
+had from the same network with random weights (`random_twin`), and a dream must beat it before anything in it
+counts as *learned*.
 """
 
 import copy
@@ -43,7 +44,7 @@ def references(network: nn.Module, images: Tensor, *, settings: Settings, prepro
 def random_twin(network: nn.Module, images: Tensor, *, preprocess: Preprocess, seed: int = 0) -> nn.Module:
     """The same architecture with weights drawn anew, its BatchNorm statistics measured on the images.
 
-    Without the second part the control would see signals of a size that no trained network sees.
+    Without those statistics the control would see signals of a size that no trained network sees.
 
     Args:
         network: any network; it is copied and left as it was.
@@ -95,8 +96,8 @@ def footprint(image: np.ndarray) -> np.ndarray:
 
     Returns:
         (H, W) bool: the connected bright region on or nearest to the centre, holes filled; all `False` where
-        nothing is bright. Bright is what lies, after a blur of 1/128 of the width, `BRIGHT` times the sky's
-        scatter above its median.
+        nothing is bright. After a blur of 1/128 of the width, whatever lies `BRIGHT` times the sky's scatter
+        above its median is bright.
     """
     grey = image.mean(axis=2)
     height, width = grey.shape
@@ -122,7 +123,7 @@ def change_spectrum(change: np.ndarray) -> tuple[np.ndarray, float]:
     """Where in scale a change lies.
 
     Args:
-        change: (H, W, 3) dream less reference.
+        change: (H, W, 3) dream minus reference.
 
     Returns:
         power (K,) at 0, 1, 2, ... cycles per image width, summed over each ring and normalised to sum 1; and

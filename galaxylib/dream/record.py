@@ -172,7 +172,7 @@ class Former:
         return (_about(network), _plain(preprocess)) == (self.record["network"], self.record["preprocess"])
 
     def changes(self, versions: Mapping[str, Any]) -> list[str]:
-        """What was otherwise when the dream was made, given what is here, each in a few words."""
+        """What differed when the dream was made from what is here, each in a few words."""
         return [
             f"{name} was {reprlib.repr(there)} and is {here!r} here"
             for name, here in versions.items()

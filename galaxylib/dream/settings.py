@@ -70,7 +70,8 @@ class Settings:
         magnitude: fourier amplitudes after each step: `"free"`, or held at the `"input"`'s or the average of
             `"galaxies"`, so that the dream moves phases only.
         total_variation: weight of the pull towards a smooth image, against a gradient whose deviation is 1.
-        distance: weight of the pull back to the input, likewise, times how far a pixel has moved.
+        distance: weight of the pull back to the input, against the same gradient, times how far a pixel has
+            moved.
         tile: side in pixels of the windows into which larger images are cut to save memory; 0 is never.
         overlap: pixels that a window sees beyond the part whose gradient it gives.
         precision: of the network's arithmetic, `"float32"` or `"bfloat16"`.

@@ -29,13 +29,13 @@ def calibrated(
     """The same network with a temperature and a reference measured on galaxies that it was not trained on.
 
     The temperature is fitted to the file's labels, unless one is given; the reference takes the images only.
-    A former temperature or reference counts for nothing.
+    A former temperature or reference is ignored.
 
     Args:
         loaded: the network; it is left as it is.
         data: the file.
         rows: which galaxies, none of them trained on; a few hundred make a good reference.
-        temperature: one that was measured elsewhere, which is taken as it is.
+        temperature: one measured elsewhere, taken as it is.
         alike: (M, 256, 256, 3) uint8, more images without labels that shall count as like the training's.
         symmetries: fit the temperature to probabilities averaged over the eight views of each image.
         batch_size: images at once.

@@ -146,7 +146,7 @@ def cross_entropy(probabilities: np.ndarray, shares: np.ndarray) -> float:
 
 
 def temperature_from_agreement(probabilities: Sequence[np.ndarray]) -> float:
-    """The temperature at which networks are as sure, on the average, as they agree; no label is needed.
+    """The temperature at which networks' mean confidence equals their agreement; no label is needed.
 
     Networks of the same kind that were trained from different seeds agree on an image about as often as each
     is right (generalisation disagreement equality: Jiang et al., ICLR 2022, "Assessing Generalization of SGD

@@ -290,7 +290,7 @@ def look_at_batches(
 def batches_of(
     data: Images, rows: Sequence[int] | np.ndarray, *, batch_size: int, progress: bool
 ) -> Iterator[Tensor]:
-    """The images of rows in batches, (N, H, W, 3) uint8; the bar tells those that the asker is done with.
+    """The images of rows in batches, (N, H, W, 3) uint8; the bar counts those that the caller is done with.
 
     Its arguments are those of `look_at_rows`.
 

@@ -1,8 +1,8 @@
 """From a trained network to one table of predictions, and from that table to every figure that is quoted.
 
 Class names travel with the predictions: the truth is a name, each probability stands under a name, and every
-score is computed by name. No list of names is ever laid beside a list of numbers afterwards, which is how
-names slip.
+score is computed by name. No list of names is ever laid beside a list of numbers afterwards: that is how
+names end up beside the wrong numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,7 +171,7 @@ def scores(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -
 
 
 def unlike_summary(scores: np.ndarray) -> dict[str, Any]:
-    """What is told of N scores from `Reference.scores`, N at least 1.
+    """A summary of N scores from `Reference.scores`, N at least 1.
 
     Returns:
         `above`, the share of images with a score above 1 (of images like those trained on, 5 % have one), its

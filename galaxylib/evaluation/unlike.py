@@ -1,11 +1,12 @@
 """How unlike a training's images an image is, by what a network's first and last stage give for it.
 
 A network asked about a star names a galaxy all the same, and its confidence need not say that something is
-amiss. Its activations do: light that no galaxy gives shows in the first stage, shapes that no galaxy has show
-in the last one. For each of the two, the mean and the deviation of every channel over the pixels are compared
-with those of images like the ones trained on: their distance under a normal distribution whose covariance is
-that of probabilistic principal components (Tipping & Bishop 1999), the Mahalanobis distance of Lee et al.
-(NeurIPS 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"), here without classes.
+amiss. But its activations do: light that no galaxy gives shows in the first stage, shapes that no galaxy has
+show in the last one. For each of the two, the mean and the deviation of every channel over the pixels are
+compared with those of images like the ones trained on: their distance under a normal distribution whose
+covariance is that of probabilistic principal components (Tipping & Bishop 1999), the Mahalanobis distance of
+Lee et al. (NeurIPS 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples"), here
+without classes.
 
 Measured with the small network that the book had at first, 1000 drawn galaxies to compare with and 1000
 others: the area under the curve is 0.93 for drawn stars, 0.98 for empty sky, 0.94 for artefacts (0.83 for
@@ -43,7 +44,7 @@ def first_and_last(network: nn.Module, name: str, *, size: int) -> tuple[str, ..
 
     Args:
         network: gives (N, C) logits.
-        name: in the registry, whose stages are looked at; of any other network, its own parts are.
+        name: in the registry, which lists the stages to look at; any other network's own parts are looked at.
         size: pixels a side of the images that it reads.
 
     Raises:
@@ -169,7 +170,7 @@ class Reference:
     def scores(self, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
         """How unlike the training's images each image is, (N,) from 0: the larger of its stages' distances.
 
-        The distances are in such units that 95 % of images like those of the training score at most 1.
+        The distances are scaled so that 95 % of images like those of the training score at most 1.
 
         Args:
             numbers: for each stage (N, D), as the judge gives it.

@@ -39,8 +39,8 @@ class Companions:
 
     Attributes:
         images: (M, H, W, 3) uint8, as large as the training images.
-        targets: (M, C) float32. Of a soft label the share of each class, sum 1; of a partial one 1 for each
-            class that it may be, else 0; zeros where nothing is known.
+        targets: (M, C) float32. A soft label gives the share of each class, sum 1; a partial one 1 for each
+            class that the galaxy may be, else 0; zeros where nothing is known.
         partial: (M,) bool, whether the label is partial.
         chance: (M,) float64, how often each is drawn, relative to the others; 0 for never.
         measured: (M,) bool, whether it counts for BatchNorm's statistics.

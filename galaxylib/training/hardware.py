@@ -62,7 +62,7 @@ def arithmetic(precision: str = "auto") -> Arithmetic:
 def cpu_has_bfloat16() -> bool:
     """Whether torch multiplies bfloat16 by instructions of the processor (AVX-512 BF16 or AMX).
 
-    `ATEN_CPU_CAPABILITY=avx2` keeps torch from them: so one machine can stand for another.
+    `ATEN_CPU_CAPABILITY=avx2` keeps torch from using them, so that one machine can stand for another.
     """
     if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):
         return False

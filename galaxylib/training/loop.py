@@ -1,6 +1,6 @@
 """The one training loop, on Lightning: a recipe, a task, a folder; however often cut, the same result.
 
-Everything random hangs on (seed, epoch, image) or (seed, epoch, step), never on what ran before. A run that
+Everything random depends on (seed, epoch, image) or (seed, epoch, step), never on what ran before. A run that
 was cut at any epoch and resumed therefore ends with the same weights, on the CPU bit for bit.
 """
 
@@ -67,7 +67,7 @@ def train(
         out: the checkpoint's folder; a run that it holds already is refused.
         resume: go on with that run, which must have had the same recipe, data, split,
             companions and start.
-        replace: where it is not resumed, remove that run once all is checked.
+        replace: without `resume`, remove that run once all is checked.
         progress: show progress on standard output.
 
     Returns:

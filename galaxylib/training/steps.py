@@ -121,7 +121,7 @@ class Run(L.LightningModule):
     ) -> Tensor:
         """(N, H, W, 3) uint8 -> (N, 3, size, size) normalised, the `view` being size and crop.
 
-        The changes of `augment` hang on the recipe's seed, or on `seed`.
+        The changes of `augment` depend on the recipe's seed, or on `seed`.
         """
         size, crop = view
         seed = self.recipe.seed if seed is None else seed
