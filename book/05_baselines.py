@@ -211,7 +211,7 @@ report.figure("reference_accuracy", reference_page.accuracy_figure(reference, re
 # rest on simultaneous 95 % intervals: all {glue:text}`ref_others` hold together.
 
 # %% tags=["remove-output", "hide-input"]
-report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what="network, less DMAGNet"))
+report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what="network, minus DMAGNet"))
 
 # %% [markdown]
 # ```{glue:figure} reference_pairs

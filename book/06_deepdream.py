@@ -426,10 +426,10 @@ report.number("spectrum_before", float(table["spectrum_distance_before"].mean())
 # :name: tab-06-scores
 #
 # Means over {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies at {glue:text}`size:d` pixels. *Gain*: the objective
-# after the dream over that before. *Frequency*: the mean frequency of the change's power. *Motif*: how far the
+# after the dream divided by that before. *Frequency*: the mean frequency of the change's power. *Motif*: how far the
 # change's autocorrelation swings back up after its first minimum. *Focus*: the share of the change inside the galaxy
-# over the galaxy's share of the image; 1 means no preference. *Random* is the mean over {glue:text}`twins` networks.
-# The spectrum's distance from that of galaxies was {glue:text}`spectrum_before:.2f` dex before the dreams.
+# divided by the galaxy's share of the image; 1 means no preference. *Random* is the mean over {glue:text}`twins`
+# networks. The spectrum's distance from that of galaxies was {glue:text}`spectrum_before:.2f` dex before the dreams.
 # ```
 #
 # What the dreams do to the verdict of the network that dreamed them:
@@ -531,8 +531,8 @@ report.number("n_claims", len(judged))
 # :name: tab-06-verdicts
 #
 # The paper's statements about its dreams (section 5.1) tested on {glue:text}`n_galaxies:d` {glue:text}`kind`
-# galaxies. *Control*: the same measure of the {glue:text}`twins` random networks. *Holds*: "yes" if the whole interval lies above
-# the threshold, "no" if below, else "open".
+# galaxies. *Control*: the same measure of the {glue:text}`twins` random networks. *Holds*: "yes" if the whole
+# interval lies above the threshold, "no" if it lies below, else "open".
 # ```
 #
 # {glue:text}`n_hold:d` of {glue:text}`n_claims:d` statements hold for {glue:text}`network`. The authors made them

@@ -410,7 +410,7 @@ report.number("easiest_rmse", float(errors.min()))
 # :alt: Thirty-seven small scatter plots of predicted over observed vote fraction, each with the diagonal. Rare answers stay near zero.
 # :name: fig-07-scatter
 #
-# Each answer as the tailored network predicts it, over the votes, for {glue:text}`n_test:,` held-out
+# Each answer as the tailored network predicts it, against the votes, for {glue:text}`n_test:,` held-out
 # {glue:text}`kind` galaxies.
 # ```
 #
@@ -762,8 +762,8 @@ report.figure("real_beside", confusion_figure(on_real["confusion"]))
 #
 # A network trained on real galaxies comes with the book. It is the tailored ResNet-18 with outputs along the tree,
 # trained from random weights on four fifths of a small set of real Galaxy Zoo 2 images; a hash of each galaxy's
-# number fixes the last fifth. Its scores are stored with its weights. They are not wholly blind: the same recipe had
-# been scored on that fifth once before, with fewer passes.
+# number fixes the last fifth. Its scores are stored with its weights. These scores are not wholly blind: the same
+# recipe had been scored on that fifth once before, with fewer passes.
 
 # %% tags=["hide-input"]
 kept = load_votes_network(checkpoint, own_network=own_network)

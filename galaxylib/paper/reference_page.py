@@ -155,12 +155,12 @@ def changes_in_words(
         told = ["Each was trained once so far, which does not tell an effect from the chance of a training."]
         return " ".join([*told, _missing(rows, planned)]).strip()
     told = [
-        f"By more than chance {verb}: {listed(titles)}."
+        f"By more than chance, these {verb}: {listed(titles)}."
         for verb, titles in zip(verbs, (clear_ones(rows, up=up) for up in (True, False)), strict=True)
         if titles
     ] or ["No difference is larger than chance."]
     widest = max((row["high"] - row["low"]) / 2 for row in rows)
-    told.append(f"An effect below {100 * widest:.1f} points could escape so many trainings.")
+    told.append(f"So many trainings can miss an effect below {100 * widest:.1f} points.")
     return " ".join([*told, _missing(rows, planned)]).strip()
 
 

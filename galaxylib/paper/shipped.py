@@ -134,12 +134,12 @@ def former_in_words(blind: Mapping[str, Any]) -> str:
 
 
 def blind_in_words(name: str, blind: Mapping[str, Any]) -> str:
-    """The blind test of one network, shortly; of the weights before it where nobody has judged it yet."""
+    """The blind test of one network in brief; of the weights before it where nobody has judged it yet."""
     judged = blind_figures(blind, meta=describe(name))
     former = " and ".join(f"{row['accuracy']:.1%}" for row in _former(blind))
     if judged or not former:
         return accuracy_in_words(judged.get("blind"))
-    return f"{NOT_JUDGED}, weights before it {former}"
+    return f"{NOT_JUDGED}; the weights before it: {former}"
 
 
 def _former(blind: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -175,7 +175,7 @@ def test_recalls_are_shares_of_a_class(run):
 def test_words(run):
     rows = differences(run, "networks", against={"good": "poor"})
     assert reference_page.changes_in_words(rows, planned=1).startswith(
-        "By more than chance raise the accuracy: Good."
+        "By more than chance, these raise the accuracy: Good."
     )
     assert "Of the 3 lines 2 are still to come." in reference_page.changes_in_words(rows, planned=3)
     same = [rows[0] | {"clear": False}]
