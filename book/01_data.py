@@ -672,9 +672,9 @@ report.number("taught_by_seeds", real_galaxies.seeds_in_words(taught))
 # ```{glue:figure} taught
 # :name: tab-01-taught
 #
-# What each part brings: share of held-out galaxies named as the volunteers named them, with Wilson's 95 % interval, and
-# its mean over classes or groups. Votes are clear where at least half of them speak for one class. The networks see
-# the SDSS's images in the colours of the Legacy Surveys' viewer unless the row says otherwise; their BatchNorm
+# What each part brings: share of held-out galaxies named as the volunteers named them, with Wilson's 95 % interval,
+# and its mean over classes or groups. Votes are clear where at least half of them speak for one class. The networks
+# see the SDSS's images in the colours of the Legacy Surveys' viewer unless the row says otherwise; their BatchNorm
 # statistics (explained below) come from simulated and real images. Measured {glue:text}`taught_made`:
 # {glue:text}`taught_seeds`.
 # ```
@@ -698,8 +698,8 @@ report.number("taught_by_seeds", real_galaxies.seeds_in_words(taught))
 # ```{glue:figure} taught_statistics
 # :name: tab-01-taught-statistics
 #
-# The same weights with statistics measured on simulated images, on real ones without their labels, and on both in equal
-# parts; scores as in {numref}`tab-01-taught`.
+# The same weights with statistics measured on simulated images, on real ones without their labels, and on both in
+# equal parts; scores as in {numref}`tab-01-taught`.
 # ```
 #
 # ## Reading without waiting

@@ -119,9 +119,9 @@ report.table("stages", table)
 # :name: tab-02-stages
 #
 # The stages of DMAGNet at width {glue:text}`width`: {glue:text}`parameters:,` parameters in all and
-# {glue:text}`gflop_256:.2f` GFLOP for one image of 256 pixels a side ({glue:text}`gflop_512:.1f` at {glue:text}`larger:d`).
-# Beside them stand the paper's own figures (Table 1), {glue:text}`paper_parameters:,` parameters in all.
-# A multiplication with its addition counts as two operations.
+# {glue:text}`gflop_256:.2f` GFLOP for one image of 256 pixels a side ({glue:text}`gflop_512:.1f` at
+# {glue:text}`larger:d`). Beside them stand the paper's own figures (Table 1), {glue:text}`paper_parameters:,`
+# parameters in all. A multiplication with its addition counts as two operations.
 # ```
 #
 # The third stage alone holds {glue:text}`dma3_share:.0%` of the parameters, since their number grows with the

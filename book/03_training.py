@@ -307,10 +307,10 @@ report.table("weights", weights_table(blind_test))
 # ```{glue:figure} weights
 # :name: tab-03-weights
 #
-# The networks that come with the book, as `galaxylib.load` names them. Accuracy with its 95 % interval: on simulated galaxies that took no part
-# in training; on {glue:text}`n_real:d` real images of Galaxy10 DECaLS that the makers of the weights had, read only
-# when the weights were final; and in a blind test, on {glue:text}`n_blind:d` others that they never had. Each folder in
-# `galaxylib/weights` has a card that tells what its network is not for.
+# The networks that come with the book, as `galaxylib.load` names them. Accuracy with its 95 % interval: on simulated
+# galaxies that took no part in training; on {glue:text}`n_real:d` real images of Galaxy10 DECaLS that the makers of
+# the weights had, read only when the weights were final; and in a blind test, on {glue:text}`n_blind:d` others that
+# they never had. Each folder in `galaxylib/weights` has a card that tells what its network is not for.
 # ```
 #
 # The book's former weights scored in the blind test: {glue:text}`former_blind`. One of them had named three quarters

@@ -105,8 +105,8 @@ report.table("classes", shown_catalogue(catalogue, held))
 #
 # The catalogue of {glue:text}`n_images:d` images ({glue:text}`kind`), in words: the class and its rival with their
 # probabilities, how unlike the training images an image is ({glue:text}`limit:d` % of images like them stay below
-# one), and what was done to it. The whole catalogue has a column for each class, the margin between the two, and positions where a
-# file tells them.
+# one), and what was done to it. The whole catalogue has a column for each class, the margin between the two, and
+# positions where a file tells them.
 # ```
 #
 # An unreadable file ({glue:text}`n_unreadable:d` here) becomes a row like the others, with the reason, and stops

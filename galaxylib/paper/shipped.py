@@ -139,7 +139,7 @@ def blind_in_words(name: str, blind: Mapping[str, Any]) -> str:
     former = " and ".join(f"{row['accuracy']:.1%}" for row in _former(blind))
     if judged or not former:
         return accuracy_in_words(judged.get("blind"))
-    return f"{NOT_JUDGED}; the weights before it: {former}"
+    return f"{NOT_JUDGED} (the weights before it: {former})"
 
 
 def _former(blind: Mapping[str, Any]) -> list[Mapping[str, Any]]:

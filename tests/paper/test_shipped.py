@@ -73,7 +73,7 @@ def test_former_weights_are_told_by_name():
 def test_in_few_words_the_weights_before_stand_in():
     row = {"n": 10, "right": 5, "ece": 0.1, "accuracy": 0.5}
     old = {"rows": [row | {"sha256": "0" * 64}, row | {"sha256": "1" * 64, "accuracy": 0.7}]}
-    assert blind_in_words(SHIPPED[0], old) == f"{NOT_JUDGED}; the weights before it: 50.0% and 70.0%"
+    assert blind_in_words(SHIPPED[0], old) == f"{NOT_JUDGED} (the weights before it: 50.0% and 70.0%)"
     new = {"rows": [row | {"sha256": describe(SHIPPED[0])["sha256"]}]}
     assert blind_in_words(SHIPPED[0], new) == "50.0% (23.7% to 76.3%)"
     assert blind_in_words(SHIPPED[0], NOBODY) == NOT_JUDGED
