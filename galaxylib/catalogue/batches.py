@@ -49,7 +49,7 @@ class Batch:
         ends: whether it is the part's last batch.
         items: where the images come from, N of them.
         images: (N, 256, 256, 3) uint8, pinned where there is a GPU; what could not be read is not set. They
-            hold until the next batch is asked for, which `batches` may put in their place.
+            hold until the next batch, for which `batches` may use their memory again.
         looks: what became of each.
     """
 

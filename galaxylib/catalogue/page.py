@@ -265,7 +265,7 @@ def _how(metadata: Mapping[str, Any], lab: str) -> str:
         f"temperature {metadata.get('temperature') or 1:.2f}, galaxylib {metadata.get('galaxylib')}"
         + (f", commit {metadata['commit'][:12]}" if metadata.get("commit") else "")
         + ".",
-        f"Probabilities: {metadata['probabilities']}; how far to trust them, the network's card says.",
+        f"Probabilities: {metadata['probabilities']}; the network's card says how far to trust them.",
     ]
     if lab:
         said.append(
