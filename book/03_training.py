@@ -315,7 +315,7 @@ report.table("weights", weights_table(blind_test))
 #
 # The book's former weights scored in the blind test: {glue:text}`former_blind`. One of them had named three quarters
 # of the makers' own {glue:text}`n_real:d` images correctly: a figure from so few images, known to the makers, is no
-# benchmark. The [data chapter](01_data.ipynb) tells why the present weights know real galaxies better, and how we
+# benchmark. The [data chapter](01_data.ipynb) tells what the present weights learned that those had not, and how we
 # chose them without a label of Galaxy10.
 #
 # ## On a larger machine

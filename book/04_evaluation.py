@@ -381,9 +381,9 @@ report.number("coverage_area", kept["area"])
 # ## Does it notice what is no galaxy?
 #
 # A network that knows ten classes of galaxies calls a star one of them. But its stages can tell that something is
-# amiss. We take what the first and the last of them give for an image, averaged over its pixels, and measure how far
-# it lies from what they give for {glue:text}`reference_from`, in units of the spread among those. The larger of the
-# two distances is the score *unlike training*, scaled so that {glue:text}`limit:.0%` of galaxies like these should
+# amiss. We take the mean and the deviation, over the pixels, of what the first and the last of them give for an
+# image, and measure how far these lie from those of {glue:text}`reference_from`, in units of the spread among
+# them. The larger of the two distances is the score *unlike training*, scaled so that {glue:text}`limit:.0%` of galaxies like these should
 # stay below a score of one. The network never saw the stars, the artefacts and the empty sky of
 # {numref}`fig-04-unlike`, and we fitted nothing to them: we drew them for this section, {glue:text}`n_others:d` of
 # each.

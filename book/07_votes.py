@@ -563,15 +563,15 @@ report.figure("distance", figure)
 
 # %% [markdown]
 # ```{glue:figure} distance
-# :alt: Mean vote fractions of features, spiral and bar over distance from one to three times, solid for the simulated votes and dashed for the network. The voted fractions fall with distance.
+# :alt: Mean vote fractions of features, spiral and bar over distance from one to three times, solid for the simulated votes and dashed for the network.
 # :name: fig-07-distance
 #
 # The same simulated galaxies from farther and farther away: what simulated volunteers see (solid) and what the
 # network, trained at the first distance only, predicts (dashed).
 # ```
 #
-# At three times the distance the fraction that sees features falls from {glue:text}`near_voted:.2f` to
-# {glue:text}`far_voted:.2f`, though the galaxies are the same; the network predicts {glue:text}`near_predicted:.2f`
+# At three times the distance the fraction that sees features is {glue:text}`far_voted:.2f` instead of
+# {glue:text}`near_voted:.2f`, though the galaxies are the same; the network predicts {glue:text}`near_predicted:.2f`
 # and {glue:text}`far_predicted:.2f`. How strongly simulated volunteers lose sight of detail is an assumption of the
 # stand-in; that images lose it is not.
 #

@@ -131,8 +131,9 @@ def confusion(predictions: pd.DataFrame) -> pd.DataFrame:
 def scores(predictions: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Everything that is quoted about a table of predictions.
 
-    Intervals hold 95 %: Wilson's for shares of a count (accuracy, precision, recall, top-2), the bootstrap's
-    percentiles for the F1 scores and the calibration error.
+    Intervals hold 95 %: Wilson's for shares of a count (accuracy, precision, recall, top-2) and, by
+    `f1_interval`, for the F1 of one class; the bootstrap's for the macro and the weighted F1 and for the
+    calibration error (see `Calibration`).
 
     Args:
         predictions: from `predict`.
