@@ -194,7 +194,7 @@ report.figure("reference_accuracy", reference_page.accuracy_figure(reference, re
 #
 # The reference run, judged on {glue:text}`ref_test:,` simulated test galaxies, of which the largest class is
 # {glue:text}`ref_guess:.1%`. Each figure is a mean over the trainings; brackets hold 95 % intervals that cover the
-# chance of the galaxies and, from the networks that were trained more than once, that of the first weights.
+# chance of the galaxies and, as soon as enough networks were trained again, that of the first weights.
 # ```
 #
 # ```{glue:figure} reference_accuracy

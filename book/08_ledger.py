@@ -97,7 +97,7 @@ report.number(
 #   numbers, or with a source outside it.
 # - **{glue:text}`n_waiting` scores and observations wait for real images**, {glue:text}`n_waiting_votes` of them
 #   for those of the Galaxy Zoo challenge. A score on drawn galaxies never stands in for one on real images.
-# - **{glue:text}`n_drawn` claims about a tendency were tested on drawn galaxies**, which show
+# - **Tendencies that were tested on drawn galaxies: {glue:text}`n_drawn`.** These galaxies show
 #   {glue:text}`n_drawn_shown` of them, do not show {glue:text}`n_drawn_not`, and leave {glue:text}`n_drawn_close`
 #   within the reach of chance. {glue:text}`n_not_learned` more could not be tested, because a network that they
 #   compare stands at the level of guessing, and {glue:text}`n_other_conditions` because the run was trained

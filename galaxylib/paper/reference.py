@@ -28,6 +28,8 @@ ABOUT = "about.json"
 """The file beside them that tells of the galaxies and the plan."""
 LAST = 3
 """Epochs over which a validation loss is called flat or not."""
+ENOUGH = 3
+"""Degrees of freedom from which the scatter between trainings counts as known."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,8 @@ class Scatter:
 
     Attributes:
         deviation: pooled over all networks that were trained more than once.
-        freedom: its degrees of freedom; 0 where nothing was trained twice.
+        freedom: its degrees of freedom. Below `ENOUGH` they say next to nothing, and an interval that used them
+            would span all accuracies: then the chance of the galaxies stands alone.
     """
 
     deviation: float
@@ -161,6 +164,11 @@ class Scatter:
         freedom = sum(len(one) - 1 for one in figures)
         squares = sum(float(((one - one.mean()) ** 2).sum()) for one in figures)
         return cls(float(np.sqrt(squares / freedom)) if freedom else 0.0, freedom)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are enough repeated trainings to go by."""
+        return self.freedom >= ENOUGH
 
     def half_width(self, galaxies: np.ndarray, trainings: Sequence[int], *, level: float = 0.95) -> float:
         """Half of the interval of a mean over trainings, or of the difference of two.
@@ -174,7 +182,7 @@ class Scatter:
         """
         tail = (1 + level) / 2
         chance = norm.ppf(tail) * float(galaxies.std(ddof=1)) / np.sqrt(len(galaxies))
-        seeds = student.ppf(tail, self.freedom) * self.deviation if self.freedom else 0.0
+        seeds = student.ppf(tail, self.freedom) * self.deviation if self.is_known else 0.0
         return float(np.hypot(chance, seeds * np.sqrt(sum(1 / count for count in trainings))))
 
 
@@ -238,7 +246,7 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
     Returns:
         one dict for each pair of which both are trained, in the order of the plan: `name`, `title`,
         `against`, `seeds`; `change` of the test accuracy, with `low` and `high`, and `clear`, whether 0 lies
-        outside, None while nothing in the group was trained twice and the chance of a training is unknown;
+        outside, None while too little in the group was trained again and the chance of a training is unknown;
         `gap_change`, that of training less test accuracy, with `gap_low` and `gap_high`. Changes and ends are
         fractions of 1.
     """
@@ -263,7 +271,7 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
             half = Scatter.of(list(figures.values())).half_width(each, counts, level=level)
             value = float(figures[name].mean() - figures[base].mean())
             row |= {change: value, low: value - half, high: value + half}
-        known = Scatter.of(list(accuracies.values())).freedom > 0
+        known = Scatter.of(list(accuracies.values())).is_known
         rows.append(row | {"clear": row["low"] > 0 or row["high"] < 0 if known else None})
     return rows
 

@@ -26,12 +26,10 @@ def networks_shown(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "network": row["network"],
             "parameters": f"{row['parameters']:,}",
             "input, px": row["size"],
-            "passes": row["epochs"],
             "trainings": row["seeds"],
             "minutes each": f"{row['seconds'] / 60:.0f}",
             "accuracy, %": points(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
             "macro F1": f"{row['macro_f1']:.3f}",
-            "on its training images, %": f"{100 * row['train_accuracy']:.1f}",
         }
         for row in rows
     ).set_index("network")
@@ -152,7 +150,7 @@ def changes_in_words(
     if not rows:
         return "None of these trainings is done yet."
     if all(row["clear"] is None for row in rows):
-        told = ["Each was trained once so far, which does not tell an effect from the chance of a training."]
+        told = ["Too few were trained again so far to tell an effect from the chance of a training."]
         return " ".join([*told, _missing(rows, planned)]).strip()
     told = [
         f"By more than chance, these {verb}: {listed(titles)}."

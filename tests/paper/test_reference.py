@@ -141,6 +141,7 @@ def test_rows_of_the_networks(run):
 
 def test_differences_know_both_chances(run):
     (row,) = differences(run, "networks", against={"good": "poor"})
+    assert row["clear"] is True
     good, poor = (run.right(run.of("networks")[name]) for name in ("good", "poor"))
     assert row["change"] == pytest.approx(good.mean() - poor.mean())
     assert row["clear"]
@@ -196,13 +197,19 @@ def test_one_line_in_words(run):
     assert reference_page.one_in_words(rows, "other") == "in the reference run it is still to come"
 
 
-def test_one_training_each_tells_no_effect(run):
-    firsts = tuple(one for one in run.trainings if one.seed == 0)
+@pytest.mark.parametrize("again", [(), ("good",), ("good", "poor")])
+def test_too_few_trainings_tell_no_effect(run, again):
+    """Up to two degrees of freedom, the interval is that of the galaxies alone and no effect is called clear."""
+    firsts = tuple(one for one in run.trainings if one.seed == 0 or (one.seed == 1 and one.name in again))
     (row,) = differences(replace(run, trainings=firsts), "networks", against={"good": "poor"})
     assert row["clear"] is None
     assert reference_page.clear_ones([row], up=True) == []
-    assert reference_page.changes_in_words([row], planned=1).startswith("Each was trained once so far")
+    assert reference_page.changes_in_words([row], planned=1).startswith("Too few were trained again so far")
     assert reference_page.differences_shown([row], what="network").iloc[0, 2] == "not known yet"
+    good, poor = (run.right([one for one in firsts if one.name == name]) for name in ("good", "poor"))
+    each = good.mean(axis=0) - poor.mean(axis=0)
+    chance = 1.96 * each.std(ddof=1) / np.sqrt(len(each))
+    assert row["high"] - row["low"] == pytest.approx(2 * chance, rel=1e-3)
 
 
 def test_figures_have_a_line_for_each_network(run):
