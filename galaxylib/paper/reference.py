@@ -151,8 +151,8 @@ class Scatter:
 
     Attributes:
         deviation: pooled over all networks that were trained more than once.
-        freedom: its degrees of freedom. Below `ENOUGH` they say next to nothing, and an interval that used them
-            would span all accuracies: then the chance of the galaxies stands alone.
+        freedom: its degrees of freedom. Below `ENOUGH` they say next to nothing, and an interval that used
+            them would span all accuracies: then the chance of the galaxies stands alone.
     """
 
     deviation: float

@@ -199,7 +199,7 @@ def test_one_line_in_words(run):
 
 @pytest.mark.parametrize("again", [(), ("good",), ("good", "poor")])
 def test_too_few_trainings_tell_no_effect(run, again):
-    """Up to two degrees of freedom, the interval is that of the galaxies alone and no effect is called clear."""
+    """Up to two degrees of freedom the interval is that of the galaxies, and no effect is clear."""
     firsts = tuple(one for one in run.trainings if one.seed == 0 or (one.seed == 1 and one.name in again))
     (row,) = differences(replace(run, trainings=firsts), "networks", against={"good": "poor"})
     assert row["clear"] is None
