@@ -109,11 +109,11 @@ report.figure(
 # ## In the reference run
 #
 # A training that fits into a page shows how learning begins. The *reference run*, which we made once, shows how it
-# ends ([the chapter on the other networks](05_baselines.ipynb) tells how we made it; {glue:text}`ref_machine`). There
+# goes on ([the chapter on the other networks](05_baselines.ipynb) tells how we made it; {glue:text}`ref_machine`). There
 # DMAGNet at its full width learned from {glue:text}`ref_train:,` simulated galaxies of {glue:text}`ref_size` pixels a
 # side in {glue:text}`ref_epochs` passes. It names {glue:text}`ref_accuracy:.1%` of {glue:text}`ref_test:,` test
-# galaxies correctly (95 % interval {glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`, over the
-# galaxies and {glue:text}`ref_seeds` trainings), and {glue:text}`ref_train_accuracy:.1%` of those that it learned
+# galaxies correctly (95 % interval {glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`; number of
+# trainings: {glue:text}`ref_seeds`), and {glue:text}`ref_train_accuracy:.1%` of those that it learned
 # from.
 #
 # ```{glue:figure} reference_learning
