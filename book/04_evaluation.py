@@ -125,7 +125,7 @@ report.number(
 #
 # A network that trains in minutes is weak, and chance picks its weakest classes. So we begin with the classes as the
 # longer *reference run* finds them ([the chapter on the other networks](05_baselines.ipynb) tells how we made it;
-# {glue:text}`ref_machine`): DMAGNet at its full width, {glue:text}`ref_seeds` trainings.
+# {glue:text}`ref_machine`): DMAGNet at its full width (number of trainings: {glue:text}`ref_seeds`).
 
 # %% tags=["hide-input"]
 reference = Reference.read()
