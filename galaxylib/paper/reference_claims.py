@@ -1,5 +1,6 @@
 """The reference run's records, as the chapter on the other networks would report them to the ledger."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -78,14 +79,20 @@ def most_confused(counts: np.ndarray) -> str:
 
 
 def _changes(rows: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of `network_rows` with what `differences` says of them; `experiment` repeats the name."""
+    """The rows of `network_rows` with what `differences` says of them; `experiment` repeats the name.
+
+    While the chance of a training is unknown, intervals of the changes span everything: no verdict follows.
+    """
     known = {row["name"]: row for row in changed}
     found = []
     for row in rows:
         one = row | {"experiment": row["name"]}
         if change := known.get(row["name"]):
-            one |= {"change": change["change"], "change_low": change["low"], "change_high": change["high"]}
-            one |= {"clear": change["clear"], "gap_change": change["gap_change"]}
-            one |= {"gap_change_low": change["gap_low"], "gap_change_high": change["gap_high"]}
+            one |= {key: change[key] for key in ("change", "clear", "gap_change")}
+            for key, ends in (("change", ("low", "high")), ("gap_change", ("gap_low", "gap_high"))):
+                low, high = (
+                    (-math.inf, math.inf) if change["clear"] is None else (change[end] for end in ends)
+                )
+                one |= {f"{key}_low": low, f"{key}_high": high}
         found.append(one)
     return found

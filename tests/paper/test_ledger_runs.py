@@ -328,6 +328,8 @@ def test_overfitting_is_the_gap_between_training_and_test(found, tmp_path):
     assert more.verdict is Verdict.SIMULATED
     assert more.computed == pytest.approx(20, abs=5)
     assert found(own_run(0.1), None, **GAP).verdict is Verdict.NOT_RUN
+    records(tmp_path / "once", {BASE: 0.8, "RMSprop": 0.6}, seeds=1)
+    assert found({}, tmp_path / "once", **GAP).verdict is Verdict.CLOSE
 
 
 def test_parts_of_dmagnet(found, tmp_path):
