@@ -71,7 +71,7 @@ index.write_text("{}")
 def book(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "ci", tmp_path / "ci", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    for name in ("requirements.lock", "_config.yml", "_toc.yml"):
+    for name in ("requirements.lock", "_config.yml", "_toc.yml", "CITATION.cff"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "galaxylib" / "paper").mkdir(parents=True)
     for name in (

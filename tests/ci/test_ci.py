@@ -117,7 +117,8 @@ def test_unknown_chapter_and_profile_are_refused(chapter: Path, capsys: pytest.C
     assert "holds 01_x" in capsys.readouterr().err
     assert main([str(chapter), "--profile", "quick"]) == 1
     assert (
-        "There is no profile 'quick': ci/profiles.yml has smoke, default, paper." in capsys.readouterr().err
+        "There is no profile 'quick': ci/profiles.yml has smoke, default, reference, paper."
+        in capsys.readouterr().err
     )
 
 
@@ -268,7 +269,7 @@ def test_notebook_in_the_place_of_a_folder_is_refused_and_no_lock_overwritten(
 
 def test_profiles_name_only_what_the_chapters_take() -> None:
     profiles = yaml.safe_load(PROFILES.read_text())
-    assert list(profiles) == ["smoke", "default", "paper"]
+    assert list(profiles) == ["smoke", "default", "reference", "paper"]
     stems = {path.stem for path in CHAPTERS}
     taken: set[str] = set()
     for path in CHAPTERS:
