@@ -151,7 +151,7 @@ report.table("contenders", described)
 # ## The reference run
 #
 # A page that runs in minutes ranks networks by how they begin to learn. So we trained all networks once for longer,
-# each from several first weights, before we built the book: on {glue:text}`ref_train:,` simulated galaxies, with
+# each from up to three first weights, before we built the book: on {glue:text}`ref_train:,` simulated galaxies, with
 # {glue:text}`ref_epochs` passes each, DMAGNet at its full width, and images of {glue:text}`ref_size` pixels a side
 # where a network neither needs more nor wants fewer. The run was made on {glue:text}`ref_machine`;
 # `benchmarks/reference.py` repeats it, and its records lie in `benchmarks/results/reference`.
@@ -207,8 +207,7 @@ report.figure("reference_accuracy", reference_page.accuracy_figure(reference, re
 #
 # The best of them is **{glue:text}`ref_best`** with {glue:text}`ref_best_accuracy:.1%` right. Over the last three
 # passes the validation losses changed by {glue:text}`ref_falling:+.3f` to {glue:text}`ref_rising:+.3f`. The learning
-# rate is close to nothing by then, so that a longer cycle might still end lower. {glue:text}`ref_said` These words
-# rest on simultaneous 95 % intervals: all {glue:text}`ref_others` hold together.
+# rate is close to nothing by then, so that a longer cycle might still end lower. {glue:text}`ref_said`
 
 # %% tags=["remove-output", "hide-input"]
 report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what="network, minus DMAGNet"))
@@ -218,7 +217,8 @@ report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what
 # :name: tab-05-reference-pairs
 #
 # Each network of the reference run minus DMAGNet, galaxy by galaxy. *Overfitting* is the accuracy on the training
-# images minus that on the test galaxies.
+# images minus that on the test galaxies. Brackets hold simultaneous 95 % intervals: all
+# {glue:text}`ref_others` lines of a column hold together.
 # ```
 #
 # ## Do DMAGNet's own parts help?

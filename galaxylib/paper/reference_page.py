@@ -36,7 +36,12 @@ def networks_shown(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def differences_shown(rows: Sequence[Mapping[str, Any]], *, what: str) -> pd.DataFrame:
-    """The rows of `differences` in words, one line each; `what` heads their names."""
+    """The rows of `differences` in words, one line each, or one that says so where there is none yet.
+
+    Args:
+        rows: to be shown.
+        what: the head of their names.
+    """
     lines = [
         [
             row["title"],
@@ -48,7 +53,7 @@ def differences_shown(rows: Sequence[Mapping[str, Any]], *, what: str) -> pd.Dat
         for row in rows
     ]
     heads = [what, "trainings", "accuracy, points", "more than chance", "overfitting, points"]
-    return pd.DataFrame(lines, columns=heads).set_index(what)
+    return pd.DataFrame(lines or [["none yet", *[""] * 4]], columns=heads).set_index(what)
 
 
 def recalls_shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -182,7 +182,7 @@ def test_words(run):
     same = [rows[0] | {"clear": False}]
     assert reference_page.changes_in_words(same, planned=1).startswith("No difference is larger than chance.")
     assert reference_page.changes_in_words([], planned=2) == "None of these trainings is done yet."
-    assert reference_page.differences_shown([], what="network").empty
+    assert reference_page.differences_shown([], what="network").index.tolist() == ["none yet"]
     assert reference_page.progress_in_words(run).startswith("So far 5 of the 7 trainings")
     whole = replace(run, about={"planned": {"networks": {"good": 3, "poor": 2}}})
     assert reference_page.progress_in_words(whole) == "All 5 trainings of its plan are done."
