@@ -480,7 +480,8 @@ report.figure("trends", figure)
 # :name: fig-06-trends
 #
 # Three scores over the stages, by the trained network (circles) and the random ones (squares): means over
-# {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies with 95 % bootstrap intervals.
+# {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies, those of the random ones over {glue:text}`twins` networks too, with
+# 95 % bootstrap intervals.
 # ```
 #
 # ## The galaxies' shapes before and after
