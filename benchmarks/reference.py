@@ -4,7 +4,7 @@ Each finished training leaves its record in `benchmarks/results/reference/`, so 
 time and goes on where it was; two processes may share the work:
 
     OMP_NUM_THREADS=1 python -m benchmarks.reference &
-    OMP_NUM_THREADS=1 python -m benchmarks.reference
+    OMP_NUM_THREADS=1 python -m benchmarks.reference --group experiments
 
 What is trained stands in the profile `reference` (ci/profiles.yml); a record that was made by another recipe
 is made again.
@@ -65,7 +65,11 @@ class Job:
 
 
 def jobs(values: dict[str, Any]) -> list[Job]:
-    """All trainings, the comparison's first seeds first, by the parameters of the profile."""
+    """All trainings by the parameters of the profile.
+
+    The comparison comes seed by seed, so that all networks are there early; the experiments and the parts come
+    one by one, with all seeds of each, for one training alone says nothing about them.
+    """
     seeds, batch = values["seeds"], values["batch_size"]
     base = QUICK.but(width=values["width"], batch_size=batch, epochs=values["epochs"])
     names = [name.strip() for name in values["networks"].split(",")]
@@ -76,23 +80,18 @@ def jobs(values: dict[str, Any]) -> list[Job]:
                 continue
             recipe = recipe_for(name, base.but(seed=seed), largest=values["largest"])
             found.append(Job("networks", name, entry(name).title, Trial(recipe=recipe)))
-    for seed in range(seeds):
-        plans = planned(
-            epochs=values["trial_epochs"], batch_size=batch, five_size=values["five_size"], seed=seed
+    wanted = {title.strip() for title in values["experiments"].split(",")} | set(BASES.values())
+    plans = planned(epochs=values["trial_epochs"], batch_size=batch, five_size=values["five_size"], seed=0)
+    for title in (title for title in plans if title in wanted):
+        found += [Job("experiments", title, title, plans[title].but(seed=seed)) for seed in range(seeds)]
+    for part, title in {"": WHOLE, **PARTS}.items():
+        recipe = base.but(
+            network="galaxylib.paper.ablations:WithParts",
+            options={"width": PARTS_WIDTH, **({part: False} if part else {})},
+            size=values["largest"],
+            crop=entry("dmagnet").crop,
         )
-        wanted = [title.strip() for title in values["experiments"].split(",")]
-        titles = [*BASES.values(), *wanted]
-        found += [Job("experiments", title, title, plans[title]) for title in titles]
-    for seed in range(seeds):
-        for part, title in {"": WHOLE, **PARTS}.items():
-            recipe = base.but(
-                network="galaxylib.paper.ablations:WithParts",
-                options={"width": PARTS_WIDTH, **({part: False} if part else {})},
-                size=values["largest"],
-                crop=entry("dmagnet").crop,
-                seed=seed,
-            )
-            found.append(Job("parts", title, title, Trial(recipe=recipe)))
+        found += [Job("parts", title, title, Trial(recipe=recipe.but(seed=seed))) for seed in range(seeds)]
     return found
 
 
@@ -145,6 +144,7 @@ def main() -> None:
     parser.add_argument(
         "--build", type=Path, default=Path("_build/results/reference"), help="for the galaxies"
     )
+    parser.add_argument("--group", default="", help="networks, experiments or parts; all without it")
     options = parser.parse_args()
     values = profile_values("reference", CHAPTER, takes={"simulated": 0, "width": 0})
     plan = jobs(values)
@@ -172,7 +172,8 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         write_json(known, about)
     views = Views(galaxies, rows)
-    for job, path in left(options.out, plan, locks=options.build / "locks"):
+    chosen = [job for job in plan if options.group in ("", job.group)]
+    for job, path in left(options.out, chosen, locks=options.build / "locks"):
         began = time.monotonic()
         one = trained(job, views)
         path.parent.mkdir(parents=True, exist_ok=True)

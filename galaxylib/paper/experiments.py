@@ -60,7 +60,6 @@ def planned(*, epochs: int, batch_size: int, five_size: int, seed: int) -> dict[
     return {
         BASES["convnet"]: convnet,
         OTHER_SEEDS["convnet"]: convnet.but(seed=seed + 1),
-        WHOLE_IMAGE: convnet.but(crop=256, size=256, options={"side": 256}),
         "RMSprop": convnet.but(optimizer="rmsprop"),
         "no rotations": convnet.but(rotate=0.0),
         "no dropout": convnet.but(options={"dropout": [0.0, 0.0]}),
@@ -68,6 +67,7 @@ def planned(*, epochs: int, batch_size: int, five_size: int, seed: int) -> dict[
         "five convolutions": convnet.but(options={"blocks": 5}),
         "four times the hidden neurons": convnet.but(options={"hidden": 1024}),
         "denoised by a Gaussian of 1 px": convnet.but(blur=1.0),
+        WHOLE_IMAGE: convnet.but(crop=256, size=256, options={"side": 256}),
         BASES["five_block"]: five,
         OTHER_SEEDS["five_block"]: five.but(seed=seed + 1),
         "plain loss": five.but(weighted=False),
