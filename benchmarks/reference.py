@@ -37,6 +37,7 @@ from galaxylib.provenance import provenance
 from galaxylib.training.recipes import QUICK
 
 CHAPTER = "05_baselines"
+GROUPS = ("networks", "experiments", "parts")
 SLOW = ("dmagnet", "resnet18", "alexnet")
 """Networks that are trained once less than the others."""
 
@@ -67,8 +68,8 @@ class Job:
 def jobs(values: dict[str, Any]) -> list[Job]:
     """All trainings by the parameters of the profile.
 
-    The comparison comes seed by seed, so that all networks are there early; the experiments and the parts come
-    one by one, with all seeds of each, for one training alone says nothing about them.
+    The comparison comes seed by seed, so that all networks are there early; the experiments and the parts
+    come one by one, with all seeds of each, for one training alone says nothing about them.
     """
     seeds, batch = values["seeds"], values["batch_size"]
     base = QUICK.but(width=values["width"], batch_size=batch, epochs=values["epochs"])
@@ -144,7 +145,7 @@ def main() -> None:
     parser.add_argument(
         "--build", type=Path, default=Path("_build/results/reference"), help="for the galaxies"
     )
-    parser.add_argument("--group", default="", help="networks, experiments or parts; all without it")
+    parser.add_argument("--group", choices=GROUPS, help="which trainings; all of them without it")
     options = parser.parse_args()
     values = profile_values("reference", CHAPTER, takes={"simulated": 0, "width": 0})
     plan = jobs(values)
@@ -172,7 +173,7 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         write_json(known, about)
     views = Views(galaxies, rows)
-    chosen = [job for job in plan if options.group in ("", job.group)]
+    chosen = [job for job in plan if options.group in (None, job.group)]
     for job, path in left(options.out, chosen, locks=options.build / "locks"):
         began = time.monotonic()
         one = trained(job, views)
