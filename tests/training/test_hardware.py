@@ -33,16 +33,19 @@ print(kept, faults(), 48 * 2**20 // resource.getpagesize())
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library"
 )
 def test_memory_is_asked_for_once():
-    """In most processes: where the system put the heap may leave it no room, about one time in ten."""
+    """Within the block, freed memory stays; after it, it is given back as before.
+
+    In most processes: where the system put the heap, there may be no room to keep it, or something behind it
+    that keeps it from being given back, each about one time in ten or less.
+    """
     found = []
     for _ in range(5):
         done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
         kept, given_back, pages = map(int, done.stdout.split())
-        assert given_back > 0.9 * pages  # as before the block
-        found.append(kept)
-        if kept < 0.1 * pages:
+        if kept < 0.1 * pages and given_back > 0.9 * pages:
             return
-    raise AssertionError(f"freed memory was asked for again: {found} pages")
+        found.append((kept, given_back))
+    raise AssertionError(f"of {pages} pages, asked for again within and after the block: {found}")
 
 
 def test_other_systems_are_left_as_they_are(monkeypatch):
