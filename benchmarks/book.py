@@ -40,7 +40,7 @@ def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
             {name: round(took) for name, took in seconds_by_step(results, column=column).items()}
             for column in ("s", "cpu_time")
         )
-    return {"seconds": round(whole), "steps": steps, "processor_seconds": work}
+    return {"commit": commit(), "seconds": round(whole), "steps": steps, "processor_seconds": work}
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     former = next((run["profiles"] for run in runs if run["machine"] == name), {})
     profiles = {profile: build(profile, AVX2 if options.avx2 else {}) for profile in options.profile}
     runs = [run for run in runs if run["machine"] != name]
-    runs.append({"machine": name, "commit": commit(), "profiles": former | profiles})
+    runs.append({"machine": name, "profiles": former | profiles})
     what = "seconds of `make book`, set-up apart, and of each step; two chapters run side by side"
     RESULT.write_text(json.dumps({"what": what, "runs": runs}, indent=1) + "\n", encoding="utf-8")
     for profile, made in profiles.items():

@@ -48,7 +48,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from scipy.stats import false_discovery_control
 
@@ -57,7 +56,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.evaluation.predictions import confusion, scores
 from galaxylib.networks.registry import entry
 from galaxylib.paper import reference_page
-from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
+from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, part_changes
 from galaxylib.paper.comparison import contend, mcnemar, recipe_for, results_table, right, three_ways
 from galaxylib.paper.error_analysis import confused_pairs
 from galaxylib.paper.experiments import (
@@ -74,6 +73,7 @@ from galaxylib.paper.experiments import (
     own_rows,
     planned,
     recalls,
+    reference_changes,
     run_planned,
     shown_changes,
     stage_rows,
@@ -81,7 +81,7 @@ from galaxylib.paper.experiments import (
     weak_in_words,
     weakest,
 )
-from galaxylib.paper.figures import ACCENT, CONTRAST, image_grid, style
+from galaxylib.paper.figures import ACCENT, CONTRAST, accuracy_figure, image_grid, style
 from galaxylib.paper.hierarchy import hierarchy_probabilities, run_hierarchy
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
@@ -186,7 +186,10 @@ report.number("ref_rising", max(flat, default=0.0))
 
 # %% tags=["remove-output", "hide-input"]
 report.table("reference_networks", reference_page.networks_shown(ref_rows))
-report.figure("reference_accuracy", reference_page.accuracy_figure(reference, ref_rows, group="networks"))
+first_histories = {name: pd.DataFrame(runs[0].history) for name, runs in reference.of("networks").items()}
+ref_curves = {name: (one["epoch"], one["validation_accuracy"]) for name, one in first_histories.items()}
+along = "pass over the training images"
+report.figure("reference_accuracy", accuracy_figure(ref_rows, ref_curves, along=along))
 
 # %% [markdown]
 # ```{glue:figure} reference_networks
@@ -229,7 +232,7 @@ report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what
 # network has {glue:text}`parts_width` of its channels.
 
 # %% tags=["hide-input"]
-part_rows = differences(reference, "parts", against=dict.fromkeys(PARTS.values(), WHOLE))
+part_rows = part_changes(reference)
 report.data("reference_parts", part_rows)
 report.number("parts_width", PARTS_WIDTH)
 report.number("parts_said", reference_page.changes_in_words(part_rows, planned=len(PARTS)))
@@ -322,30 +325,12 @@ report.table("comparison", shown)
 # {numref}`tab-05-reference` has the longer trainings, and the `paper` profile gives every network a long one.
 
 # %% tags=["remove-output", "hide-input"]
-colours = dict(zip(outcomes, sns.color_palette("colorblind", len(outcomes)), strict=True))
-figure, (left, middle) = plt.subplots(1, 2, figsize=(8.6, 4.0))
-for name, row in table.iterrows():
-    error = [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]]
-    left.errorbar(
-        row["parameters"], row["accuracy"], yerr=np.maximum(error, 0), fmt="o", color=colours[name], capsize=3
-    )
-    history = outcomes[name][0].summary["history"]
-    clock = np.cumsum([epoch["seconds"] for epoch in history])
-    middle.plot(
-        clock,
-        [epoch["validation_accuracy"] for epoch in history],
-        marker="o",
-        markersize=3,
-        color=colours[name],
-        label=row["network"],
-    )
-left.set(xscale="log", xlabel="parameters", ylabel="accuracy on the test galaxies")
-middle.set(xlabel="training time (s)", ylabel="accuracy on the validation galaxies")
-for axis in (left, middle):
-    axis.set_ylim(0, 1)
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-report.figure("accuracy", figure)
+curves = {}
+for name, runs in outcomes.items():
+    history = pd.DataFrame(runs[0].summary["history"])
+    curves[name] = history["seconds"].cumsum(), history["validation_accuracy"]
+shown_rows = report.content["results"]
+report.figure("accuracy", accuracy_figure(shown_rows, curves, along="training time (s)"))
 
 # %% [markdown]
 # ```{glue:figure} accuracy
@@ -443,11 +428,7 @@ report.table("three_ways", ways.map("{:.1%}".format))
 # turns by right angles, the five blocks with turns by any angle, flips and weighted classes.
 
 # %% tags=["hide-input"]
-base_of = {
-    title: BASES[plan.recipe.network]
-    for title, plan in planned(epochs=1, batch_size=batch_size, five_size=64, seed=0).items()
-}
-ref_changes = differences(reference, "experiments", against=base_of)
+ref_changes = reference_changes(reference)
 report.data("reference_experiments", ref_changes)
 n_planned = len(reference.about["planned"]["experiments"]) - len(BASES)
 report.number("experiments_said", reference_page.changes_in_words(ref_changes, planned=n_planned))

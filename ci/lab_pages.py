@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from string import Template
 from typing import Any
 
+UNSERVED = Path(__file__).resolve().parents[1] / "web" / "unserved.html"
+"""What every page with a script of the lab ends with."""
 OFFERED = (96, 128, 192, 256, 384, 512)
 """Sizes that a live dream can have, in pixels a side, beside those made beforehand."""
 STAGE_LABELS = {"stem": "stem", "dma1": "DMA 1", "dma2": "DMA 2", "dma3": "DMA 3", "lam": "LAM"}
@@ -40,8 +43,15 @@ def fill(template: str, index: Mapping[str, Any]) -> str:
         network_options=options((one["name"], one["label"]) for one in index["networks"]),
         network_list=network_list(index["networks"]),
         table=gallery_table(index),
+        lab_script=script("lab.js"),
+        embed_script=script("embed.js"),
     )
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
+
+
+def script(name: str) -> str:
+    """The lab's script of this name, and what a page says where it does not run."""
+    return Template(UNSERVED.read_text(encoding="utf-8")).substitute(script=name).rstrip()
 
 
 def before_alt(index: Mapping[str, Any], galaxy: int) -> str:

@@ -1,9 +1,12 @@
 """DMAGNet without one of the parts that its paper credits: what each of them brings can then be measured."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from galaxylib.networks.dmagnet import DMABlock, DMAGNet
+from galaxylib.paper.reference import Reference, differences
 
 WHOLE = "DMAGNet, whole"
 PARTS_WIDTH = 0.25
@@ -69,3 +72,8 @@ class WithParts(DMAGNet):
             self.lam.gate = Open()
         if not weighted_pooling:
             self.head.attention = Open(1)
+
+
+def part_changes(reference: Reference) -> list[dict[str, Any]]:
+    """Each network without a part less the whole one, in the reference run; see `differences`."""
+    return differences(reference, "parts", against=dict.fromkeys(PARTS.values(), WHOLE))

@@ -7,7 +7,8 @@ apart with any of the common kinds of colour blindness; each class keeps its col
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -100,4 +101,35 @@ def image_grid(
             axis.imshow(images[number], interpolation="antialiased")
             if titles is not None:
                 axis.set_title(titles[number], fontsize=7.5, pad=3)
+    return figure
+
+
+def accuracy_figure(
+    rows: Sequence[Mapping[str, Any]],
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    along: str,
+) -> Figure:
+    """Accuracy over the number of parameters (left), and as it grew in one training (right), of each network.
+
+    Args:
+        rows: one a network, with its `name`, `network` (as shown), `parameters`, `accuracy`, `accuracy_low`
+            and `accuracy_high`.
+        curves: by name, what the training had taken at the end of each epoch, and the validation accuracy
+            then.
+        along: what it had taken, in words and with its unit.
+    """
+    figure, (left, middle) = plt.subplots(1, 2, figsize=(8.6, 4.0))
+    for row, colour in zip(rows, sns.color_palette("colorblind", len(rows)), strict=True):
+        error = [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]]
+        left.errorbar(
+            row["parameters"], row["accuracy"], yerr=np.maximum(error, 0), fmt="o", color=colour, capsize=3
+        )
+        middle.plot(*curves[row["name"]], marker="o", markersize=3, color=colour, label=row["network"])
+    left.set(xscale="log", xlabel="parameters", ylabel="accuracy on the test galaxies")
+    middle.set(xlabel=along, ylabel="accuracy on the validation galaxies")
+    for axis in (left, middle):
+        axis.set_ylim(0, 1)
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure

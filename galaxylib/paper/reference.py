@@ -202,8 +202,7 @@ def network_rows(reference: Reference, group: str) -> list[dict[str, Any]]:
         ones, right = runs[name], reference.right(runs[name])
         half = scatter.half_width(right.mean(axis=0), (len(ones),))
         accuracy = float(right.mean())
-        classes = range(len(CLASS_NAMES))
-        matrices = [confusion_matrix(reference.labels, one.predicted, labels=classes) for one in ones]
+        matrices = [matrix(reference, [one]).to_numpy() for one in ones]
         rows.append(
             {
                 "name": name,
@@ -259,21 +258,29 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
         name: np.array([one.train_accuracy for one in ones]) - accuracies[name] for name, ones in runs.items()
     }
     level = 1 - 0.05 / max(1, len(pairs))
+    compared = (
+        (accuracies, Scatter.of(list(accuracies.values())), ("change", "low", "high")),
+        (gaps, Scatter.of(list(gaps.values())), ("gap_change", "gap_low", "gap_high")),
+    )
+    known = compared[0][1].is_known
     rows = []
     for name, base in pairs:
         row = {"name": name, "title": runs[name][0].title, "against": base, "seeds": len(runs[name])}
         each = rights[name].mean(axis=0) - rights[base].mean(axis=0)
         counts = len(runs[name]), len(runs[base])
-        for figures, change, low, high in (
-            (accuracies, "change", "low", "high"),
-            (gaps, "gap_change", "gap_low", "gap_high"),
-        ):
-            half = Scatter.of(list(figures.values())).half_width(each, counts, level=level)
+        for figures, scatter, keys in compared:
+            half = scatter.half_width(each, counts, level=level)
             value = float(figures[name].mean() - figures[base].mean())
-            row |= {change: value, low: value - half, high: value + half}
-        known = Scatter.of(list(accuracies.values())).is_known
+            row |= zip(keys, (value, value - half, value + half), strict=True)
         rows.append(row | {"clear": row["low"] > 0 or row["high"] < 0 if known else None})
     return rows
+
+
+def matrix(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame:
+    """Test galaxies of each true class (down) by the class given (across), over all trainings."""
+    labels = range(len(CLASS_NAMES))
+    counts = sum(confusion_matrix(reference.labels, one.predicted, labels=labels) for one in trainings)
+    return pd.DataFrame(counts, index=CLASS_NAMES, columns=CLASS_NAMES)
 
 
 def recalls(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame:
@@ -284,11 +291,9 @@ def recalls(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame
         trainings, with `low` and `high`, Wilson's interval for so many galaxies; and `taken_for`, the wrong
         class that it is given most often, with `share`, how often.
     """
-    counts = sum(
-        confusion_matrix(reference.labels, one.predicted, labels=range(len(CLASS_NAMES))) for one in trainings
-    )
+    counts = matrix(reference, trainings).to_numpy() / len(trainings)
     rows = []
-    for label, row in enumerate(counts / len(trainings)):
+    for label, row in enumerate(counts):
         galaxies, wrong = round(row.sum()), np.where(np.arange(len(row)) == label, -1, row)
         low, high = wilson(round(row[label]), galaxies)
         rows.append(

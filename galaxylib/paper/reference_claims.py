@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
-from galaxylib.paper.experiments import BASES
-from galaxylib.paper.reference import Reference, Training, differences, network_rows
+from galaxylib.paper.ablations import PARTS_WIDTH, part_changes
+from galaxylib.paper.error_analysis import confused_pairs
+from galaxylib.paper.experiments import BASES, reference_changes
+from galaxylib.paper.reference import Reference, matrix, network_rows, recalls
 
 
 def as_chapter(reference: Reference) -> dict[str, Any]:
@@ -25,9 +25,8 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         network_rows(reference, group) for group in ("networks", "experiments", "parts")
     )
     trials = reference.of("experiments")
-    against = {name: BASES.get(runs[0].recipe["network"], name) for name, runs in trials.items()}
     bases = {name: trials[title][0] for name, title in BASES.items() if title in trials}
-    named = {name: matrix(reference, runs) for name, runs in reference.of("networks").items()}
+    named = reference.of("networks")
     counts = np.bincount(reference.labels, minlength=len(CLASS_NAMES)).tolist()
     return {
         "kind": "simulated",
@@ -47,35 +46,20 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
             "parts_seeds": max((row["seeds"] for row in parts), default=None),
         },
         "results": networks,
-        "recall": {name: recall(one) for name, one in named.items()},
-        "most_confused": {name: most_confused(one) for name, one in named.items()},
-        "experiments": _changes(experiments, differences(reference, "experiments", against=against)),
-        "parts": _changes(
-            parts, differences(reference, "parts", against=dict.fromkeys(PARTS.values(), WHOLE))
-        ),
+        "recall": {
+            name: {
+                row.Index: row.recall if row.galaxies else None
+                for row in recalls(reference, runs).itertuples()
+            }
+            for name, runs in named.items()
+        },
+        "most_confused": {
+            name: confused_pairs(matrix(reference, runs))[0]["pair"] for name, runs in named.items()
+        },
+        "experiments": _changes(experiments, reference_changes(reference)),
+        "parts": _changes(parts, part_changes(reference)),
         "recipes": {name: dict(one.recipe) for name, one in bases.items()},
     }
-
-
-def matrix(reference: Reference, trainings: list[Training]) -> np.ndarray:
-    """(C, C) galaxies of each true class (rows) by the class given (columns), over all trainings."""
-    labels = range(len(CLASS_NAMES))
-    return sum(confusion_matrix(reference.labels, one.predicted, labels=labels) for one in trainings)
-
-
-def recall(counts: np.ndarray) -> dict[str, float | None]:
-    """The share of each class that is recognised; None for a class that does not occur."""
-    return {
-        name: float(row[label] / row.sum()) if row.sum() else None
-        for label, (name, row) in enumerate(zip(CLASS_NAMES, counts, strict=True))
-    }
-
-
-def most_confused(counts: np.ndarray) -> str:
-    """The two classes that are taken for each other most often, in alphabetical order, as "A, B"."""
-    mutual = np.triu(counts + counts.T, k=1)
-    first, second = np.unravel_index(mutual.argmax(), mutual.shape)
-    return ", ".join(sorted((CLASS_NAMES[first], CLASS_NAMES[second])))
 
 
 def _changes(rows: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[dict[str, Any]]:

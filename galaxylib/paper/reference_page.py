@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -66,33 +64,6 @@ def recalls_shown(table: pd.DataFrame) -> pd.DataFrame:
         },
         index=table.index,
     )
-
-
-def accuracy_figure(reference: Reference, rows: Sequence[Mapping[str, Any]], *, group: str) -> Figure:
-    """Accuracy over the number of parameters, and over the passes of the first training, of each network."""
-    runs = reference.of(group)
-    figure, (left, middle) = plt.subplots(1, 2, figsize=(8.6, 4.0))
-    for row, colour in zip(rows, sns.color_palette("colorblind", len(rows)), strict=True):
-        error = [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]]
-        left.errorbar(
-            row["parameters"], row["accuracy"], yerr=np.maximum(error, 0), fmt="o", color=colour, capsize=3
-        )
-        history = pd.DataFrame(runs[row["name"]][0].history)
-        middle.plot(
-            history["epoch"],
-            history["validation_accuracy"],
-            marker="o",
-            markersize=3,
-            color=colour,
-            label=row["network"],
-        )
-    left.set(xscale="log", xlabel="parameters", ylabel="accuracy on the test galaxies")
-    middle.set(xlabel="pass over the training images", ylabel="accuracy on the validation galaxies")
-    for axis in (left, middle):
-        axis.set_ylim(0, 1)
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    return figure
 
 
 def learning_figure(reference: Reference, *, group: str, name: str) -> Figure:

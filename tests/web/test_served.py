@@ -12,6 +12,8 @@ import pytest
 from conftest import ROOT, Quiet, served
 from test_web_engine import START, checkpoint, runtime, site  # noqa: F401
 
+from ci.lab_pages import script
+
 UNSERVED = "This page’s scripts do not run: serve the folder of the pages"
 PROBABILITIES = """async () => {
     const data = new Float32Array(3 * 64 * 64).fill(0.5);
@@ -84,7 +86,8 @@ def book(tmp_path) -> Path:
     shutil.copytree(ROOT / "web", tmp_path / "lab")
     for name in ("page", "embed", "front"):
         text = (ROOT / "web" / f"{name}.html").read_text(encoding="utf-8")
-        html = Template(text).safe_substitute()
+        scripts = {"lab_script": script("lab.js"), "embed_script": script("embed.js")}
+        html = Template(text).safe_substitute(scripts)
         (tmp_path / "book" / f"{name}.html").write_text(f"<meta charset=utf-8>{html}", encoding="utf-8")
     return tmp_path
 
