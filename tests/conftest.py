@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
@@ -24,9 +25,13 @@ import pytest
 from ci.book import BUILD, changed_outside, snakemake
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.files import hold_lock
+from galaxylib.paper.claims import Printed, load_claims
 from galaxylib.provenance import machine
 
 ROOT = Path(__file__).resolve().parents[1]
+CLAIMS = ROOT / "book" / "claims.yml"
+MEASURED = json.loads((ROOT / "benchmarks" / "results" / "published_labels.json").read_text())
+"""What the ledger's checks look at beside the claims."""
 BUILDER = "test_trust_pages.py"
 """The tests that make the smoke book's pages, before others read them."""
 FLAGS = [
@@ -193,6 +198,12 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
 
     return close
+
+
+@pytest.fixture(scope="session")
+def printed() -> Printed:
+    """The claims of the book."""
+    return load_claims(CLAIMS)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ import jupytext
 import pytest
 
 from galaxylib.networks.registry import NETWORKS
-from galaxylib.paper.claims import load_claims
 
 BOOK = Path(__file__).parents[2] / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9][0-9]_*.py"))
@@ -125,11 +124,6 @@ def typed_numbers(path, allowed=()):
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_no_number_is_typed(page):
     assert typed_numbers(page, PRINTED.get(page.stem, {})) == []
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return load_claims(BOOK / "claims.yml")
 
 
 @pytest.mark.parametrize("page", PRINTED)

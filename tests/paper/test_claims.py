@@ -6,14 +6,13 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import shared_data
+from conftest import CLAIMS, MEASURED, shared_data
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import (
     classification_report,
@@ -34,14 +33,6 @@ from galaxylib.paper.error_analysis import confused_pairs
 from galaxylib.paper.ledger import Verdict, as_table, judge
 from galaxylib.paper.significance import chance
 from galaxylib.votes.zoo2 import CHALLENGE_IDS, SOLUTIONS
-
-FILE = Path(__file__).parents[2] / "book" / "claims.yml"
-MEASURED = json.loads((FILE.parents[1] / "benchmarks/results/published_labels.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return load_claims(FILE)
 
 
 @pytest.fixture(scope="module")
@@ -353,7 +344,7 @@ def test_every_result_that_a_claim_asks_for_is_reported(printed):
         for term in claim.source.split(" - "):
             chapter, key, *_ = [*term.split("/"), ""]
             if chapter in CHAPTERS:
-                source = (FILE.parent / f"{chapter}.py").read_text()
+                source = (CLAIMS.parent / f"{chapter}.py").read_text()
                 composed = re.findall(r'report\.\w+\(\s*f"([^"]+)"', source)
                 patterns = [re.sub(r"\\{.*?\\}", ".+", re.escape(name)) for name in composed]
                 made = f'"{key}"' in source or any(re.fullmatch(pattern, key) for pattern in patterns)
@@ -362,13 +353,13 @@ def test_every_result_that_a_claim_asks_for_is_reported(printed):
 
 def test_every_row_that_a_claim_picks_is_made_somewhere(printed):
     """A table may lack a row in a small profile; a row that no code makes is a typing error."""
-    code = "".join(path.read_text() for path in (FILE.parents[1] / "galaxylib").rglob("*.py"))
+    code = "".join(path.read_text() for path in (CLAIMS.parents[1] / "galaxylib").rglob("*.py"))
     for claim in printed.claims.values():
         for term in claim.source.split(" - "):
             chapter, *path = term.split("/")
             for step in path:
                 if "=" in step:
-                    made = code + (FILE.parent / f"{chapter}.py").read_text()
+                    made = code + (CLAIMS.parent / f"{chapter}.py").read_text()
                     assert f'"{step.split("=")[1]}"' in made, claim.id
 
 
@@ -419,7 +410,7 @@ def test_a_faulty_claim_is_told(small, changes, sentence):
 def test_an_unknown_source_is_told(small, tmp_path, source, sentence):
     (tmp_path / "04_evaluation.json").write_text('{"accuracy": 0.5}')
     printed = small(source=source)
-    whole = replace(load_claims(FILE), claims=printed.claims)
+    whole = replace(load_claims(CLAIMS), claims=printed.claims)
     with pytest.raises(GalaxyError, match=sentence):
         judge(Results(Evidence(whole, MEASURED), tmp_path))
 
@@ -429,7 +420,7 @@ def test_a_missing_or_broken_file_is_told(tmp_path):
         load_claims(tmp_path / "none.yml")
     (tmp_path / "04_evaluation.json").write_text("{")
     with pytest.raises(GalaxyError, match="run that chapter again"):
-        Results(Evidence(load_claims(FILE), MEASURED), tmp_path).of("04_evaluation")
+        Results(Evidence(load_claims(CLAIMS), MEASURED), tmp_path).of("04_evaluation")
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------

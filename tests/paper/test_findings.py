@@ -1,25 +1,15 @@
 """Findings: contradictions are counted by cause, and the counts are those of the rows."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from conftest import MEASURED
 
 from galaxylib.errors import GalaxyError
 from galaxylib.paper.chapter_results import Results
 from galaxylib.paper.claim_checks import Evidence
-from galaxylib.paper.claims import load_claims
 from galaxylib.paper.findings import CONTRADICTIONS, MISLABELLED, contradictions, counted
 from galaxylib.paper.ledger import Verdict, judge
-
-FILE = Path(__file__).parents[2] / "book" / "claims.yml"
-MEASURED = json.loads((FILE.parents[1] / "benchmarks/results/published_labels.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return load_claims(FILE)
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import jupytext
 import pytest
+from conftest import MEASURED
 from reference_records import records
 
 from galaxylib.paper.chapter_results import CHAPTERS, GALAXIES, Results
 from galaxylib.paper.claim_checks import Evidence
-from galaxylib.paper.claims import load_claims
 from galaxylib.paper.conditions import conditions_of
 from galaxylib.paper.findings import contradictions
 from galaxylib.paper.ledger import Verdict, judge
@@ -30,7 +30,6 @@ from galaxylib.paper.ledger_page import (
 from galaxylib.training.recipes import PAPER_RECIPE
 
 BOOK = Path(__file__).parents[2] / "book"
-MEASURED = json.loads((BOOK.parent / "benchmarks/results/published_labels.json").read_text())
 VOID = {"br"}
 
 
@@ -53,11 +52,6 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
-
-
-@pytest.fixture(scope="module")
-def printed():
-    return load_claims(BOOK / "claims.yml")
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 """Which run answers a claim: conditions, networks that learned nothing, one class, the reference run."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from conftest import CLAIMS, MEASURED
 from reference_records import LABELS, records
 from sklearn.metrics import recall_score
 
@@ -21,8 +21,6 @@ from galaxylib.paper.reference import ABOUT, Reference
 from galaxylib.paper.reference_claims import as_chapter
 from galaxylib.training.recipes import PAPER_RECIPE, QUICK
 
-FILE = Path(__file__).parents[2] / "book" / "claims.yml"
-MEASURED = json.loads((FILE.parents[1] / "benchmarks/results/published_labels.json").read_text())
 REAL = {"kind": "real", "n_galaxies": GALAXIES}
 SIMULATED = {"kind": "simulated", "n_galaxies": 4000}
 
@@ -51,7 +49,7 @@ def found(tmp_path):
 def whole_ledger(outputs, tmp_path, reference=None):
     for name, results in outputs.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(results))
-    results = Results(Evidence(load_claims(FILE), MEASURED), tmp_path, reference=reference)
+    results = Results(Evidence(load_claims(CLAIMS), MEASURED), tmp_path, reference=reference)
     return {finding.claim.id: finding for finding in judge(results)}
 
 
@@ -100,7 +98,7 @@ def test_the_papers_accuracy_on_the_real_file(tmp_path):
 
 def test_the_papers_conditions_are_its_recipe():
     """The claims file and the paper's recipe in the library cannot drift apart."""
-    asked = load_claims(FILE).conditions["dmagnet"]
+    asked = load_claims(CLAIMS).conditions["dmagnet"]
     had = conditions_of(PAPER_RECIPE.to_dict(), train_images=asked["train_images"], simulated=False)
     assert unmet(asked, {"conditions": had}) == []
     assert {name: had[name] for name in asked} == asked
@@ -111,11 +109,11 @@ REFERENCE_ALONE = {"parts_width", "parts_seeds"}
 
 
 def test_the_chapters_report_the_conditions_that_are_asked():
-    printed = load_claims(FILE)
+    printed = load_claims(CLAIMS)
     told = set(conditions_of(QUICK.to_dict(), train_images=1, simulated=True))
     for claim in printed.claims.values():
         chapter = claim.source.split("/")[0]
-        source = (FILE.parent / f"{chapter}.py").read_text() if claim.under else ""
+        source = (CLAIMS.parent / f"{chapter}.py").read_text() if claim.under else ""
         for key in printed.conditions.get(claim.under, {}):
             known = told if "conditions_of(" in source else REFERENCE_ALONE
             step = key.split("/")[0]
@@ -231,7 +229,7 @@ def test_votes_no_better_than_the_mean(found):
 
 def test_dreams_of_a_network_that_learned_nothing(found):
     own = "the network of this run"
-    assert f'"": "{own}"' in (FILE.parent / "06_deepdream.py").read_text()
+    assert f'"": "{own}"' in (CLAIMS.parent / "06_deepdream.py").read_text()
     of = {"kind": "comparison", "compare": "above", "value": 0, "source": "06_deepdream/gain"}
     for network, low, verdict in (
         (own, 0.1, Verdict.NOT_LEARNED),
@@ -367,4 +365,4 @@ def test_recalls_and_confusions_of_the_reference_run(tmp_path):
 def test_a_broken_reference_run_is_told(tmp_path):
     (tmp_path / ABOUT).write_text("{")
     with pytest.raises(GalaxyError, match="no record of the reference run"):
-        Results(Evidence(load_claims(FILE), MEASURED), tmp_path / "none", reference=tmp_path)
+        Results(Evidence(load_claims(CLAIMS), MEASURED), tmp_path / "none", reference=tmp_path)
