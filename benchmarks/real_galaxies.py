@@ -52,6 +52,8 @@ from galaxylib.votes.other_surveys import (
 STATISTICS = CHOICES["statistics"]
 BOTH = ("gz2", "gz1")
 SHORT = {"growth": "", "learning_rate": 1e-3, "warm_up": 0.1}
+SURE = 0.8
+"""From which probability on a network's own answer counts as a label."""
 PAPERS_CHANGES = {"jitter": 0.0, "brightness": PAPER_RECIPE.brightness, "contrast": PAPER_RECIPE.contrast}
 
 
@@ -65,6 +67,7 @@ class Ablation:
         former: whether the simulated galaxies are those of the former simulator.
         as_sdss: whether the SDSS's images stay as they are.
         changes: of the recipe.
+        teacher: the run whose confident answers label the unlabelled images; "" where they have no label.
         against: the run that it is compared with, galaxy by galaxy; "" for none.
     """
 
@@ -73,6 +76,7 @@ class Ablation:
     former: bool = False
     as_sdss: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
+    teacher: str = ""
     against: str = ""
 
 
@@ -87,6 +91,12 @@ RUNS = {
     ),
     "no_jitter": Ablation(
         title="with both, the paper's augmentation", surveys=BOTH, changes=PAPERS_CHANGES, against="both"
+    ),
+    "smaller": Ablation(
+        title="with both, at 96 pixels instead of 128", surveys=BOTH, changes={"size": 96}, against="both"
+    ),
+    "self_taught": Ablation(
+        title="with both and its own confident answers", surveys=BOTH, teacher="both", against="both"
     ),
 }
 
@@ -107,6 +117,24 @@ class Surveys:
     def companions(self, names: tuple[str, ...]) -> Companions:
         """The named ones and the unlabelled, without what is held out."""
         return companions_of(*(part for name, part in self.parts.items() if name in (*names, "unlabelled")))
+
+    def answered(self, teacher: Loaded) -> Self:
+        """The same, the unlabelled images named by a network where it is sure (Lee 2013, pseudo-labels).
+
+        Raises:
+            DataError: there are no unlabelled images.
+        """
+        if "unlabelled" not in self.parts:
+            raise DataError(
+                "A network cannot teach itself without images: give --unlabelled, or leave the run out."
+            )
+        unlabelled = self.parts["unlabelled"]
+        found = judged(teacher, unlabelled)
+        kinds = found.argmax(axis=1)
+        sure = found.max(axis=1) >= SURE
+        targets = np.where(sure[:, None], np.eye(found.shape[1], dtype=np.float32)[kinds], np.float32(0))
+        named = replace(unlabelled, targets=targets, kinds=kinds)
+        return replace(self, parts={**self.parts, "unlabelled": named})
 
     def held_out(self) -> dict[str, Survey]:
         """What a network is scored on."""
@@ -218,6 +246,8 @@ class Given:
             seed=seed,
         )
         out, test = self.scratch / f"{name}-{seed}", self.files["test"]
+        if run.teacher:
+            surveys = surveys.answered(load(self.scratch / f"{run.teacher}-{seed}"))
         loaded = trained(run, data, surveys, recipe, start=self.start, out=out)
         found = {}
         for statistics in STATISTICS:
@@ -244,7 +274,7 @@ def measure(
     """Train and score: the whole benchmark as a JSON object.
 
     Args:
-        runs: of `RUNS`, in their order, for a run is compared with an earlier one.
+        runs: of `RUNS`, in their order, for a run is compared with an earlier one, or taught by it.
         recipe: as `Given` has it.
         start: as `Given` has it.
         files: as `Given` has them.
@@ -324,7 +354,11 @@ def main() -> None:
     given = parser.parse_args()
     given.scratch.mkdir(parents=True, exist_ok=True)
     named = {"new": given.data, "former": given.former, "test": given.test}
-    wanted = given.runs or [name for name, run in RUNS.items() if given.former or not run.former]
+    wanted = given.runs or [
+        name
+        for name, run in RUNS.items()
+        if (given.former or not run.former) and (given.unlabelled or not run.teacher)
+    ]
     found = measure(
         {name: RUNS[name] for name in RUNS if name in wanted},
         RECIPES["real-small"].but(**SHORT, epochs=given.epochs),

@@ -191,3 +191,25 @@ def test_files_of_two_sizes_are_refused(bench, recipe, given):
     files = given["files"] | {"former": given["files"]["test"]}
     with pytest.raises(DataError, match="hold different numbers of galaxies"):
         bench.measure(bench.RUNS, recipe, **given | {"files": files}, seeds=[0])
+
+
+def test_a_network_names_only_what_it_is_sure_of(bench, given, monkeypatch):
+    """The unlabelled images of 0.8 and more get their class, the others no label, and are never drawn."""
+    surveys = bench.Surveys.read(**given["folders"], as_sdss=False)
+    answers = np.full((len(surveys.parts["unlabelled"]), 10), 0.02, np.float32)
+    answers[:, 3] = 0.82
+    answers[0] = 0.1
+    monkeypatch.setattr(bench, "judged", lambda loaded, survey: answers)
+    companions = surveys.answered(load(given["start"])).companions(bench.BOTH)
+    here = companions.source == len(companions.sources) - 1
+    assert companions.sources[-1].name == "Legacy Surveys"
+    assert (companions.targets[here].argmax(axis=1)[1:] == 3).all()
+    assert companions.targets[here].sum(axis=1).tolist() == [0, *[1] * (here.sum() - 1)]
+    assert (companions.chance[here] > 0).tolist() == [False, *[True] * (here.sum() - 1)]
+    assert companions.chance[here].sum() == pytest.approx(1)
+
+
+def test_nobody_teaches_without_images(bench, given):
+    surveys = bench.Surveys.read(**given["folders"] | {"unlabelled": None}, as_sdss=False)
+    with pytest.raises(DataError, match="give --unlabelled"):
+        surveys.answered(load(given["start"]))
