@@ -87,7 +87,7 @@ FILES = {
     "04_evaluation": [BLIND, *REFERENCE, *DESCRIPTIONS, *shipped("*")],
     "05_baselines": REFERENCE,
     "06_deepdream": ["galaxylib/dream/prior.npz", *shipped("real")],
-    "07_votes": [CLAIMS, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
+    "07_votes": [CLAIMS, *REFERENCE, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, *REFERENCE, "benchmarks/results/published_labels.json"],
     "09_your_galaxies": shipped("real*"),
 }

@@ -14,13 +14,16 @@ import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from ci.parameters import profile_values
+from galaxylib.data import splits
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.data.splits import Split
 from galaxylib.errors import GalaxyError
@@ -30,15 +33,21 @@ from galaxylib.networks.registry import entry
 from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
 from galaxylib.paper.experiments import BASES, Views, planned
-from galaxylib.paper.reference import ABOUT, FOLDER, Training, read_record
+from galaxylib.paper.reference import ABOUT, FOLDER, GROUPS, Training, read_record
+from galaxylib.paper.reference_votes import GROUP, NAMES, VoteTraining
 from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
+from galaxylib.paper.vote_networks import VoteTrial, run_votes
+from galaxylib.paper.vote_networks import planned as planned_votes
 from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.provenance import provenance
 from galaxylib.training.recipes import QUICK
+from galaxylib.votes.outputs import predict_votes
+from galaxylib.votes.simulated import simulated_votes
+from galaxylib.votes.zoo2 import Votes, rmse
 
 CHAPTER = "05_baselines"
-GROUPS = ("networks", "experiments", "parts")
-SLOW = ("dmagnet", "resnet18", "alexnet")
+VOTES_CHAPTER = "07_votes"
+SLOW = ("dmagnet", "resnet18", "alexnet", "resnet", "tailored")
 """Networks that are trained once less than the others."""
 
 
@@ -48,7 +57,7 @@ class Job:
 
     Attributes:
         group: where it belongs.
-        name: of the network, the experiment or the part, as a file is called.
+        name: of the network, the experiment or the part, which its file is called by.
         title: as a table shows it.
         trial: how.
     """
@@ -56,7 +65,7 @@ class Job:
     group: str
     name: str
     title: str
-    trial: Trial
+    trial: Trial | VoteTrial
 
     @property
     def file(self) -> str:
@@ -96,6 +105,21 @@ def jobs(values: dict[str, Any]) -> list[Job]:
     return found
 
 
+def vote_jobs(values: dict[str, Any], *, seeds: int) -> list[Job]:
+    """The trainings of the networks of votes by the parameters of their chapter in the profile."""
+    epochs = values["cnn_epochs"], values["resnet_epochs"], values["tailored_epochs"]
+    found = []
+    for seed in range(seeds):
+        plan = planned_votes(
+            epochs=epochs, cnn_batch=values["cnn_batch"], schedule=values["schedule"], seed=seed
+        )
+        for name, (title, trial) in zip(NAMES, plan.items(), strict=True):
+            if name in SLOW and seed and seed == seeds - 1:
+                continue
+            found.append(Job(GROUP, name, title, trial))
+    return found
+
+
 def divided(galaxies: Galaxy10, split: Split, *, count: int) -> dict[str, np.ndarray]:
     """Rows by part: so many to train on, and all others that the split has."""
     kept = np.random.default_rng(0).permutation(split.train)[:count]
@@ -113,16 +137,56 @@ def trained(job: Job, views: Views) -> Training:
         title=job.title,
         seed=job.trial.recipe.seed,
         recipe=job.trial.recipe.to_dict(),
-        history=[
-            {name: round(value, 5) for name, value in epoch.items() if isinstance(value, int | float)}
-            for epoch in result.history.to_dict(orient="records")
-        ],
+        history=_plain(result.history),
         parameters=count_parameters(result.network),
         seconds=round(result.seconds, 1),
         train_accuracy=accuracy(probabilities(result.network, sets["train"]), sets["train"].labels),
         predicted=found.argmax(axis=1),
         made=provenance(),
     )
+
+
+def trained_on_votes(job: Job, votes: Votes, rows: dict[str, np.ndarray]) -> VoteTraining:
+    """Train one network of votes and let it judge the test galaxies.
+
+    Args:
+        job: of the group of votes.
+        votes: of all galaxies in `rows`, in the order of its parts.
+        rows: by part, as `divided` has them.
+    """
+    ends = np.cumsum([len(rows[part]) for part in splits.PARTS])
+    places = dict(zip(splits.PARTS, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
+    split = Split(**places, method="sky", seed=0, fingerprint=votes.fingerprint)
+    result = run_votes(votes, split, job.trial, epoch=0)
+    train, test = votes.rows(places["train"]), votes.rows(places["test"])
+    found = {
+        name: predict_votes(result.network, part.images, job.trial.rule)
+        for name, part in (("train", train), ("test", test))
+    }
+    guess = np.broadcast_to(train.fractions.mean(axis=0), test.fractions.shape)
+    return VoteTraining(
+        name=job.name,
+        title=job.title,
+        seed=job.trial.recipe.seed,
+        recipe=job.trial.recipe.to_dict(),
+        rule=job.trial.rule,
+        history=_plain(result.history),
+        parameters=count_parameters(result.network),
+        seconds=round(float(result.history["seconds"].sum()), 1),
+        train_images=len(train),
+        train_rmse=rmse(found["train"], train.fractions),
+        errors=((found["test"] - test.fractions) ** 2).mean(axis=1),
+        guess=rmse(guess, test.fractions),
+        made=provenance(),
+    )
+
+
+def _plain(history: pd.DataFrame) -> list[dict[str, float]]:
+    """The figures of each epoch as JSON has them."""
+    return [
+        {name: round(value, 5) for name, value in epoch.items() if isinstance(value, int | float)}
+        for epoch in history.to_dict(orient="records")
+    ]
 
 
 def left(folder: Path, plan: list[Job], *, locks: Path) -> Iterator[tuple[Job, Path]]:
@@ -145,10 +209,11 @@ def main() -> None:
     parser.add_argument(
         "--build", type=Path, default=Path("_build/results/reference"), help="for the galaxies"
     )
-    parser.add_argument("--group", choices=GROUPS, help="which trainings; all of them without it")
+    parser.add_argument("--group", choices=(*GROUPS, GROUP), help="which trainings; all of them without it")
     options = parser.parse_args()
     values = profile_values("reference", CHAPTER, takes={"simulated": 0, "width": 0})
     plan = jobs(values)
+    plan += vote_jobs(profile_values("reference", VOTES_CHAPTER, takes={}), seeds=values["seeds"])
     options.build.mkdir(parents=True, exist_ok=True)
     with FileLock(options.build / "galaxies.lock"):
         galaxies = open_data("simulated", outputs=options.build, simulated=values["simulated"])
@@ -174,13 +239,17 @@ def main() -> None:
         write_json(known, about)
     views = Views(galaxies, rows)
     chosen = [job for job in plan if options.group in (None, job.group)]
+    votes = cache(lambda: simulated_votes(galaxies, np.concatenate([rows[part] for part in splits.PARTS])))
     for job, path in left(options.out, chosen, locks=options.build / "locks"):
         began = time.monotonic()
-        one = trained(job, views)
+        one = trained_on_votes(job, votes(), rows) if job.group == GROUP else trained(job, views)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, one.to_dict())
-        share = (one.predicted == galaxies.labels[rows["test"]]).mean()
-        print(f"{job.file}: {share:.1%} right, {time.monotonic() - began:.0f} s", flush=True)
+        if isinstance(one, VoteTraining):
+            told = f"an error of {one.rmse:.4f}"
+        else:
+            told = f"{(one.predicted == galaxies.labels[rows['test']]).mean():.1%} right"
+        print(f"{job.file}: {told}, {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from galaxylib.paper.reference import ABOUT, Training
+from galaxylib.paper.reference_votes import NAMES, VoteTraining
 from galaxylib.paper.trials import CONVNET
 
 LABELS = np.tile(np.arange(10), 40)
@@ -37,3 +38,27 @@ def records(folder, shares, *, seeds=3, group="experiments", train_accuracy=0.9)
     }
     folder.mkdir(exist_ok=True)
     (folder / ABOUT).write_text(json.dumps(about))
+
+
+VOTE_TITLES = dict(zip(NAMES, ("three-layer CNN", "ResNet-18", "tailored ResNet-18"), strict=True))
+VOTE_ERRORS = np.random.default_rng(0).gamma(2, 0.005, 300)
+
+
+def vote_training(name, seed, factor, *, train_rmse=0.08, epochs=5):
+    """A made-up network of votes: its squared errors are `VOTE_ERRORS` times a factor and a little chance."""
+    scatter = 1 + 0.02 * np.random.default_rng(seed).normal()
+    return VoteTraining(
+        name=name,
+        title=VOTE_TITLES[name],
+        seed=seed,
+        recipe={"batch_size": 32, "learning_rate": 1e-3},
+        rule="sigmoid",
+        history=[{"epoch": epoch, "validation_rmse": 0.5 - 0.01 * epoch} for epoch in range(1, epochs + 1)],
+        parameters=1000,
+        seconds=90.0,
+        train_images=400,
+        train_rmse=train_rmse,
+        errors=np.round(VOTE_ERRORS * factor * scatter, 6),
+        guess=0.16,
+        made=MADE,
+    )

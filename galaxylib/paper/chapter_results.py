@@ -15,8 +15,9 @@ from galaxylib.data.galaxy10 import CLASS_COUNTS
 from galaxylib.errors import GalaxyError
 from galaxylib.paper.claim_checks import Evidence
 from galaxylib.paper.claim_sources import CHECKS
-from galaxylib.paper.reference import ABOUT, Reference
+from galaxylib.paper.reference import ABOUT, Reference, machines_of
 from galaxylib.paper.reference_claims import as_chapter
+from galaxylib.paper.reference_votes import read_vote_trainings, votes_chapter
 
 CHAPTERS = {
     "01_data": "The data",
@@ -161,7 +162,13 @@ class Results:
         content = as_chapter(found)
         images = ImageCount(simulated=True, count=content["n_galaxies"], whole=False)
         where = found.machines(found.trainings[0].group)
-        return {"05_baselines": Run("05_baselines", content, images, content["supports"], where)}
+        runs = {"05_baselines": Run("05_baselines", content, images, content["supports"], where)}
+        voted = read_vote_trainings(folder)
+        if content := votes_chapter(voted):
+            images = ImageCount(simulated=True, count=content["n"], whole=False)
+            where = machines_of(one.made for ones in voted.values() for one in ones)
+            runs["07_votes"] = Run("07_votes", content, images, {}, where)
+        return runs
 
     def _file(self, path: Path) -> dict[str, Any] | None:
         if path not in self._read:

@@ -6,7 +6,7 @@ counted on the same test galaxies; every interval knows both chances, of the gal
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,8 @@ from galaxylib.paper.parameters import repository
 
 FOLDER = "benchmarks/results/reference"
 """Where the records lie, from the repository's root."""
+GROUPS = ("networks", "experiments", "parts")
+"""The groups of trainings that name classes; each has its folder."""
 ABOUT = "about.json"
 """The file beside them that tells of the galaxies and the plan."""
 LAST = 3
@@ -37,7 +39,7 @@ class Training:
     """One network of the reference run.
 
     Attributes:
-        group: "networks" (the comparison), "experiments" (of the other papers) or "parts" (of DMAGNet).
+        group: one of `GROUPS`: the comparison, the experiments of the other papers, or DMAGNet's parts.
         name: of the network or the experiment.
         title: as the tables show it.
         seed: of the first weights, the order and the augmentation.
@@ -98,7 +100,7 @@ class Reference:
         about = read_record(folder / ABOUT)
         labels = digits(about["labels"])
         trainings = []
-        for path in sorted(folder.glob("*/*.json")):
+        for path in sorted(path for group in GROUPS for path in (folder / group).glob("*.json")):
             try:
                 one = Training.from_dict(read_record(path))
             except (KeyError, TypeError) as fault:
@@ -121,11 +123,16 @@ class Reference:
 
     def machines(self, group: str) -> str:
         """On what the trainings of a group ran and when, in words."""
-        made = [one.made for runs in self.of(group).values() for one in runs]
-        processors = sorted({one["hardware"]["processor"] for one in made})
-        days = sorted({one["time"][:10] for one in made})
-        span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-        return f"{' and '.join(processors)}, {span}"
+        return machines_of(one.made for runs in self.of(group).values() for one in runs)
+
+
+def machines_of(made: Iterable[Mapping[str, Any]]) -> str:
+    """On what some trainings ran and when, in words."""
+    made = list(made)
+    processors = sorted({one["hardware"]["processor"] for one in made})
+    days = sorted({one["time"][:10] for one in made})
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{' and '.join(processors)}, {span}"
 
 
 def read_record(path: Path) -> dict[str, Any]:

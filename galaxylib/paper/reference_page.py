@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from galaxylib.paper.figures import ACCENT, CONTRAST
-from galaxylib.paper.reference import Reference
+from galaxylib.paper.reference import GROUPS, Reference
 
 
 def points(share: float, low: float, high: float, *, sign: bool = False) -> str:
@@ -103,7 +103,7 @@ def listed(titles: Sequence[str], *, nothing: str = "none") -> str:
 
 def progress_in_words(reference: Reference) -> str:
     """How far the run has come."""
-    planned = sum(sum(group.values()) for group in reference.about["planned"].values())
+    planned = sum(sum(reference.about["planned"].get(group, {}).values()) for group in GROUPS)
     done = len(reference.trainings)
     if done >= planned:
         return f"All {planned} trainings of its plan are done."

@@ -2,14 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from conftest import CLAIMS
 
 from benchmarks import reference
 from ci.parameters import profile_values
+from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.paper.ablations import PARTS, WHOLE, WithParts
+from galaxylib.paper.claims import load_claims
 from galaxylib.paper.experiments import BASES
+from galaxylib.paper.reference_votes import NAMES
+from galaxylib.votes.simulated import simulated_votes
 
 
 @pytest.fixture(scope="module")
@@ -70,5 +77,39 @@ def test_two_processes_never_train_the_same(plan, tmp_path):
     assert next(second)[0] != taken
 
 
-def test_file_names_are_plain(plan):
-    assert all(re.fullmatch(r"[a-z]+/\w+-\d\.json", job.file) for job in plan)
+@pytest.fixture(scope="module")
+def vote_plan():
+    return reference.vote_jobs(profile_values("reference", reference.VOTES_CHAPTER, takes={}), seeds=3)
+
+
+def test_networks_of_votes_are_trained_as_printed(vote_plan):
+    """As many passes as the source prints, its schedule, and the two large networks once less."""
+    claims = load_claims(CLAIMS)
+    seeds = {name: [job.trial.recipe.seed for job in vote_plan if job.name == name] for name in NAMES}
+    assert seeds == {"cnn": [0, 1, 2], "resnet": [0, 1], "tailored": [0, 1]}
+    for job in vote_plan:
+        printed = "004-tailored-epochs" if job.name == "tailored" else "004-resnet-epochs"
+        assert job.trial.recipe.epochs == claims.value(printed)
+        assert job.trial.recipe.learning_rate == claims.value("004-learning-rate")
+    assert vote_plan[2].trial.recipe.schedule == claims.value("004-scheduler")
+
+
+def test_a_network_of_votes_judges_the_test_galaxies(vote_plan, sim_file):
+    """The record's errors are those of its own rows, by a plain loop over a network that guesses."""
+    rows = {"train": np.arange(8), "validation": np.arange(8, 12), "test": np.arange(12, 18)}
+    votes = simulated_votes(Galaxy10(sim_file), np.arange(18))
+    (job,) = (job for job in vote_plan if job.file == "votes/cnn-0.json")
+    one = reference.trained_on_votes(
+        replace(job, trial=replace(job.trial, recipe=job.trial.recipe.but(epochs=1))), votes, rows
+    )
+    assert (one.train_images, len(one.errors), len(one.history)) == (8, 6, 1)
+    mean = [np.mean([votes.fractions[row][answer] for row in range(8)]) for answer in range(37)]
+    squares = [
+        (mean[answer] - votes.fractions[row][answer]) ** 2 for row in range(12, 18) for answer in range(37)
+    ]
+    assert one.guess == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-5)
+    assert one.history[0]["validation_rmse"] == pytest.approx(one.rmse, rel=0.6)
+
+
+def test_file_names_are_plain(plan, vote_plan):
+    assert all(re.fullmatch(r"[a-z]+/\w+-\d\.json", job.file) for job in (*plan, *vote_plan))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import CLAIMS, MEASURED
-from reference_records import LABELS, records
+from reference_records import LABELS, records, vote_training
 from sklearn.metrics import recall_score
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -366,3 +366,19 @@ def test_a_broken_reference_run_is_told(tmp_path):
     (tmp_path / ABOUT).write_text("{")
     with pytest.raises(GalaxyError, match="no record of the reference run"):
         Results(Evidence(load_claims(CLAIMS), MEASURED), tmp_path / "none", reference=tmp_path)
+
+
+def test_the_reference_run_judges_the_networks_of_votes(tmp_path):
+    """At the printed passes, on drawn galaxies."""
+    records(tmp_path, {"ConvNet as printed": 0.7})
+    (tmp_path / "votes").mkdir()
+    for name, factor in (("cnn", 1.5), ("resnet", 1.0), ("tailored", 0.6)):
+        for seed in range(3):
+            one = vote_training(name, seed, factor, epochs=25 if name == "tailored" else 15)
+            (tmp_path / "votes" / f"{name}-{seed}.json").write_text(json.dumps(one.to_dict()))
+    found = whole_ledger({}, tmp_path, reference=tmp_path)
+    for name in ("004-resnet-better", "004-tailored-better"):
+        assert found[name].verdict is Verdict.SIMULATED
+        assert "in the reference run" in found[name].remark
+    for name in ("cnn", "resnet", "tailored"):  # scores, which only the real file answers
+        assert found[f"004-{name}"].verdict is Verdict.NEEDS_VOTES
