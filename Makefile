@@ -2,13 +2,15 @@
 PROFILE ?= default
 DATA ?= simulated
 REAL_SAMPLE ?=
+VOTES ?=
 REPOSITORY ?=
 AGAINST ?=
 # Taken as typed ($$ and all) and handed to the recipes' shell as variables: no character of a path means anything there.
 override DATA := $(value DATA)
 override REAL_SAMPLE := $(value REAL_SAMPLE)
+override VOTES := $(value VOTES)
 override AGAINST := $(value AGAINST)
-export PROFILE DATA REAL_SAMPLE REPOSITORY AGAINST
+export PROFILE DATA REAL_SAMPLE VOTES REPOSITORY AGAINST
 # Packages of another Python do not mix with those of the lock.
 unexport PYTHONPATH PYTHONHOME
 # The first Python that is new enough and can make environments; else the one that says why it cannot.
@@ -17,7 +19,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	then echo "$$name"; exit; fi; done; command -v python3)
 VENV := .venv
 BOOK := $(VENV)/bin/python -m ci.book --profile="$$PROFILE" --data="$$DATA" --real-sample="$$REAL_SAMPLE" \
-	--repository="$$REPOSITORY" --against="$$AGAINST"
+	--votes="$$VOTES" --repository="$$REPOSITORY" --against="$$AGAINST"
 
 .DEFAULT_GOAL := help
 .PHONY: help book pdf why verify diff jupyter test test-fast lint sync clean setup
@@ -36,7 +38,7 @@ _build/pairs: $(VENV)/ready $(wildcard book/[0-9][0-9]_*)
 	@$(VENV)/bin/python -m ci.pairs book
 	@mkdir -p _build && touch $@
 
-book: setup _build/pairs ## execute what changed and build the pages [PROFILE=default|smoke|paper] [DATA=file] [REAL_SAMPLE=file]
+book: setup _build/pairs ## execute what changed and build the pages [PROFILE=default|smoke|paper] [DATA=file] [REAL_SAMPLE=file] [VOTES=folder]
 	@$(BOOK)
 
 pdf: book ## print all pages into _build/results/<run>/book.pdf with Chromium [PROFILE=..., DATA=file]

@@ -14,10 +14,13 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 from ci.imports import used_files
 from ci.parameters import names, profile_values, run_name, typed
 
+from galaxylib.votes.zoo2 import SOLUTIONS
+
 config |= typed(sys.argv)
 PROFILE = config.get("profile", "default")
 DATA = config.get("data", "simulated")
 REAL_SAMPLE = config.get("real_sample", "")
+VOTES = config.get("votes", "simulated")
 REPOSITORY = str(config.get("repository", ""))  # on the web: launch buttons lead there
 AGAINST = str(config.get("against", ""))  # a finished run, which a page compares this one with
 RELEASE = Path(AGAINST or "benchmarks/results/release")
@@ -96,7 +99,7 @@ FILES = {
 def values(chapter):
     """The parameters given to a chapter: the profile's, then those of the command line."""
     takes = names(Path("book", f"{chapter}.py"))
-    given = {"profile": PROFILE, "data": DATA, "outputs": RESULTS, "real_sample": REAL_SAMPLE}
+    given = {"profile": PROFILE, "data": DATA, "outputs": RESULTS, "real_sample": REAL_SAMPLE, "votes": VOTES}
     chosen = profile_values(PROFILE, chapter, takes=takes)
     return chosen | {name: value for name, value in given.items() if name in takes}
 
@@ -105,6 +108,8 @@ def files(chapter):
     """The galaxy images and other files that a chapter is given."""
     given = values(chapter)
     images = [given.get("data", "simulated"), given.get("real_sample", "")]
+    if given.get("votes", "simulated") != "simulated":
+        images.append(str(Path(given["votes"], SOLUTIONS)))
     return [path for path in images if path not in ("simulated", "")] + FILES.get(chapter, [])
 
 

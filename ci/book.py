@@ -23,6 +23,7 @@ from galaxylib.errors import DataError, GalaxyError, status_of
 from galaxylib.files import check_outputs, hold_lock
 from galaxylib.paper.progress import span
 from galaxylib.provenance import threads
+from galaxylib.votes.zoo2 import SOLUTIONS, read_solutions
 
 BUILD = Path("_build")
 MEASURED = Path("benchmarks/results/book.json")
@@ -68,7 +69,8 @@ def snakemake(
     """Start Snakemake on the paper's graph.
 
     Args:
-        settings: the Snakefile's configuration: profile, data, real_sample, repository, against.
+        settings: the Snakefile's configuration: profile, data, real_sample, votes, repository,
+            against.
         options: further options of Snakemake.
         folder: where the Snakefile is.
         lock: handed down, so that it lasts until Snakemake has ended even if this process is killed.
@@ -269,6 +271,12 @@ def main(arguments: list[str] | None = None) -> int:
         default="",
         help="real images to evaluate the trained network on",
     )
+    parser.add_argument(
+        "--votes",
+        type=os.path.expanduser,
+        default="",
+        help="folder of the Galaxy Zoo challenge, for the chapter on votes",
+    )
     parser.add_argument("--repository", default="", help="its address on the web, for launch buttons")
     parser.add_argument(
         "--against",
@@ -281,6 +289,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = {"profile": options.profile}
     settings |= {"data": options.data} if options.data not in ("", "simulated") else {}
     settings |= {"real_sample": options.real_sample} if options.real_sample else {}
+    settings |= {"votes": options.votes} if options.votes not in ("", "simulated") else {}
     settings |= {"repository": options.repository} if options.repository else {}
     settings |= {"against": options.against} if options.against else {}
     return status_of(
@@ -293,6 +302,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(settings: dict[str, str], *, why: bool) -> None:
     profile_values(settings["profile"], "", takes={})  # refuses a profile that does not exist
     check_files(*(settings[name] for name in ("data", "real_sample") if name in settings))
+    if "votes" in settings:
+        read_solutions(Path(settings["votes"], SOLUTIONS))  # refuses another folder before any chapter runs
     if "against" in settings:
         values(Path(settings["against"]))  # refuses a folder without results before any chapter runs
     if why:

@@ -16,6 +16,7 @@ from ci.figures import prints
 from ci.rerun import RECORD, describe_run, duration, hardware_words
 from galaxylib.errors import GalaxyError
 from galaxylib.files import sha256, write_json
+from galaxylib.votes.zoo2 import SOLUTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = "manifest.json"
@@ -92,6 +93,11 @@ def _data(results: Path, chapters: dict[str, Any]) -> dict[str, Any]:
         f"{entry['parameters'].get(name, '')}"
         for entry in chapters.values()
         for name in ("data", "real_sample")
+    }
+    given |= {
+        str(Path(folder, SOLUTIONS))
+        for entry in chapters.values()
+        if (folder := entry["parameters"].get("votes", "simulated")) != "simulated"
     }
     return {
         "kind": first.get("kind"),

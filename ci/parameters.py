@@ -107,7 +107,7 @@ def typed(words: Sequence[str]) -> dict[str, str]:
     Returns:
         Those that it gives; `~` is the home folder.
     """
-    found = (re.fullmatch(r"(data|real_sample|inputs|out)=('?)(.*)\2", word) for word in words)
+    found = (re.fullmatch(r"(data|real_sample|votes|inputs|out)=('?)(.*)\2", word) for word in words)
     return {match[1]: os.path.expanduser(match[3]) for match in found if match and match[3]}
 
 

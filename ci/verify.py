@@ -67,7 +67,7 @@ def files_given(manifest: dict[str, Any], data: str) -> dict[str, str]:
         data: "simulated", or the path of a Galaxy10 HDF5 file.
 
     Returns:
-        the Snakefile's data and real_sample, absolute, each only where there is a file.
+        the Snakefile's data, real_sample and votes, absolute, each only where there is one.
 
     Raises:
         DataError: a file is not there.
@@ -76,6 +76,8 @@ def files_given(manifest: dict[str, Any], data: str) -> dict[str, str]:
     sample = next((values["real_sample"] for values in parameters if values.get("real_sample")), "")
     files = {"data": "" if data == "simulated" else data, "real_sample": sample}
     check_files(*filter(None, files.values()))
+    votes = next((values["votes"] for values in parameters if "votes" in values), "simulated")
+    files["votes"] = "" if votes == "simulated" else votes
     return {name: str(Path(path).resolve()) for name, path in files.items() if path}
 
 

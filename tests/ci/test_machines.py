@@ -17,6 +17,7 @@ from ci import drop_foreign_packages, settle_without_home
 from ci.book import check_link, main, point_to
 from ci.parameters import run_name, typed
 from galaxylib.provenance import commit, machine, threads
+from galaxylib.votes.zoo2 import SOLUTIONS
 
 ODD = [
     "my galaxies (1)",
@@ -51,8 +52,10 @@ def said_by_make(tmp_path: Path, *words: str) -> list[str]:
 def test_make_hands_paths_on_as_they_are(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    said = said_by_make(folder, "why", f"DATA={name}.h5", f"REAL_SAMPLE=../{name}")
-    assert {f"--data={name}.h5", f"--real-sample=../{name}", "PYTHONPATH=none"} <= {*said}
+    said = said_by_make(folder, "why", f"DATA={name}.h5", f"REAL_SAMPLE=../{name}", f"VOTES={name}/votes")
+    assert {f"--data={name}.h5", f"--real-sample=../{name}", f"--votes={name}/votes", "PYTHONPATH=none"} <= {
+        *said
+    }
     said = said_by_make(folder, "verify", f"AGAINST={name}/run")
     assert f"--against={name}/run" in said
 
@@ -74,6 +77,25 @@ def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
     assert chapter == "book/02_architecture.py"
     assert json.loads(values)["data"] == str(data)
     assert out == f"{results}/notebooks/02_architecture.ipynb"
+
+
+@pytest.mark.slow
+def test_the_graph_takes_a_folder_of_votes(tmp_path: Path) -> None:
+    """The chapter on votes gets it and runs again when its table changes; no other chapter hears of it."""
+    (tmp_path / SOLUTIONS).touch()
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nolock", "--cores", "1"]
+    command += ["--config", "profile=smoke", f"votes={tmp_path}", "--", "_build/results/smoke/08_ledger.json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert len(re.findall(rf'python -m ci\.execute book/07.*"votes": "{tmp_path}"', said)) == 1
+    assert said.count(f'"votes": "{tmp_path}"') == 1
+    assert f"{tmp_path / SOLUTIONS}" in said
+
+
+def test_a_folder_without_votes_is_refused_before_any_chapter(tmp_path: Path, capsys) -> None:
+    assert main(["--profile", "smoke", "--votes", str(tmp_path), "--why"]) == 1
+    assert f"{tmp_path / SOLUTIONS}" in capsys.readouterr().err
 
 
 def test_paths_are_read_as_they_were_typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
