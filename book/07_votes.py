@@ -35,6 +35,7 @@ resnet_epochs: int = 2  # passes, ResNet-18 as it comes
 tailored_epochs: int = 5  # passes, tailored ResNet-18
 classifier: str = "auto"  # network of the ten classes to set beside the votes: a checkpoint folder, "pretrained", "" for this run's own, or "auto": pretrained where the book has it, else the run's own
 own_network: str = ""  # a network of your own in the checkpoint, "module:Class", that may be imported
+close_pairs: int = 60  # drawn pairs of unrelated galaxies that are moved apart
 bridged: int = 1500  # real galaxies at most that it judges
 schedule: str = "one_cycle"  # of the tailored network's learning rate: "one_cycle", or the paper's "plateau", which needs tens of epochs
 
@@ -52,6 +53,7 @@ from galaxylib.dream import Settings, dream, logit
 from galaxylib.networks.checkpoint import BROUGHT
 from galaxylib.paper import reference_votes
 from galaxylib.paper.claims import load_claims
+from galaxylib.paper.close_pairs import APART, merger_fractions, pairs_figure
 from galaxylib.paper.figures import ACCENT, image_grid, style
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.progress import steps
@@ -607,6 +609,38 @@ report.figure("distance", figure)
 # {glue:text}`near_voted:.2f`, though the galaxies are the same; the network predicts {glue:text}`near_predicted:.2f`
 # and {glue:text}`far_predicted:.2f`. How strongly simulated volunteers lose sight of detail is an assumption of the
 # stand-in; that images lose it is not.
+#
+# The paper also warns that galaxies which merely stand close together in the sky pass for mergers, the more so the
+# farther away they are. So we draw pairs of undisturbed galaxies that have nothing to do with each other, without
+# tails or a common halo, and move the second away from the first, all else alike.
+
+# %% tags=["remove-output", "hide-input"]
+pair_seeds = [1000 * seed + number for number in range(close_pairs)]
+merging = merger_fractions(trained["tailored ResNet-18"], "tree", APART, pair_seeds)
+report.data("merger_fall", paired_mean(merging[0], merging[-1]))
+report.data("close_pairs", dict(zip(map(str, APART), merging.mean(axis=1).tolist(), strict=True)))
+for name, place in (("near", 0), ("far", -1)):
+    report.number(f"pairs_{name}", float(merging[place].mean()))
+    report.number(f"apart_{name}", APART[place])
+report.number("pairs", close_pairs)
+report.number(
+    "pairs_change", "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**paired_mean(*merging[[0, -1]]))
+)
+report.figure("pairs", pairs_figure(merging, APART, pair_seeds))
+
+# %% [markdown]
+# ```{glue:figure} pairs
+# :alt: Above, six pictures of the same two galaxies at growing separation. Below, a curve of the mean predicted merger fraction over the separation, with a band for its interval.
+# :name: fig-07-pairs
+#
+# {glue:text}`pairs` simulated pairs of unrelated galaxies: the first of them at each separation (above), and the mean
+# merger fraction that the tailored network predicts, with its 95 % interval (below). Separations are in half-light
+# radii of the larger galaxy, which the picture is scaled to.
+# ```
+#
+# From {glue:text}`apart_near` to {glue:text}`apart_far` radii the mean predicted merger fraction goes from
+# {glue:text}`pairs_near:.2f` to {glue:text}`pairs_far:.2f`; close pairs less wide ones: a difference of
+# {glue:text}`pairs_change` over the same pairs.
 #
 # ## A bridge to the ten classes
 #

@@ -75,7 +75,7 @@ def simulated_votes(
     chances = vote_chances(truth.assign(half_light_radius=truth["half_light_radius"] / distance), names)
     fractions = cast(chances, volunteers=volunteers, seed=seed)
     images = np.empty((len(rows), WIDE, WIDE, 3), np.uint8)
-    sides = _sides(truth, data)
+    sides = sides_shown(truth["half_light_radius"].fillna(4.0).to_numpy(), pixel=np.nanmedian(data.pxscale))
     for start in range(0, len(rows), 256):
         block = slice(start, start + 256)
         for place, pixels in enumerate(data.read(rows[block]), start=start):
@@ -86,10 +86,17 @@ def simulated_votes(
     return Votes(rows, fractions.astype(np.float32), images, simulated=True)
 
 
-def _sides(truth: pd.DataFrame, data: Galaxy10) -> np.ndarray:
-    """Pixels of the stored image that are shown: as much as Galaxy Zoo would, and as the image has."""
-    pixel = np.nanmedian(data.pxscale)
-    return np.clip(FIELD * truth["half_light_radius"].fillna(4.0) / pixel, WIDE, 256).to_numpy() // 2 * 2
+def sides_shown(radii: np.ndarray, *, pixel: float) -> np.ndarray:
+    """Pixels of the stored image that are shown: as much as Galaxy Zoo would, and as the image has.
+
+    Args:
+        radii: (N,) half-light radii of the galaxies, arcsec.
+        pixel: side of one, arcsec.
+
+    Returns:
+        (N,) even numbers from 80 to 256.
+    """
+    return np.clip(FIELD * np.asarray(radii) / pixel, WIDE, 256) // 2 * 2
 
 
 def scaled(pixels: np.ndarray, side: int) -> np.ndarray:
