@@ -23,6 +23,7 @@ from galaxylib.dream.images import Prior, frequencies
 from galaxylib.dream.objectives import OUTPUT, Objective, layer
 from galaxylib.dream.prior import radial_amplitude
 from galaxylib.dream.settings import Settings
+from galaxylib.dream.shapes import light_of
 from galaxylib.evaluation.judge import judge
 from galaxylib.networks.batch_norm import fresh_statistics
 
@@ -201,7 +202,7 @@ def fourier_modes(image: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """
     if mask.sum() < 20:
         return {"bar": float("nan"), "arms": float("nan")}
-    light = np.clip(image.mean(axis=2) - np.median(image.mean(axis=2)[~mask]), 0, None) * mask
+    light = light_of(image, mask)
     total = light.sum()
     if total == 0:
         return {"bar": float("nan"), "arms": float("nan")}

@@ -8,6 +8,8 @@ import pandas as pd
 from galaxylib.evaluation.intervals import wilson
 
 NOT_JUDGED = "not yet judged"
+SETS = {"sample": "Galaxy10", "gz2": "votes", "gz1": "coarse classes"}
+"""What networks of several seeds judge, as their result and as the table calls it."""
 
 
 def blind_figures(blind: Mapping[str, Any], *, meta: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +33,34 @@ def blind_figures(blind: Mapping[str, Any], *, meta: Mapping[str, Any]) -> dict[
         name: {"n": n, "right": hits, "accuracy": hits / n, "interval": wilson(hits, n)}
         for name, (hits, n) in parts.items()
     } | {"ece": row["ece"]}
+
+
+def seeds_table(seeds: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each network that was trained several times, as text.
+
+    Args:
+        seeds: the content of `benchmarks/results/real_seeds.json`.
+    """
+    lines = {}
+    for name, sets in seeds["families"].items():
+        line = {"trainings": str(len(seeds["sha256"][name]))}
+        for key, words in SETS.items():
+            one = sets[key]
+            line[f"{words}, mean"] = f"{one['mean']:.1%} ({one['low']:.1%} to {one['high']:.1%})"
+            line[f"{words}, together"] = f"{one['together']:.1%}"
+        lines[name] = line
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")
+
+
+def seeds_in_words(seeds: Mapping[str, Any]) -> str:
+    """How far the trainings of each network lie apart on the Galaxy10 images, as a sentence or two."""
+    told = []
+    for name, sets in seeds["families"].items():
+        low, high = min(sets["sample"]["each"]), max(sets["sample"]["each"])
+        told.append(
+            f"{len(sets['sample']['each'])} trainings of `{name}` name {low:.1%} to {high:.1%} correctly"
+        )
+    return f"Of the Galaxy10 images, {'; '.join(told)}."
 
 
 def accuracy_in_words(figure: Mapping[str, Any] | None) -> str:
