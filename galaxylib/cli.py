@@ -1,4 +1,4 @@
-"""The command `galaxylib`: simulate, fetch, train, calibrate, evaluate, classify, merge, dream, export-web.
+"""The command `galaxylib`: simulate, fetch, train, calibrate, probe, evaluate, classify, merge, dream, ...
 
 Exit status 0, or one sentence on standard error and status 1; with GALAXYLIB_TRACEBACK=1 in the environment,
 where a fault arose is shown too. What a subcommand needs is imported when it runs, so that `--help` answers
@@ -51,7 +51,7 @@ def _run(arguments: list[str]) -> int | None:
 
 
 def parser(chosen: str = "") -> Parser:
-    """The command line's grammar; `dream` gets its options only where `chosen` says that it will run."""
+    """The command line's grammar; `dream` and `probe` get their options only where `chosen` says they run."""
     whole = Parser(
         prog="galaxylib",
         description="Draw galaxies, fetch real ones, train networks, classify your own, let them dream.",
@@ -62,6 +62,11 @@ def parser(chosen: str = "") -> Parser:
         ("fetch", _add_fetch, "download the real Galaxy10 DECaLS file (2.5 GB) and check it"),
         ("train", _add_train, "train a network and leave a checkpoint folder"),
         ("calibrate", _add_calibrate, "measure how far a trained network's confidence can be trusted"),
+        (
+            "probe",
+            _add_probe if chosen == "probe" else None,
+            "learn what a trained network's stages know of drawn galaxies, for dreams to go along",
+        ),
         ("evaluate", _add_evaluate, "score a trained network on a file"),
         ("classify", _add_classify, "classify images of your own, from one picture to a survey"),
         ("merge", classifying.add_merge, "check the shards that `classify` wrote, and make them one dataset"),
@@ -277,6 +282,15 @@ def _add_dream(command: Parser) -> None:
     dreaming.add_arguments(command)
     _add_own_network(command)
     command.set_defaults(run=dreaming.run)
+
+
+def _add_probe(command: Parser) -> None:
+    from galaxylib.dream import probing
+
+    probing.add_arguments(command)
+    _add_own_network(command)
+    _add_quiet(command)
+    command.set_defaults(run=probing.run)
 
 
 def _add_export_web(command: Parser) -> None:

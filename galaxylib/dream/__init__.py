@@ -19,6 +19,7 @@ from galaxylib.dream.images import Prior
 from galaxylib.dream.objectives import (
     Objective,
     channel,
+    concept,
     direction,
     layer,
     logit,
@@ -35,6 +36,7 @@ __all__ = [
     "Settings",
     "Step",
     "channel",
+    "concept",
     "direction",
     "dream",
     "dream_batch",

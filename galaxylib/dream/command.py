@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=filled,
         metavar="OBJECTIVE",
         help="what shall grow: a stage or any layer (lam), a channel (dma2:5), a neuron (dma2:5@3,4), "
-        "a class (logit:Merging), or a sum of them (lam - 0.5*stem); default: lam",
+        "a class (logit:Merging), a concept (concept:bar_fraction; with a minus it is pushed down), or a sum "
+        "of them (lam - 0.5*stem); default: lam",
     )
     parser.add_argument(
         "--checkpoint",
@@ -100,9 +101,10 @@ def run(options: argparse.Namespace) -> int:
     mask = read_image(options.mask).mean(0) if options.mask else None
     checkpoint = options.checkpoint or SHIPPED[0]
     loaded = load(checkpoint, own_network=options.own_network)
-    objective = parse(options.layer or "lam", class_names=loaded.class_names)
+    text = options.layer or "lam"
+    objective = parse(text, class_names=loaded.class_names, concepts=loaded.concepts)
     asked = {"image": image, "objective": objective, "settings": settings, "seed": seed, "mask": mask}
-    _make(options, loaded, checkpoint, **asked)
+    _make(options, loaded, {"checkpoint": str(checkpoint), "asked": text}, **asked)
     return 0
 
 
@@ -134,7 +136,8 @@ def _again(options: argparse.Namespace) -> int:
     try:
         names = ("image", "objective", "settings", "seed", "mask")
         asked = {name: getattr(former, name) for name in names}
-        made = _make(options, loaded, checkpoint, stop=former.steps_done, **asked)
+        told = {"checkpoint": str(checkpoint), "asked": former.asked}
+        made = _make(options, loaded, told, stop=former.steps_done, **asked)
     finally:
         torch.set_num_threads(before)
     found = former.changes(made.record["versions"])
@@ -153,11 +156,12 @@ def _again(options: argparse.Namespace) -> int:
 
 
 def _make(
-    options: argparse.Namespace, loaded: Any, checkpoint: str, *, stop: int | None = None, **asked: Any
+    options: argparse.Namespace, loaded: Any, told: dict[str, str], *, stop: int | None = None, **asked: Any
 ) -> Any:
     """Dream what is asked for, as `dream` takes it; write the files; return the dream.
 
-    It ends after step `stop`, where there is one.
+    It ends after step `stop`, where there is one. The record tells too the checkpoint and the text that was
+    asked for: a direction has no name of its own.
     """
     from tqdm import tqdm
 
@@ -167,11 +171,10 @@ def _make(
     from galaxylib.files import check_outputs, write_json
     from galaxylib.networks.checkpoint import checkpoint_files
 
-    read = (options.image, options.former, options.mask, *checkpoint_files(checkpoint))
+    read = (options.image, options.former, options.mask, *checkpoint_files(told["checkpoint"]))
     check_outputs(options.out, options.film, options.json, inputs=read)
-    objective = asked["objective"]
     total = asked["settings"].total_steps
-    with tqdm(total=total, unit="step", desc=str(objective), disable=options.quiet) as bar:
+    with tqdm(total=total, unit="step", desc=told["asked"], disable=options.quiet) as bar:
 
         def progress(step: Step) -> bool:
             bar.update()
@@ -185,12 +188,12 @@ def _make(
             keep_frames=bool(options.film),
             **asked,
         )
-    made.save(options.out, checkpoint=str(checkpoint))
+    made.save(options.out, **told)
     if options.film:
         save_film(made.frames, options.film)
     if options.json:
-        write_json(options.json, made.record | {"checkpoint": str(checkpoint)})
+        write_json(options.json, made.record | told)
     values = made.record["values"]
     height, width = made.image.shape[1:]
-    print(f"{options.out}: {width} x {height} pixels; {objective} {values[0]:.4g} -> {values[-1]:.4g}.")
+    print(f"{options.out}: {width} x {height} pixels; {told['asked']} {values[0]:.4g} -> {values[-1]:.4g}.")
     return made

@@ -42,13 +42,20 @@ class Controls(w.VBox):
         self.layer = w.Select(description="Layer", rows=7, style=WIDE)
         self.kind = w.Dropdown(
             description="Objective",
-            options=[("the whole layer", "layer"), ("one channel", "channel"), ("one class", "logit")],
+            options=[
+                ("the whole layer", "layer"),
+                ("one channel", "channel"),
+                ("one class", "logit"),
+                ("one concept", "concept"),
+            ],
             style=WIDE,
         )
         self.channel = w.BoundedIntText(description="Channel", **_ends("index"), style=WIDE)
         self.show_channels = w.Button(description="Show its busiest channels", layout=WHOLE)
         self.thumbnails = w.Image(format="png", layout=w.Layout(display="none"))
         self.class_name = w.Dropdown(description="Class", options=CLASS_NAMES, style=WIDE)
+        self.concept = w.Dropdown(description="Concept", options=[], style=WIDE)
+        self.less = w.Checkbox(description="Less of it", style=WIDE)
         self.size = w.Dropdown(description="Size (pixels)", options=[128, 256, 512, 1024, 2048], style=WIDE)
         self.size.value = 256
         self.steps = w.BoundedIntText(
@@ -80,10 +87,11 @@ class Controls(w.VBox):
         super().__init__([self._choices(), self._actions(), self._results()])
 
     def _only_what_counts(self) -> None:
-        """A channel has no say in a class, nor a layer."""
+        """A channel has no say in a class, nor a layer in a class or a concept."""
         self.channel.disabled = self.kind.value != "channel"
         self.class_name.disabled = self.kind.value != "logit"
-        self.layer.disabled = self.search.disabled = self.kind.value == "logit"
+        self.concept.disabled = self.less.disabled = self.kind.value != "concept"
+        self.layer.disabled = self.search.disabled = self.kind.value in ("logit", "concept")
 
     def _choices(self) -> w.Widget:
         left = w.VBox([self.galaxy, self.upload, self.network, self.path, self.search, self.layer])
@@ -93,6 +101,8 @@ class Controls(w.VBox):
                 self.channel,
                 self.show_channels,
                 self.class_name,
+                self.concept,
+                self.less,
                 self.size,
                 self.steps,
                 self.rate,

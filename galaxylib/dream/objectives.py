@@ -4,6 +4,7 @@
 >>> layer("lam")                                    # the paper's: mean square of a stage
 >>> layer("dma2") - 0.5 * layer("stem") + 2 * logit("Barred Spiral")
 >>> parse("dma2 - 0.5*stem + 2*logit:Barred Spiral")  # the same, from text
+>>> parse("concept:bar_fraction", concepts=galaxylib.load("real").concepts)   # a direction that means bars
 """
 
 import difflib
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream.settings import LIMITS, from_fields, to_fields
 from galaxylib.errors import DreamError
+from galaxylib.networks.concepts import Concepts
 
 OUTPUT = ""
 """The name under which a network itself, and so its logits, is found among its modules."""
@@ -236,25 +238,49 @@ def logit(which: int | str, *, class_names: Sequence[str] = CLASS_NAMES) -> Obje
     return Objective((Term(kind="logit", layer=OUTPUT, index=which),))
 
 
-def parse(text: str, *, class_names: Sequence[str] = CLASS_NAMES) -> Objective:
+def concept(name: str, *, concepts: Concepts, stage: str = "") -> Objective:
+    """The direction along which a true property of galaxies grows, as `galaxylib probe` found it.
+
+    Args:
+        name: of the property, such as "bar_fraction".
+        concepts: of the network, `Loaded.concepts`.
+        stage: the layer that it is read off; the one that reads it best where none is given.
+
+    Raises:
+        GalaxyError: the network has no concepts, or none of that name there; the sentence gives a cure.
+    """
+    found = concepts.find(name, stage)
+    return direction(found.stage, found.read_out.vector)
+
+
+def parse(
+    text: str, *, class_names: Sequence[str] = CLASS_NAMES, concepts: Concepts | None = None
+) -> Objective:
     """An objective from text.
 
     Terms are joined by ` + ` and ` - ` (with spaces) and may begin with a factor and `*`. A term is a layer
-    (`lam`), a channel (`dma2:5`), a neuron (`dma2:5@3,4` or `dma2:5@middle`) or a logit (`logit:3`,
-    `logit:Barred Spiral`).
+    (`lam`), a channel (`dma2:5`), a neuron (`dma2:5@3,4` or `dma2:5@middle`), a logit (`logit:3`,
+    `logit:Barred Spiral`) or a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`).
+
+    Args:
+        text: the objective.
+        class_names: of the logits.
+        concepts: of the network, `Loaded.concepts`, which are read where the text names one.
 
     Raises:
         DreamError: the text cannot be read, or no channel, place or factor can be as it says.
+        GalaxyError: as `concept`.
     """
+    concepts = concepts or Concepts(None, "")
     pieces = re.split(r"\s+([+-])\s+", text.strip())
-    total = _term(pieces[0], class_names=class_names)
+    total = _term(pieces[0], class_names, concepts)
     for sign, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        term = _term(piece, class_names=class_names)
+        term = _term(piece, class_names, concepts)
         total = total + term if sign == "+" else total - term
     return total
 
 
-def _term(text: str, *, class_names: Sequence[str]) -> Objective:
+def _term(text: str, class_names: Sequence[str], concepts: Concepts) -> Objective:
     found = TERM.fullmatch(text.strip())
     if not found:
         raise DreamError(
@@ -265,6 +291,8 @@ def _term(text: str, *, class_names: Sequence[str]) -> Objective:
         if name == "logit" and index:
             which = int(index) if index.isdigit() else index
             objective = logit(which, class_names=class_names)
+        elif name == "concept" and index:
+            objective = concept(index, concepts=concepts, stage=place or "")
         elif index is None:
             objective = layer(name)
         elif place is None:

@@ -154,6 +154,7 @@ class Former:
         steps_done: number of steps after which the dream ended.
         threads: number of threads that computed it.
         checkpoint: the path of the network; `None` where none was given.
+        asked: the text of the objective as it was given, which may name a concept; else the objective's own.
     """
 
     pixels: np.ndarray
@@ -166,6 +167,7 @@ class Former:
     steps_done: int
     threads: int
     checkpoint: str | None
+    asked: str
 
     def is_of(self, network: nn.Module, preprocess: Preprocess) -> bool:
         """Whether the dream was made by this network: the same class, weights and preprocessing."""
@@ -239,10 +241,11 @@ def _checked(record: Mapping[str, Any]) -> dict[str, Any]:
         limit.check(name, found[key])
     for name in ("network.sha256", "preprocess", "values"):
         _field(record, name)
-    checkpoint = record.get("checkpoint")
-    if checkpoint is not None and not (isinstance(checkpoint, str) and checkpoint.isprintable()):
-        raise DreamError(f"checkpoint is {reprlib.repr(checkpoint)}: it must be a path.")
-    return found | {"checkpoint": checkpoint}
+    for name, what, usual in (("checkpoint", "a path", None), ("asked", "a text", str(objective))):
+        found[name] = text = record.get(name, usual)
+        if text is not None and not (isinstance(text, str) and text.isprintable()):
+            raise DreamError(f"{name} is {reprlib.repr(text)}: it must be {what}.")
+    return found
 
 
 def _field(record: Any, name: str) -> Any:

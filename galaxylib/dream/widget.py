@@ -27,6 +27,7 @@ from galaxylib.dream import (
     Settings,
     Step,
     channel,
+    concept,
     layer,
     logit,
     save_film,
@@ -34,7 +35,7 @@ from galaxylib.dream import (
 from galaxylib.dream import images as pictures
 from galaxylib.dream.controls import SHOWN, Controls
 from galaxylib.dream.forward import Tap
-from galaxylib.dream.measures import footprint, measure_change, probabilities, spectrum_distance
+from galaxylib.dream.scores_table import scores_table
 from galaxylib.dream.session import Session
 from galaxylib.errors import DreamError, GalaxyError
 from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, Loaded, load
@@ -79,7 +80,7 @@ class DreamLab(Controls):
         self.dreams: list[Dream] = []
         self.session: Session | None = None
         self._shown: tuple[Tensor, Tensor] | None = None
-        self._last_picture = 0.0
+        self._last_picture, self._asked = 0.0, ""
         super().__init__(
             galaxies=list(self.galaxies) or [UPLOAD], networks=list(self.networks), settings=settings
         )
@@ -132,6 +133,8 @@ class DreamLab(Controls):
         self.loaded: Loaded = chosen if isinstance(chosen, Loaded) else load(chosen)
         self.networks[self.network.value] = self.loaded
         self.class_name.options = self.loaded.class_names
+        self.concept.options = _concepts(self.loaded)
+        self.concept.index = 0 if self.concept.options else None
         self._list_layers()
 
     def _list_layers(self) -> None:
@@ -161,9 +164,13 @@ class DreamLab(Controls):
 
         Raises:
             DreamError: no layer is chosen.
+            GalaxyError: the network has no concepts; the sentence names the command that makes them.
         """
         if self.kind.value == "logit":
             return logit(self.class_name.value, class_names=self.loaded.class_names)
+        if self.kind.value == "concept":
+            along = concept(self.concept.value or "", concepts=self.loaded.concepts)
+            return -along if self.less.value else along
         if not self.layer.value:
             raise DreamError("No layer is chosen: clear the search and choose one.")
         chosen = self.layer.value
@@ -210,12 +217,16 @@ class DreamLab(Controls):
             raise DreamError("A dream is under way: stop it first.")
         self._say("Dreaming.")
         self.progress.value = 0
+        objective = self.objective()
+        # A direction has no name of its own.
+        named = f"{'-' * self.less.value}concept:{self.concept.value}"
+        self._asked = named if self.kind.value == "concept" else str(objective)
         self.session = Session(
             on_step=self._step,
             on_end=self._end,
             network=self.loaded.network,
             image=self.image(),
-            objective=self.objective(),
+            objective=objective,
             settings=self.chosen_settings(),
             preprocess=self.loaded.preprocess,
             seed=self.seed.value,
@@ -252,8 +263,9 @@ class DreamLab(Controls):
 
     def _end(self, made: Dream | None, fault: str) -> None:
         if made is not None:
+            made.record["asked"] = self._asked
             self.dreams.append(made)
-            label = f"{len(self.dreams)}: {made.record['objective']['text']}, {made.image.shape[2]} pixels"
+            label = f"{len(self.dreams)}: {self._asked}, {made.image.shape[2]} pixels"
             self.history.options = [*self.history.options, label]
             self.history.index = len(self.dreams) - 1
         self._buttons(running=False)  # before the word "Done", which invites to press them
@@ -281,7 +293,7 @@ class DreamLab(Controls):
         before = pictures.fit(made.given[None], height, width)[0]
         self._shown = before, made.image
         self._show()
-        self.measures.value = self._measured(made, before)
+        self.measures.value = scores_table(made, before, self.loaded)
 
     def _show(self) -> None:
         """After to the left of the slider's handle, before to its right."""
@@ -290,34 +302,6 @@ class DreamLab(Controls):
         before, after = (_small(image) for image in self._shown)
         edge = round(self.slider.value * after.shape[1])
         self.picture.value = _png(np.concatenate([after[:, :edge], before[:, edge:]], axis=1))
-
-    def _measured(self, made: Dream, before: Tensor) -> str:
-        arrays = [image.permute(1, 2, 0).double().numpy() for image in (made.image, before)]
-        found = measure_change(*arrays, mask=footprint(arrays[1]))
-        values = made.record["values"]
-        rows = {
-            "objective": f"{values[0]:.4g} to {values[-1]:.4g}",
-            "size of the change": f"{found['change_rms']:.3f}",
-            "its share inside the galaxy": f"{found['inside_share']:.0%}",
-            "spectrum's distance from galaxies'": " to ".join(
-                f"{spectrum_distance(array):.2f}" for array in arrays[::-1]
-            )
-            + " dex",
-        }
-        chances = probabilities(
-            self.loaded.network,
-            torch.stack([before, made.image]),
-            preprocess=self.loaded.preprocess,
-            temperature=self.loaded.temperature,
-        )
-        for number in (chances[1] - chances[0]).abs().argsort(descending=True)[:3].tolist():
-            low, high = chances[:, number].tolist()
-            rows[f"probability of {self.loaded.class_names[number]}"] = f"{low:.1%} to {high:.1%}"
-        cells = "".join(
-            f"<tr><th scope='row' style='text-align:left'>{name}</th><td>{value}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table><caption>Scores of this dream</caption>{cells}</table>"
 
     def _save_png(self) -> None:
         made = self.current
@@ -328,6 +312,15 @@ class DreamLab(Controls):
 
     def _file(self, ending: str) -> Path:
         return self.folder / f"dream-{self.saved_before + self.history.index + 1}{ending}"
+
+
+def _concepts(loaded: Loaded) -> list[tuple[str, str]]:
+    """What stands in the list of a network's concepts, and the name of each; none where it has none."""
+    try:
+        best = loaded.concepts.best()
+    except GalaxyError:
+        return []
+    return [(f"{one.name} ({one.stage}, R² {one.read_out.r2:.2f})", one.name) for one in best]
 
 
 def _first_of_each_class(data: str | Path) -> dict[str, Tensor]:

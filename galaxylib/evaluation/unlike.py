@@ -39,8 +39,8 @@ QUANTILES = "quantiles"
 CURE = "run `galaxylib calibrate` again"
 
 
-def first_and_last(network: nn.Module, name: str, *, size: int) -> tuple[str, ...]:
-    """The first and the last stage whose output has places (pixels or tokens); one where both are the same.
+def placed_stages(network: nn.Module, name: str, *, size: int) -> tuple[str, ...]:
+    """The stages whose output has places (pixels or tokens), in their order.
 
     Args:
         network: gives (N, C) logits.
@@ -62,9 +62,15 @@ def first_and_last(network: nn.Module, name: str, *, size: int) -> tuple[str, ..
     placed = [stage for stage, output in outputs.items() if isinstance(output, Tensor) and output.ndim > 2]
     if not placed:
         raise CheckpointError(
-            f"No part of {name!r} gives maps or tokens, by which images unlike those that it was trained on "
-            "could be told: name a network whose parts do."
+            f"No part of {name!r} gives maps or tokens, as which a stage answers to an image: name a network "
+            "whose parts do."
         )
+    return tuple(placed)
+
+
+def first_and_last(network: nn.Module, name: str, *, size: int) -> tuple[str, ...]:
+    """The first and the last of `placed_stages`, whose arguments it takes; one where both are the same."""
+    placed = placed_stages(network, name, size=size)
     return tuple(dict.fromkeys((placed[0], placed[-1])))
 
 

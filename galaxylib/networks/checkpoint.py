@@ -13,9 +13,10 @@ whose hash the description carries too, of how its stages answer to images like 
 import json
 import reprlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.data.splits import SPLIT
-from galaxylib.errors import CheckpointError, GalaxyError
+from galaxylib.errors import CheckpointError
 from galaxylib.files import atomic, check_outputs
 from galaxylib.networks import arrays
-from galaxylib.networks.schemas import CURE, check, check_options, read_json
+from galaxylib.networks.building import building, built, check_weights
+from galaxylib.networks.concepts import CONCEPTS, Concepts
+from galaxylib.networks.schemas import CURE, check, read_json
 from galaxylib.networks.schemas import DESCRIPTION as FIELDS
 
 CLASSES = "class_names"
@@ -55,6 +58,7 @@ class Loaded:
         temperature: above 0; the logarithms of the network's probabilities are divided by it. 1 leaves them.
         reference: arrays by which `galaxylib.evaluation.unlike.Reference` tells images that are like nothing
             in training; None where none was measured.
+        folder: that it was loaded from; None for one made in memory.
     """
 
     network: nn.Module
@@ -63,6 +67,12 @@ class Loaded:
     meta: dict[str, Any]
     temperature: float = 1.0
     reference: Mapping[str, torch.Tensor] | None = None
+    folder: Path | None = None
+
+    @cached_property
+    def concepts(self) -> Concepts:
+        """The directions along which true properties grow, read from the folder when first asked for."""
+        return Concepts(self.folder, str(self.meta.get("sha256", "")))
 
 
 def save(
@@ -218,27 +228,28 @@ def load(checkpoint: str | Path, *, own_network: str = "") -> Loaded:
             f"{folder / DESCRIPTION} names the classes {', '.join(meta['class_names'])}, its weights were "
             f"trained for {reprlib.repr(carried.get(CLASSES, 'others'))}: copy both files again."
         )
-    with _building(name, folder):
+    with building(name, folder):
         preprocess = Preprocess.from_dict(meta["preprocess"])
-        built = _built(meta, preprocess.size)
-    _check_weights(built, tensors, meta, folder)
+        network = built(meta, preprocess.size, where=DESCRIPTION)
+    check_weights(network, tensors, meta, described=folder / DESCRIPTION)
     if name not in NETWORKS:
-        with _building(name, folder):
-            check_reads(built, name, size=preprocess.size, classes=len(meta["class_names"]))
-    built.load_state_dict(tensors)
+        with building(name, folder):
+            check_reads(network, name, size=preprocess.size, classes=len(meta["class_names"]))
+    network.load_state_dict(tensors)
     return Loaded(
-        network=built.float().eval(),
+        network=network.float().eval(),
         preprocess=preprocess,
         class_names=tuple(meta["class_names"]),
         meta=meta,
         temperature=float(meta.get("temperature", 1)),
         reference=_reference(folder, meta),
+        folder=folder,
     )
 
 
 def checkpoint_files(checkpoint: str | Path) -> list[Path]:
     """The files of a checkpoint folder that no output may overwrite, whether or not they are there."""
-    return [Path(checkpoint, name) for name in (WEIGHTS, DESCRIPTION, REFERENCE, SPLIT)]
+    return [Path(checkpoint, name) for name in (WEIGHTS, DESCRIPTION, REFERENCE, CONCEPTS, SPLIT)]
 
 
 def describe(folder: str | Path) -> dict[str, Any]:
@@ -306,48 +317,3 @@ def _stored(tensor: torch.Tensor, *, half: bool) -> torch.Tensor:
     if half and tensor.is_floating_point():
         tensor = tensor.half()
     return tensor.contiguous()
-
-
-@contextmanager
-def _building(name: str, folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except GalaxyError as fault:
-        raise CheckpointError(f"The network {name!r} in {folder} cannot be built: {fault}") from fault
-
-
-def _built(meta: dict[str, Any], size: int) -> nn.Module:
-    from galaxylib.networks.registry import build_sized
-
-    count = len(meta["class_names"])
-    check_options(meta["network"], meta["options"], where=DESCRIPTION)
-    options = {"classes": count} | meta["options"]
-    if options["classes"] != count:
-        raise GalaxyError(f"it names {count} classes, and its options ask for another number.")
-    return build_sized(meta["network"], size=size, options=options)
-
-
-def _check_weights(
-    network: nn.Module, tensors: dict[str, torch.Tensor], meta: dict[str, Any], folder: Path
-) -> None:
-    def forms(content: Mapping[str, torch.Tensor]) -> dict[str, str]:
-        # Of what precision numbers with a fraction were kept makes no difference.
-        kinds = {key: "" if one.is_floating_point() else f"{one.dtype} " for key, one in content.items()}
-        return {key: f"{kind}{tuple(content[key].shape)}" for key, kind in kinds.items()}
-
-    expected, found = forms(network.state_dict()), forms(tensors)
-    if expected != found:
-        odd = sorted(key for key in expected | found if expected.get(key) != found.get(key))
-        raise CheckpointError(
-            f"The weights in {folder} are of another architecture than {meta['network']!r}: {len(odd)} "
-            f"arrays differ, first {reprlib.repr(odd[0])} (expected {expected.get(odd[0], 'none')}, "
-            f"found {found.get(odd[0], 'none')})."
-        )
-    count = sum(parameter.numel() for parameter in network.parameters())
-    if count != meta["parameters"]:
-        raise CheckpointError(
-            f"In {folder / DESCRIPTION}, parameters is {meta['parameters']}, and there are {count}: {CURE}."
-        )
-    lost = next((key for key, _ in network.named_parameters() if not tensors[key].isfinite().all()), None)
-    if lost is not None:
-        raise CheckpointError(f"The weights {lost} in {folder} are not all numbers: {CURE}.")
