@@ -48,19 +48,19 @@ from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.dream import PAPER_DREAM, Prior, channel, dream, dream_batch, logit, save_film
+from galaxylib.dream import PAPER_DREAM, Prior, dream, dream_batch, logit, save_film
 from galaxylib.dream.images import KERNEL
 from galaxylib.dream.measures import probabilities, random_twin, references
 from galaxylib.errors import DreamError
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.files import filling
 from galaxylib.networks.checkpoint import BROUGHT
+from galaxylib.paper.channel_panels import beside, panel, silence, telling_channels
 from galaxylib.paper.dream_panels import (
     DREAMT,
     dreams,
     measured,
     stage_objectives,
-    telling_channels,
     verdicts,
 )
 from galaxylib.paper.figures import image_grid, style
@@ -330,13 +330,28 @@ report.figure("classes", image_grid([shown(made.image) for made in class_dreams]
 # ## Channels that tell classes apart
 #
 # A rule picks the channels worth a look: those whose mean activation differs most between the classes, compared with
-# its scatter within them (the F ratio of an analysis of variance). Their dreams are {glue:text}`own_size:d` pixels
-# wide, the scale of the training images. They start from faint noise that has the spectrum and the colours of
-# galaxies, and climb in Fourier space, where even a gradient without preference makes a step with the spectrum of
-# galaxies.
+# its scatter within them (the F ratio of an analysis of variance). The same pass over {glue:text}`look:,d`
+# {glue:text}`kind` galaxies finds the {glue:text}`beside:d` that excite each channel most, and those channels that no
+# galaxy excites, of which a dream would show nothing: {glue:text}`silence`.
 
 # %%
-telling = telling_channels(network, read(sample), labels[sample], preprocess=preprocess, count=channels)
+telling, found = telling_channels(
+    network, read(sample), labels[sample], preprocess=preprocess, count=channels
+)
+report.data("telling_channels", telling.to_dict(orient="records"))
+report.number("look", len(sample))
+report.number("silence", silence(found))
+chosen = [found[row.stage, row.channel] for row in telling.itertuples()]
+report.number("beside", max(len(examples.best) for examples in chosen))
+exciting = sorted({one.index for examples in chosen for one in examples.best})
+pixels = dict(zip(exciting, catalogue.read(sample[exciting]), strict=True))
+
+# %% [markdown]
+# Their dreams are {glue:text}`own_size:d` pixels wide, the scale of the training images. They start from faint noise
+# that has the spectrum and the colours of galaxies, and climb in Fourier space, where even a gradient without
+# preference makes a step with the spectrum of galaxies.
+
+# %%
 # At the scale at which the network saw its training images.
 own_size = max(64, round(256 * preprocess.size / preprocess.crop))
 from_noise = PAPER_DREAM.but(
@@ -345,31 +360,36 @@ from_noise = PAPER_DREAM.but(
 from_noise = from_noise.to(own_size)
 report.number("own_size", own_size)
 channel_dreams = []
-for row in steps(telling.itertuples(), label=lambda row: f"channel {row.stage}:{row.channel}"):
-    objective = channel(row.stage, row.channel)
+for examples in steps(chosen, label=lambda one: f"channel {one.objective}"):
     try:
-        made = dream(network, images[0], objective, settings=from_noise, preprocess=preprocess, seed=seed)
+        made = dream(
+            network, images[0], examples.objective, settings=from_noise, preprocess=preprocess, seed=seed
+        )
         channel_dreams.append(made.image)
-    except DreamError:  # faint noise leaves the channel silent: no gradient, no way up
-        channel_dreams.append(torch.zeros(3, size, size))
-report.number("silent_channels", sum(not image.any() for image in channel_dreams))
-report.data("telling_channels", telling.to_dict(orient="records"))
+    except DreamError:  # faint noise leaves the channel at zero: no gradient, no way up
+        channel_dreams.append(None)
+report.number("stuck_channels", sum(image is None for image in channel_dreams))
 report.number("prior", Prior.load().source)
 
 # %% tags=["remove-output", "hide-input"]
 titles = [f"{row.stage}:{row.channel}\n{CLASS_NAMES[row[4]]}" for row in telling.itertuples()]
-report.figure(
-    "channels", image_grid([shown(image) for image in channel_dreams], titles=titles, columns=channels)
-)
+panels = [
+    panel(title, image, examples, pixels)
+    for title, image, examples in zip(titles, channel_dreams, chosen, strict=True)
+]
+report.figure("channels", beside(panels))
 
 # %% [markdown]
 # ```{glue:figure} channels
-# :alt: Dreams from noise on single channels, one row a stage from stem to lam, each titled with its channel and the class that excites it most.
+# :alt: Dreams from noise on single channels, two to a row, from stem to lam, each titled with its channel and the class that excites it most. On the right of each dream stand nine galaxies in three rows, and in each of them a frame; the frames are tiny in the stem and as large as half the image or more in dma3 and lam.
 # :name: fig-06-channels
 #
-# Channels chosen by the rule above, dreamed from noise; under each the class of {glue:text}`kind` galaxies
-# that excites it most. Spectrum and colours of the noise were measured on {glue:text}`prior`. Black:
-# {glue:text}`silent_channels:d` channels that such noise leaves silent, so that no dream starts there.
+# Channels chosen by the rule above, dreamed from noise; over each the class of {glue:text}`kind` galaxies
+# that excites it most, and beside it the {glue:text}`beside:d` galaxies of {glue:text}`look:,d` whose mean activation is
+# highest, the best first. The frame shows the strongest response: it is as wide as the circle that holds nine tenths
+# of the squared gradient of one unit, measured as in [](02_architecture.ipynb) but with these weights. Spectrum and
+# colours of the noise were measured on {glue:text}`prior`. Black: {glue:text}`stuck_channels:d` channels that galaxies
+# excite but such noise leaves at zero, so that no dream starts there.
 # ```
 #
 # ## The dreams in numbers

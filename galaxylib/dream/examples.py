@@ -16,13 +16,18 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.objectives import Objective, check_layers
 from galaxylib.errors import DreamError
-from galaxylib.networks.inspection import ReceptiveField, receptive_field
+from galaxylib.networks.inspection import reach_of
 
 COUNT = 9
 CONSTANT = 1e-6
 """Values over all images that differ by less, relative to the largest, do not differ: single precision."""
-NOISE_IMAGES = 2
-"""On which a receptive field is measured: its diameter is within a few per cent of that on many."""
+NOISE_IMAGES = 3
+"""On which a receptive field is measured."""
+NOWHERE = -1
+INF = float("inf")
+
+Box = tuple[float, float, float, float]
+"""Top, left, bottom and right edge in pixels."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Example:
     index: int
     value: float
     place: tuple[int, int] | None
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -74,93 +79,115 @@ class Ranking:
     Args:
         objectives: what the images are ranked by.
         count: how many are kept of each.
+
+    Raises:
+        DreamError: none shall be kept.
     """
 
     def __init__(self, objectives: Sequence[Objective], *, count: int = COUNT) -> None:
         if count < 1:
             raise DreamError(f"count is {count}: ask for at least 1 galaxy.")
-        self.objectives = tuple(objectives)
-        self.count = count
-        self.images = 0
+        self.objectives, self.count, self.images = tuple(objectives), count, 0
         self.grids: dict[str, tuple[int, int]] = {}
-        self._rows = [_Row() for _ in self.objectives]
+        number = len(self.objectives)
+        self._values = torch.empty(0, number)
+        self._indices = self._places = torch.empty(0, number, dtype=torch.long)
+        self._lowest, self._most, self._highest = (torch.full((number,), end) for end in (INF, -INF, -INF))
+        self._channels: dict[str, dict[int, int]] = {}
+        self._others = []
+        for number, objective in enumerate(self.objectives):
+            term, *more = objective.terms
+            if term.kind == "channel" and term.weight == 1 and not more:
+                self._channels.setdefault(term.layer, {})[number] = term.index
+            else:
+                self._others.append(number)
 
     def add(self, activations: Mapping[str, Tensor]) -> None:
         """The next images: activations by layer, each (N, C, H, W) or (N, C), without gradients."""
-        spread = {}
-        for name, output in activations.items():
-            if output.ndim == 4:
-                self.grids[name] = (output.shape[2], output.shape[3])
-                # Each place as an image of one pixel: what an objective says of it is its response there.
-                spread[name] = output.permute(0, 2, 3, 1).reshape(-1, output.shape[1], 1, 1)
-        for row, objective in zip(self._rows, self.objectives, strict=True):
-            values = objective.value(activations)
-            places, highest = self._strongest(objective, spread, values)
-            row.add(values, places, highest, first=self.images, count=self.count)
-        self.images += len(next(iter(activations.values())))
+        count = len(next(iter(activations.values())))
+        values = torch.empty(count, len(self.objectives))
+        places = torch.full(values.shape, NOWHERE)
+        highest = torch.empty(len(self.objectives))
+        self.grids |= {
+            name: tuple(output.shape[2:]) for name, output in activations.items() if output.ndim == 4
+        }
+        for name, chosen in self._channels.items():
+            numbers, channels = list(chosen), list(chosen.values())
+            self.objectives[numbers[int(np.argmax(channels))]].value(activations)  # whether there are so many
+            output = (
+                activations[name].flatten(2) if activations[name].ndim == 4 else activations[name][..., None]
+            )
+            strongest, at = output.max(dim=2)
+            values[:, numbers] = output.mean(dim=2)[:, channels].cpu()
+            highest[numbers] = strongest.amax(dim=0)[channels].cpu()
+            if name in self.grids:
+                places[:, numbers] = at[:, channels].cpu()
+        for number in self._others:
+            objective = self.objectives[number]
+            values[:, number] = objective.value(activations)
+            strongest, at = self._strongest(objective, activations, values[:, number])
+            highest[number], places[:, number] = strongest.max(), at
+        self._keep(values, places)
+        self._lowest = torch.minimum(self._lowest, values.amin(dim=0))
+        self._most = torch.maximum(self._most, values.amax(dim=0))
+        self._highest = torch.maximum(self._highest, highest)
+        self.images += count
 
     def _strongest(
-        self, objective: Objective, spread: Mapping[str, Tensor], values: Tensor
-    ) -> tuple[Tensor, float]:
-        """Where each image responds most, as a number on the grid (N,), -1 for nowhere; and the highest."""
-        layers, neurons = objective.layers, [term for term in objective.terms if term.kind == "neuron"]
-        if len(layers) != 1 or layers[0] not in spread:
-            return torch.full((len(values),), -1), float(values.max())
-        rows, columns = self.grids[layers[0]]
-        if neurons:
-            row, column = neurons[0].place or (rows // 2, columns // 2)
-            return torch.full((len(values),), row * columns + column), float(values.max())
-        highest, places = objective.value(spread).view(len(values), -1).max(dim=1)
-        return places, float(highest.max())
+        self, objective: Objective, activations: Mapping[str, Tensor], values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The strongest response in each image (N,), and where it is, as a number on the grid."""
+        nowhere = torch.full(values.shape, NOWHERE)
+        name, *others = objective.layers
+        if others or name not in self.grids:
+            return values, nowhere
+        rows, columns = self.grids[name]
+        for term in objective.terms:
+            if term.kind == "neuron":
+                row, column = term.place or (rows // 2, columns // 2)
+                return values, torch.full(values.shape, row * columns + column)
+        # Each place as an image of one pixel: what an objective says of it is its response there.
+        output = activations[name]
+        spread = output.permute(0, 2, 3, 1).reshape(-1, output.shape[1], 1, 1)
+        return objective.value({name: spread}).view(len(output), -1).max(dim=1)
 
-    def examples(self, fields: Mapping[str, ReceptiveField], *, preprocess: Preprocess) -> list[Examples]:
+    def _keep(self, values: Tensor, places: Tensor) -> None:
+        indices = torch.arange(self.images, self.images + len(values))[:, None].expand(values.shape)
+        values = torch.cat([self._values, values])
+        best = values.argsort(dim=0, descending=True, stable=True)[: self.count]
+        self._values = values.gather(0, best)
+        self._indices = torch.cat([self._indices, indices]).gather(0, best)
+        self._places = torch.cat([self._places, places]).gather(0, best)
+
+    def examples(self, reaches: Mapping[str, float], *, preprocess: Preprocess) -> list[Examples]:
         """What was found, objective by objective.
 
         Args:
-            fields: of each layer that has a grid.
+            reaches: how far a unit of each layer with a grid sees, in pixels of what the network reads.
             preprocess: the network's own.
         """
+        spread = self._most - self._lowest
+        still = spread <= CONSTANT * torch.maximum(self._most.abs(), self._lowest.abs())
         found = []
-        for row, objective in zip(self._rows, self.objectives, strict=True):
-            silent = row.constant or (row.highest <= 0 and _wants_more(objective))
+        for number, objective in enumerate(self.objectives):
+            silent = bool(still[number]) or (_wants_more(objective) and bool(self._highest[number] <= 0))
             best = []
-            for value, index, number in zip(row.values, row.indices, row.places, strict=True):
-                place, box = None, None
-                if number >= 0:
-                    field = fields[objective.layers[0]]
-                    place = divmod(int(number), field.grid[1])
-                    box = field.box(place)
-                best.append(Example(int(index), float(value), place, stored_box(box, preprocess)))
-            found.append(Examples(objective, self.images, silent, () if silent else tuple(best)))
+            for row in range(0 if silent else len(self._values)):
+                at, place, box = int(self._places[row, number]), None, whole(preprocess)
+                if at != NOWHERE:
+                    (name,) = objective.layers
+                    place = divmod(at, self.grids[name][1])
+                    box = seen(place, self.grids[name], reaches[name], preprocess=preprocess)
+                best.append(
+                    Example(int(self._indices[row, number]), float(self._values[row, number]), place, box)
+                )
+            found.append(Examples(objective, self.images, silent, tuple(best)))
         return found
 
 
 def _wants_more(objective: Objective) -> bool:
     """Whether it asks for activations above zero, and for nothing else."""
     return all(term.weight > 0 and term.kind in ("energy", "channel", "neuron") for term in objective.terms)
-
-
-class _Row:
-    """The best of one objective, and the ends of its values over all images."""
-
-    def __init__(self) -> None:
-        self.values = torch.empty(0)
-        self.indices = self.places = torch.empty(0, dtype=torch.long)
-        self.lowest, self.most, self.highest = np.inf, -np.inf, -np.inf
-
-    @property
-    def constant(self) -> bool:
-        return self.most - self.lowest <= CONSTANT * max(abs(self.most), abs(self.lowest))
-
-    def add(self, values: Tensor, places: Tensor, highest: float, *, first: int, count: int) -> None:
-        values, places = values.detach().float().cpu(), places.cpu()
-        self.lowest, self.most = min(self.lowest, float(values.min())), max(self.most, float(values.max()))
-        self.highest = max(self.highest, highest)
-        values = torch.cat([self.values, values])
-        indices = torch.cat([self.indices, torch.arange(first, first + len(places))])
-        places = torch.cat([self.places, places])
-        best = values.argsort(descending=True, stable=True)[:count]
-        self.values, self.indices, self.places = values[best], indices[best], places[best]
 
 
 def top_galaxies(
@@ -193,21 +220,47 @@ def top_galaxies(
             ranking.add(tap(preprocess(torch.from_numpy(batch).to(tap.device))))
     if not ranking.images:
         raise DreamError("There is no image to choose from: give at least one.")
-    return ranking.examples(sights(network, ranking.grids, preprocess=preprocess), preprocess=preprocess)
+    return ranking.examples(reaches(network, ranking.grids, preprocess=preprocess), preprocess=preprocess)
 
 
-def sights(network: nn.Module, layers: Iterable[str], *, preprocess: Preprocess) -> dict[str, ReceptiveField]:
-    """The receptive field of each of some layers with a grid, at the size that the network reads."""
-    return {
-        name: receptive_field(network, name, size=preprocess.size, images=NOISE_IMAGES) for name in layers
-    }
+def reaches(network: nn.Module, layers: Iterable[str], *, preprocess: Preprocess) -> dict[str, float]:
+    """How far a unit of each of some layers with a grid sees, in pixels of what the network reads.
+
+    It is the `reach` of `galaxylib.networks.inspection`, measured on a few noise images.
+    """
+    found = {}
+    for name in layers:
+        tap = Tap(network, [name])
+        found[name] = reach_of(
+            lambda pixels, tap=tap, name=name: tap(pixels)[name],
+            size=preprocess.size,
+            images=NOISE_IMAGES,
+            device=tap.device,
+        )
+    return found
 
 
-def stored_box(
-    box: tuple[float, float, float, float] | None, preprocess: Preprocess
-) -> tuple[float, float, float, float]:
-    """A box in pixels of what the network reads, or all of that, in pixels of the stored 256 x 256 image."""
-    box = box or (0.0, 0.0, float(preprocess.size), float(preprocess.size))
+def seen(place: tuple[int, int], grid: tuple[int, int], reach: float, *, preprocess: Preprocess) -> Box:
+    """What a unit sees of the stored image, in its pixels: the square round the receptive field, cut to size.
+
+    Args:
+        place: row and column of the unit.
+        grid: rows and columns of its layer. Unit 0 looks at pixel 0, and the others follow at equal
+            distances, as they do behind convolutions of odd size that are padded to keep the image's.
+        reach: diameter of the receptive field, in pixels of what the network reads.
+        preprocess: the network's own.
+    """
+    centres = [(number * preprocess.size / units) + 0.5 for number, units in zip(place, grid, strict=True)]
+    edges = [centre + side * reach / 2 for side in (-1, 1) for centre in centres]
+    return _stored([min(max(edge, 0.0), float(preprocess.size)) for edge in edges], preprocess)
+
+
+def whole(preprocess: Preprocess) -> Box:
+    """All that a network sees of the stored image, in its pixels."""
+    return _stored([0.0, 0.0, float(preprocess.size), float(preprocess.size)], preprocess)
+
+
+def _stored(edges: Sequence[float], preprocess: Preprocess) -> Box:
     margin, scale = (SHAPE[0] - preprocess.crop) // 2, preprocess.crop / preprocess.size
-    top, left, bottom, right = (margin + scale * edge for edge in box)
+    top, left, bottom, right = (margin + scale * edge for edge in edges)
     return top, left, bottom, right

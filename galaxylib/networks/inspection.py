@@ -4,9 +4,8 @@ Everything is read off the network itself with forward hooks that are gone when 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -76,74 +75,51 @@ def stage_table(network: nn.Module, *, size: int = 256, stages: Sequence[str] = 
     )
 
 
-@dataclass(frozen=True)
-class ReceptiveField:
-    """What the units of a stage see of an image, as measured by `receptive_field`.
-
-    Attributes:
-        grid: rows and columns of the stage's units.
-        size: height and width of the images, in pixels.
-        middle: row and column, in pixels, of the centre of what the middle unit sees.
-        diameter: of what a unit sees, in pixels.
-    """
-
-    grid: tuple[int, int]
-    size: int
-    middle: tuple[float, float]
-    diameter: float
-
-    def box(self, place: tuple[int, int]) -> tuple[float, float, float, float]:
-        """The square round what the unit at (row, column) sees: top, left, bottom and right edge in pixels.
-
-        Edges are counted from the image's own, 0 to `size`, and what lies outside is cut off.
-        """
-        centre = [
-            middle + 0.5 + (number - units // 2) * self.size / units
-            for number, units, middle in zip(place, self.grid, self.middle, strict=True)
-        ]
-        edges = [middle + side * self.diameter / 2 for side in (-1, 1) for middle in centre]
-        top, left, bottom, right = (min(max(edge, 0.0), float(self.size)) for edge in edges)
-        return top, left, bottom, right
-
-
 def reach(
     network: nn.Module, stage: str, *, size: int = 256, images: int = 8, seed: int = 0, share: float = 0.9
 ) -> float:
-    """How far one unit in the middle of a stage sees, in pixels across; see `receptive_field`."""
-    return receptive_field(network, stage, size=size, images=images, seed=seed, share=share).diameter
-
-
-def receptive_field(
-    network: nn.Module, stage: str, *, size: int = 256, images: int = 8, seed: int = 0, share: float = 0.9
-) -> ReceptiveField:
-    """The effective receptive field of a stage's units, measured on the middle one.
+    """How far one unit in the middle of a stage sees: its effective receptive field, in pixels across.
 
     The gradient of the middle unit (all its channels, with random signs) with respect to the pixels is
-    measured on noise images; the diameter is that of the circle round its centre that holds `share` of
+    measured on noise images; the result is the diameter of the circle round its centre that holds `share` of
     the gradient's squared magnitude. DMAGNet's gates average over the whole image, so the theoretical
     receptive field of every stage but the stem is the whole image; this measures what counts.
     """
+
+    def output(pixels: Tensor) -> Tensor:
+        kept: list[Tensor] = []
+        handle = network.get_submodule(stage).register_forward_hook(lambda _m, _i, given: kept.append(given))
+        try:
+            with evaluating(network):
+                network(pixels)
+        finally:
+            handle.remove()
+        return kept[0]
+
+    return reach_of(output, size=size, images=images, seed=seed, share=share)
+
+
+def reach_of(
+    stage: Callable[[Tensor], Tensor],
+    *,
+    size: int,
+    images: int,
+    seed: int = 0,
+    share: float = 0.9,
+    device: torch.device | str = "cpu",
+) -> float:
+    """What `reach` measures, of a stage given as a function from images to its output (N, C, H, W)."""
     generator = torch.Generator().manual_seed(seed)
-    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     pixels = torch.randn(images, 3, size, size, generator=generator).to(device).requires_grad_()
-    kept: list[Tensor] = []
-    handle = network.get_submodule(stage).register_forward_hook(lambda _m, _i, output: kept.append(output))
-    try:
-        with evaluating(network), torch.enable_grad():
-            network(pixels)
-    finally:
-        handle.remove()
-    output = kept[0]
-    grid = output.shape[2], output.shape[3]
-    middle = output[:, :, grid[0] // 2, grid[1] // 2]
+    output = stage(pixels)
+    middle = output[:, :, output.shape[2] // 2, output.shape[3] // 2]
     signs = torch.randint(0, 2, middle.shape, generator=generator) * 2.0 - 1.0
     (gradient,) = torch.autograd.grad((middle * signs.to(device)).sum(), pixels)
-    centre, diameter = _extent(gradient.square().sum(dim=(0, 1)).cpu(), share=share)
-    return ReceptiveField(grid=grid, size=size, middle=centre, diameter=diameter)
+    return _diameter(gradient.square().sum(dim=(0, 1)).cpu(), share=share)
 
 
-def _extent(energy: Tensor, *, share: float) -> tuple[tuple[float, float], float]:
-    """Centre of gravity of `energy` (H, W), and the diameter of the circle round it that holds `share`."""
+def _diameter(energy: Tensor, *, share: float) -> float:
+    """Diameter of the circle round the centre of gravity of `energy` (H, W) that holds `share` of it."""
     height, width = energy.shape
     rows = torch.arange(height, dtype=energy.dtype)[:, None]
     columns = torch.arange(width, dtype=energy.dtype)[None, :]
@@ -152,7 +128,7 @@ def _extent(energy: Tensor, *, share: float) -> tuple[tuple[float, float], float
     distance = torch.sqrt((rows - row) ** 2 + (columns - column) ** 2).flatten()
     order = torch.argsort(distance)
     inside = torch.cumsum(energy.flatten()[order], dim=0) / total
-    return (row.item(), column.item()), 2 * distance[order][torch.searchsorted(inside, share)].item()
+    return 2 * distance[order][torch.searchsorted(inside, share)].item()
 
 
 def draw(network: DMAGNet) -> Figure:

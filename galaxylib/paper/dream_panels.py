@@ -6,15 +6,12 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy import stats
-from sklearn.feature_selection import f_classif
 from torch import Tensor, nn
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream.dreaming import Dream, dream_batch
-from galaxylib.dream.forward import Tap
 from galaxylib.dream.images import Prior
 from galaxylib.dream.measures import (
-    as_seen,
     describe,
     footprint,
     measure_change,
@@ -229,53 +226,4 @@ def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.Data
                 "holds": holds,
             }
         )
-    return pd.DataFrame(rows)
-
-
-def telling_channels(
-    network: nn.Module,
-    images: Tensor,
-    labels: np.ndarray,
-    *,
-    preprocess: Preprocess,
-    stages: Sequence[str] = DREAMT,
-    count: int = 4,
-) -> pd.DataFrame:
-    """The channels whose mean activation tells the classes apart best, by the F ratio between classes.
-
-    Args:
-        network: the network whose channels are ranked.
-        images: (N, 3, H, W) in [0, 1], at least two classes with two galaxies.
-        labels: (N,) class numbers.
-        preprocess: the network's own.
-        stages: dotted names of submodules.
-        count: number of channels to name of each stage.
-
-    Returns:
-        columns `stage, channel, f_ratio, class` (the one with the largest mean), best first in each stage;
-        channels that are silent everywhere are left out.
-    """
-    tap = Tap(network, tuple(stages))
-    means: dict[str, list[Tensor]] = {name: [] for name in stages}
-    with torch.no_grad():
-        for some in images.split(32):
-            outputs = tap(as_seen(some, preprocess))
-            for name in stages:
-                means[name].append(outputs[name].mean(dim=(2, 3)))
-    rows = []
-    for name in stages:
-        values = torch.cat(means[name]).double().numpy()
-        alive = np.flatnonzero(values.std(axis=0) > 1e-9)
-        ratio, _ = f_classif(values[:, alive], labels)
-        for place in np.argsort(-ratio, kind="stable")[:count]:
-            channel = int(alive[place])
-            by_class = {label: values[labels == label, channel].mean() for label in np.unique(labels)}
-            rows.append(
-                {
-                    "stage": name,
-                    "channel": channel,
-                    "f_ratio": float(ratio[place]),
-                    "class": int(max(by_class, key=by_class.get)),
-                }
-            )
     return pd.DataFrame(rows)

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
-from torch import nn
 
 from galaxylib import DMAGNet
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import PAPER_DREAM, Prior, Settings, channel, layer, logit
+from galaxylib.dream import PAPER_DREAM, Prior, Settings, layer, logit
 from galaxylib.dream import images as pictures
 from galaxylib.dream.measures import (
     as_seen,
@@ -31,7 +30,6 @@ from galaxylib.paper.dream_panels import (
     interval,
     measured,
     stage_objectives,
-    telling_channels,
     verdicts,
 )
 
@@ -268,20 +266,3 @@ def test_verdicts_follow_the_numbers():
     assert list(turned["holds"]) == ["yes", "no", "no", "no"]
     noisy = trained.assign(inside_share=np.tile([0.1, 0.9, 0.5, 0.2, 0.8], 5))
     assert verdicts(noisy, [control]).set_index("name").loc["lam_inside_share", "holds"] == "open"
-
-
-def test_the_telling_channel_is_found():
-    """Channel 1 answers to red, which only class 1 has; channel 2 never answers."""
-    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
-    network[0].weight.data = torch.tensor([[0.3, 0.3, 0.3], [1.0, 0, 0], [0, 0, 0]])[..., None, None]
-    network[0].bias.data = torch.tensor([2.0, 2.0, -5.0])
-    generator = torch.Generator().manual_seed(0)
-    images = 0.3 + 0.05 * torch.rand(20, 3, 32, 32, generator=generator)
-    images += 0.1 * torch.rand(20, 1, 1, 1, generator=generator)
-    labels = np.arange(20) % 2
-    images[labels == 1, 0] += 0.3
-    preprocess = Preprocess(size=32)
-    table = telling_channels(network, images, labels, preprocess=preprocess, stages=("1",), count=3)
-    assert list(table["channel"]) == [1, 0]
-    assert table["class"].iloc[0] == 1
-    assert channel("1", 1).layers == ("1",)

@@ -7,9 +7,9 @@ from torch import nn
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import channel, direction, layer, logit, neuron
-from galaxylib.dream.examples import top_galaxies
+from galaxylib.dream.examples import seen, top_galaxies
 from galaxylib.errors import DreamError
-from galaxylib.networks.inspection import receptive_field
+from galaxylib.networks.inspection import reach
 
 DEAD, ALIVE, NEGATIVE = 2, 0, 3
 PREPROCESS = Preprocess(size=64, crop=128)
@@ -113,23 +113,21 @@ def test_the_box_holds_what_excites_the_unit() -> None:
     assert left <= 160
     assert bottom >= 140
     assert right >= 168
-    field = receptive_field(net, "0", size=64)
     # A kernel of 9 pixels, which are 18 of the stored image; the circle round nine tenths of it.
-    assert bottom - top == pytest.approx(2 * field.diameter)
+    assert bottom - top == pytest.approx(2 * reach(net, "0", size=64, images=3))
     assert 14 < bottom - top < 22
     assert second.box[:2] == (64, 64)
     assert dark.value == min(one.value for one in found.best)
 
 
 def test_the_boxes_of_a_grid_are_those_counted_by_hand() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4, padding=1, bias=False))
-    nn.init.ones_(net[0].weight)
-    field = receptive_field(net, "0", size=32, share=1.0)
-    assert field.grid == (8, 8)
-    # The unit in row r, column c reads the pixels 4 r - 1 to 4 r + 1, and the circle is that of its corners.
-    half = 2**0.5
-    assert field.box((2, 5)) == pytest.approx((8.5 - half, 20.5 - half, 8.5 + half, 20.5 + half), abs=1e-3)
-    assert field.box((0, 0)) == pytest.approx((0, 0, 0.5 + half, 0.5 + half), abs=1e-3)
+    """A kernel of 3 with stride 4 on 32 pixels: the unit in row r reads the pixels 4 r - 1 to 4 r + 1."""
+    plain = Preprocess(size=32, crop=256)
+    boxes = {place: seen(place, (8, 8), 3, preprocess=plain) for place in ((2, 5), (0, 7))}
+    assert boxes[2, 5] == (8 * 7, 8 * 19, 8 * 10, 8 * 22)
+    assert boxes[0, 7] == (0, 8 * 27, 8 * 2, 8 * 30)
+    # A crop moves and shrinks it.
+    assert seen((2, 5), (8, 8), 3, preprocess=Preprocess(size=32, crop=64)) == (110, 134, 116, 140)
 
 
 def test_silent_channels_are_named(network: nn.Module, images: np.ndarray) -> None:
