@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from galaxylib.data.galaxy10 import SHAPE
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream.forward import Tap
-from galaxylib.dream.objectives import Objective, check_layers
+from galaxylib.dream.objectives import Objective, channel, check_layers
 from galaxylib.errors import DreamError
 from galaxylib.networks.inspection import reach_of
 
@@ -221,6 +221,14 @@ def top_galaxies(
     if not ranking.images:
         raise DreamError("There is no image to choose from: give at least one.")
     return ranking.examples(reaches(network, ranking.grids, preprocess=preprocess), preprocess=preprocess)
+
+
+def each_channel(network: nn.Module, layers: Sequence[str], *, preprocess: Preprocess) -> list[Objective]:
+    """An objective for each channel of some layers."""
+    tap = Tap(network, layers)
+    with torch.no_grad():
+        outputs = tap(torch.zeros(1, 3, preprocess.size, preprocess.size, device=tap.device))
+    return [channel(name, index) for name in layers for index in range(outputs[name].shape[1])]
 
 
 def reaches(network: nn.Module, layers: Iterable[str], *, preprocess: Preprocess) -> dict[str, float]:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
@@ -37,6 +36,7 @@ from galaxylib.dream.controls import SHOWN, Controls
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.scores_table import scores_table
 from galaxylib.dream.session import Session
+from galaxylib.dream.strip import Strip, png
 from galaxylib.errors import DreamError, GalaxyError
 from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, Loaded, load
 
@@ -49,7 +49,8 @@ class DreamLab(Controls):
     """Choose a galaxy, a network and a part of it; watch the dream; keep it.
 
     Args:
-        data: a Galaxy10 file whose first galaxies of each class are offered; none for uploads only.
+        data: a Galaxy10 file whose first galaxies of each class are offered, and in which those are looked
+            for that excite a chosen channel most; none for uploads only.
         networks: checkpoint folders or loaded networks by name; those that come with the library are added.
             One of a class of your own must be loaded: `load(folder, own_network="module:Class")`.
         folder: folder into which `Save` writes.
@@ -84,6 +85,9 @@ class DreamLab(Controls):
         super().__init__(
             galaxies=list(self.galaxies) or [UPLOAD], networks=list(self.networks), settings=settings
         )
+        self.strip = Strip(data)
+        choices, *rest = self.children
+        self.children = [choices, self.strip, *rest]
         self._choose_network()
         self._listen()
 
@@ -92,6 +96,8 @@ class DreamLab(Controls):
         self.network.observe(lambda _: self._guard(self._choose_network), "value")
         self.path.observe(lambda _: self._guard(self._take_path), "value")
         self.search.observe(lambda _: self._list_layers(), "value")
+        for control in (self.network, self.layer, self.kind, self.channel):
+            control.observe(lambda _: self._guard(self._show_examples), "value")
         self.show_channels.on_click(lambda _: self._guard(self._show_channels))
         self.run.on_click(lambda _: self._guard(self.start))
         self.pause.on_click(lambda _: self._pause())
@@ -202,10 +208,17 @@ class DreamLab(Controls):
         maps = torch.nn.functional.interpolate(output[busiest][None], size=(64, 64))[0]
         low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
         grey = ((maps - low) / (high - low).clamp_min(1e-9) * 255).byte().numpy()
-        self.thumbnails.value = _png(np.concatenate(list(grey), axis=1))
+        self.thumbnails.value = png(np.concatenate(list(grey), axis=1))
         self.thumbnails.layout.display = ""
         self.kind.value, self.channel.value = "channel", busiest[0]
         self._say(f"The busiest channels of {name}, from the left: {', '.join(map(str, busiest))}.")
+
+    def _show_examples(self) -> None:
+        """The galaxies beside the choice, where it is a channel."""
+        if self.kind.value == "channel" and self.layer.value:
+            self.strip.show(self.loaded, self.objective())
+        else:
+            self.strip.clear()
 
     def start(self) -> None:
         """Begin the dream that is chosen.
@@ -259,7 +272,7 @@ class DreamLab(Controls):
         now = time.perf_counter()
         if now - self._last_picture >= REFRESH or step.number == step.total:
             self._last_picture = now
-            self.picture.value = _png(_small(step.images[0]))
+            self.picture.value = png(_small(step.images[0]))
 
     def _end(self, made: Dream | None, fault: str) -> None:
         if made is not None:
@@ -301,7 +314,7 @@ class DreamLab(Controls):
             return
         before, after = (_small(image) for image in self._shown)
         edge = round(self.slider.value * after.shape[1])
-        self.picture.value = _png(np.concatenate([after[:, :edge], before[:, edge:]], axis=1))
+        self.picture.value = png(np.concatenate([after[:, :edge], before[:, edge:]], axis=1))
 
     def _save_png(self) -> None:
         made = self.current
@@ -337,9 +350,3 @@ def _first_of_each_class(data: str | Path) -> dict[str, Tensor]:
 def _small(image: Tensor) -> np.ndarray:
     height, width = (round(side * SHOWN / max(image.shape[1:])) for side in image.shape[1:])
     return pictures.to_uint8(pictures.fit(image[None], height, width)[0])
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()

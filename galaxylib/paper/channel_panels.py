@@ -15,10 +15,9 @@ from sklearn.feature_selection import f_classif
 from torch import Tensor, nn
 
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream.examples import Box, Examples, Ranking, reaches
+from galaxylib.dream.examples import Box, Examples, Ranking, each_channel, reaches
 from galaxylib.dream.forward import Tap
 from galaxylib.dream.measures import as_seen
-from galaxylib.dream.objectives import channel
 from galaxylib.paper.dream_panels import DREAMT
 
 ACROSS, TILE, GAP = 3, 128, 8
@@ -57,17 +56,18 @@ def telling_channels(
     """
     tap = Tap(network, tuple(stages))
     means: dict[str, list[Tensor]] = {name: [] for name in stages}
-    ranking = None
+    ranking = Ranking(each_channel(network, stages, preprocess=preprocess))
     with torch.no_grad():
         for some in images.split(32):
             outputs = tap(as_seen(some, preprocess))
-            every = [(name, index) for name in stages for index in range(outputs[name].shape[1])]
-            ranking = ranking or Ranking([channel(*one) for one in every])
             ranking.add(outputs)
             for name in stages:
                 means[name].append(outputs[name].mean(dim=(2, 3)))
     sight = reaches(network, ranking.grids, preprocess=preprocess)
-    found = dict(zip(every, ranking.examples(sight, preprocess=preprocess), strict=True))
+    found = {
+        (one.objective.terms[0].layer, one.objective.terms[0].index): one
+        for one in ranking.examples(sight, preprocess=preprocess)
+    }
     rows = []
     for name in stages:
         values = torch.cat(means[name]).double().numpy()

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from galaxylib import DMAGNet
-from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import Settings, channel, dream, layer, logit
+from galaxylib.dream.examples import top_galaxies
 from galaxylib.dream.record import read_png
 from galaxylib.dream.session import seconds_left
 from galaxylib.dream.widget import UPLOAD, DreamLab
@@ -176,6 +177,45 @@ def test_channels_are_shown(lab):
     lab.layer.value = "head.classify.0"
     lab.show_channels.click()
     assert "no maps" in lab.status.value
+
+
+def test_the_galaxies_that_excite_a_channel_stand_below_the_choices(lab, blob_file, monkeypatch):
+    assert lab.strip.picture.layout.display == "none"
+    lab.layer.value = "dma2"
+    assert lab.strip.said.value == ""
+    lab.kind.value, lab.channel.value = "channel", 3
+    with Galaxy10(blob_file) as file:
+        labels = file.labels
+        (found,) = top_galaxies(
+            lab.loaded.network, [file.read(range(40))], [channel("dma2", 3)], preprocess=lab.loaded.preprocess
+        )
+    rows = [one.index for one in found.best]
+    names = "; ".join(f"row {row}, {CLASS_NAMES[labels[row]]}" for row in rows)
+    assert names in lab.strip.said.value
+    assert lab.strip.said.value.startswith('<span role="status">Of 40 galaxies these excite dma2:3 most')
+    with Image.open(io.BytesIO(lab.strip.picture.value)) as picture:
+        assert picture.size == (9 * 96, 96)
+    # Another channel of the layer needs no other look at the file.
+    with monkeypatch.context() as patch:
+        patch.setattr("galaxylib.dream.strip.top_galaxies", None)
+        lab.channel.value = 1
+        assert "excite dma2:1 most" in lab.strip.said.value
+    lab.channel.value = 9999
+    assert "no number 9999" in lab.status.value
+    assert lab.strip.picture.layout.display == "none"
+    lab.kind.value = "layer"
+    assert lab.strip.said.value == ""
+
+
+def test_a_silent_channel_is_named_before_any_step(lab):
+    with torch.no_grad():  # a BatchNorm that gives less than zero, and a ReLU behind it
+        lab.loaded.network.lam.expand[1].weight[2] = 0
+        lab.loaded.network.lam.expand[1].bias[2] = -1
+    lab.layer.value = "lam"
+    lab.channel.value, lab.kind.value = 2, "channel"
+    assert "lam:2 is silent: none of 40 galaxies excites it." in lab.strip.said.value
+    assert lab.strip.picture.layout.display == "none"
+    assert lab.session is None
 
 
 def test_an_uploaded_picture_and_a_checkpoint_of_ones_own(loaded, tiny_checkpoint, tmp_path):
