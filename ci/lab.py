@@ -3,8 +3,9 @@
 python -m ci.lab _build/results/default _build/assets --values '{"sizes": [128, 256]}'
 
 Leaves `<results>/lab/`: simulated galaxies, one of every class; their dreams on every stage at several sizes;
-the networks' files for the browser; `index.json`, which says what there is; and the three pieces of HTML that
-the pages include. The scripts themselves are in `web/`; `ci.pages` lays both together.
+the networks' files for the browser; the galaxies that excite each of their channels most; `index.json`, which
+says what there is; and the three pieces of HTML that the pages include. The scripts themselves are in `web/`;
+`ci.pages` lays both together.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from ci import lab_examples
 from ci.lab_pages import fill
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER_DREAM, Dream, Settings, dream_batch, layer
@@ -51,12 +53,14 @@ class LabSettings:
         full_sizes: of those by the full-width network, where its weights come with the library; empty, and
             the lab goes without it.
         steps: of the ascent on each octave; the paper's where 0.
+        examples: how many galaxies are drawn to find those that excite each channel most.
         seed: of the galaxies and of the dreams' shifts.
     """
 
     sizes: tuple[int, ...] = (128, 256)
     full_sizes: tuple[int, ...] = (256,)
     steps: int = 0
+    examples: int = 200
     seed: int = 0
 
     def protocol(self, size: int) -> Settings:
@@ -157,7 +161,7 @@ def rounded(values: Sequence[float] | torch.Tensor) -> list[float]:
 
 
 def make_network(
-    network: Network, images: torch.Tensor, folder: Path, settings: LabSettings
+    network: Network, images: torch.Tensor, looked: np.ndarray, folder: Path, settings: LabSettings
 ) -> dict[str, Any]:
     """Dream all dreams of a network, export it for the browser, and say what there is of it."""
     from galaxylib.web import export_web
@@ -180,6 +184,8 @@ def make_network(
                 "probabilities": rounded(share),
                 "values": rounded(one.record["values"]),
             }
+    exciting = f"examples/{network.name}.json"
+    lab_examples.write(folder / exciting, lab_examples.listed(loaded, looked))
     about = json.loads((folder / "networks" / network.name / "network.json").read_text(encoding="utf-8"))
     return {
         "name": network.name,
@@ -195,6 +201,7 @@ def make_network(
         "before": [rounded(row) for row in before.probabilities],
         "unlike": None if before.unlike is None else rounded(before.unlike),
         "dreams": made,
+        "examples": exciting,
     }
 
 
@@ -209,7 +216,7 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
     Raises:
         GalaxyError: a checkpoint is missing or damaged, or the disk is full.
     """
-    images = galaxies(settings.seed)
+    images, looked = galaxies(settings.seed), lab_examples.drawn(settings.examples, settings.seed)
     with filling(results / "lab", mark="page.html") as folder:
         for label, image in enumerate(as_bytes(images).numpy()):
             save(image, folder / "galaxies" / f"{label}.webp")
@@ -236,8 +243,10 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
                 for backend, files in RUNTIMES.items()
             },
             "first": FIRST | {"size": settings.sizes[0]},
+            "examples": lab_examples.save_sheet(looked, folder / "examples" / "galaxies.webp"),
             "networks": [
-                make_network(network, images, folder, settings) for network in networks(results, settings)
+                make_network(network, images, looked, folder, settings)
+                for network in networks(results, settings)
             ],
         }
         text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))

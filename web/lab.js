@@ -1,6 +1,7 @@
 // The dream lab's page: controls and address on one side, dreams made beforehand and the live engine on the other.
 
 import { changed, fillForm } from "./controls.js";
+import { Examples } from "./examples.js";
 import { listenToTable, smallPicture } from "./gallery.js";
 import { Live } from "./live.js";
 import { drawCurve, showChannels, showProbabilities } from "./measures.js";
@@ -29,6 +30,7 @@ const base = new URL(document.getElementById("lab-root").dataset.base, document.
 const form = id("form");
 const WATCH = 4; // steps between two looks at the probabilities
 const live = new Live(base, hear);
+const examples = new Examples(base, id("examples-said"), id("examples"));
 let index; // what there is: lab/index.json
 let state; // what is shown
 let own = null; // the reader's picture, a canvas
@@ -72,6 +74,7 @@ function show() {
   }
   const said = saidBefore(state, index) ?? (seen?.key === startKey(state) ? seen : null);
   showVerdict(said);
+  examples.show(state, index);
   const { values, probabilities } = dream ?? made ?? {};
   drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
   showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream?.before ?? said?.probabilities, probabilities);

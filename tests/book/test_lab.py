@@ -12,11 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
+from ci import lab_examples
 from ci.lab import LabSettings, accuracy, galaxies, networks
 from ci.parameters import profile_values
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import dream, layer
+from galaxylib.dream import channel, dream, layer, logit
+from galaxylib.dream.examples import top_galaxies
 from galaxylib.dream.measures import probabilities
 from galaxylib.evaluation.judgement import judge_batches_with
 from galaxylib.networks.checkpoint import BROUGHT, load, save
@@ -125,6 +127,58 @@ def test_dreams_made_beforehand_are_those_of_the_library(html: Path, lab: Path, 
         for stage in index["stages"]
         for size in settings.sizes
     }
+
+
+def test_galaxies_beside_a_channel_are_those_of_the_library(html: Path, lab: Path, index: dict) -> None:
+    values = profile_values("smoke", "lab", takes=[])
+    settings = LabSettings(examples=values["examples"])
+    network = networks(html.parent, settings)[0]
+    loaded = load(network.checkpoint)
+    looked = lab_examples.drawn(settings.examples, settings.seed)
+    kept = json.loads((lab / index["networks"][0]["examples"]).read_text())
+    assert kept["images"] == settings.examples
+    wanted = [channel("dma2", 7), logit(5)]
+    by_channel, by_class = top_galaxies(loaded.network, [looked], wanted, preprocess=loaded.preprocess)
+    stage = kept["stages"]["dma2"]
+    flat = stage["best"][7]
+    assert flat[::3] == [one.index for one in by_channel.best]
+    assert [*zip(flat[1::3], flat[2::3], strict=True)] == [one.place for one in by_channel.best]
+    for one in by_channel.best:
+        (top, bottom), (left, right) = (stage["spans"][str(number)] for number in one.place)
+        np.testing.assert_allclose([top, left, bottom, right], np.array(one.box) / 2.56, atol=0.5)
+    assert kept["stages"]["logits"]["best"][5][::3] == [one.index for one in by_class.best]
+    channels = {name: len(rows["best"]) for name, rows in kept["stages"].items()}
+    assert channels == index["networks"][0]["channels"]
+    # A galaxy of the sheet is the one that was drawn, made smaller.
+    with Image.open(lab / "examples" / "galaxies.webp") as file:
+        side = file.width // index["examples"]["columns"]
+        row, column = divmod(flat[0], index["examples"]["columns"])
+        tile = file.convert("RGB").crop((column * side, row * side, (column + 1) * side, (row + 1) * side))
+    small = Image.fromarray(looked[flat[0]]).resize((side, side), Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(tile, float) - np.asarray(small, float)).mean() < 6
+    assert sum(file.stat().st_size for file in (lab / "examples").iterdir()) < 1e6
+
+
+def test_galaxies_stand_beside_a_channel_and_none_beside_an_own_network(
+    page, address: str, index: dict, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    visit(page, address)
+    assert page.is_hidden("#lab-examples")
+    visit(page, address, "#stage=dma3&channel=5&galaxy=2")
+    page.wait_for_selector("#lab-examples:not([hidden])")
+    assert page.inner_text("#lab-examples-said").startswith(
+        "Of 60 simulated galaxies, these excite channel 5 of DMA 3"
+    )
+    assert page.locator("#lab-examples [role=img]").count() == 9
+    page.select_option("[name=stage]", "logits")
+    page.wait_for_function("document.getElementById('lab-examples-said').textContent.includes('the class')")
+    folder = export_web(tiny_checkpoint, tmp_path / "own")
+    page.click("#lab-networks summary")
+    page.set_input_files("#lab-folder", str(folder))
+    page.wait_for_function(
+        "document.getElementById('lab-examples-said').textContent.includes('own networks alone')"
+    )
+    assert page.is_hidden("#lab-examples")
 
 
 def test_accuracy_is_what_the_checkpoint_says() -> None:
