@@ -325,6 +325,7 @@ def measure(
         "seeds": seeds,
         "start": {"name": Path(start).name, "sha256": load(start).meta["sha256"]},
         "recipe": recipe.to_dict(),
+        "sure": SURE,
         "files": {
             name: {"galaxies": len(file), "fingerprint": file.fingerprint} for name, file in files.items()
         },

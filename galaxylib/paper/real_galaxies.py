@@ -130,7 +130,7 @@ def facts(result: Mapping[str, Any] | None) -> dict[str, str]:
     """What the page quotes of the benchmark: galaxies, passes, seeds, the start, and when and where."""
     if not result:
         names = ("galaxies", "epochs", "seeds", "start", "learned_gz2", "learned_gz1", "held_gz2", "held_gz1")
-        return dict.fromkeys((*names, "made"), "(not measured yet)")
+        return dict.fromkeys((*names, "sure", "made"), "(not measured yet)")
     made = result["provenance"]
     hardware = made["hardware"]
     return {
@@ -140,6 +140,7 @@ def facts(result: Mapping[str, Any] | None) -> dict[str, str]:
         if (seeds := len(result["seeds"])) > 1
         else "one training run each",
         "start": result["start"]["name"],
+        "sure": f"{result['sure']:.0%}",
         **{f"learned_{name}": f"{result['learned'][name]:,}" for name in SURVEYS},
         **{f"held_{name}": f"{result['held_out'][name]:,}" for name in SURVEYS},
         "made": f"{made['time'][:10]} on {', '.join(hardware['gpus']) or hardware['processor']}",

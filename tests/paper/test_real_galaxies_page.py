@@ -61,6 +61,7 @@ def result():
         "seeds": [0, 1],
         "start": {"name": "small"},
         "recipe": {"epochs": 2},
+        "sure": 0.8,
         "files": {"new": {"galaxies": 16000}},
         "learned": {"gz2": 963, "gz1": 2118},
         "held_out": {"gz2": 317, "gz1": 745},
@@ -108,6 +109,7 @@ def test_pairs_and_what_chance_does(result):
 def test_what_is_quoted_beside_the_tables(result):
     assert facts(result)["made"] == "2026-11-27 on AMD EPYC"
     assert facts(result)["learned_gz1"] == "2,118"
+    assert facts(result)["sure"] == "80%"
     assert facts(result)["seeds"] == "means of 2 training runs each"
     assert facts(result | {"seeds": [0]})["seeds"] == "one training run each"
     assert "name 25% of the galaxies with votes differently" in seeds_in_words(result)
