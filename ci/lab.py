@@ -11,6 +11,7 @@ says what there is; and the three pieces of HTML that the pages include. The scr
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,12 @@ from ci import lab_examples
 from ci.lab_pages import fill
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.dream import PAPER_DREAM, Dream, Settings, dream_batch, layer
-from galaxylib.dream.measures import probabilities
+from galaxylib.dream.measures import probabilities, random_twin
 from galaxylib.errors import GalaxyError
 from galaxylib.evaluation.judgement import judge_batches_with
 from galaxylib.files import filling
 from galaxylib.networks.checkpoint import BROUGHT, Loaded, load
+from galaxylib.networks.checkpoint import save as save_checkpoint
 from galaxylib.paper.dream_panels import DREAMT
 from galaxylib.simulate import draw
 
@@ -80,12 +82,14 @@ class Network:
         label: its name on the page.
         checkpoint: path of its folder.
         sizes: of its dreams made beforehand.
+        note: what is said of it where its checkpoint says nothing of how often it is right.
     """
 
     name: str
     label: str
     checkpoint: Path
     sizes: tuple[int, ...]
+    note: str = ""
 
 
 def networks(results: Path, settings: LabSettings) -> list[Network]:
@@ -98,6 +102,27 @@ def networks(results: Path, settings: LabSettings) -> list[Network]:
     if settings.full_sizes and full.is_dir():
         found.append(Network("full", "DMAGNet at full width", full, settings.full_sizes))
     return found
+
+
+def control(trained: Network, images: torch.Tensor, folder: Path) -> Network:
+    """The same network with random weights, written into a folder: what a dream is to be compared with.
+
+    Args:
+        trained: the network that it is the control of.
+        images: (N, 3, 256, 256) in [0, 1], on which its BatchNorm statistics are measured.
+        folder: where its checkpoint is written.
+    """
+    loaded = load(trained.checkpoint)
+    save_checkpoint(
+        folder,
+        random_twin(loaded.network, images, preprocess=loaded.preprocess),
+        name=loaded.meta["network"],
+        options=loaded.meta["options"],
+        preprocess=loaded.preprocess,
+        class_names=loaded.class_names,
+    )
+    label, note = f"{trained.label} with random weights", "it has learned nothing, and serves to compare"
+    return Network("random", label, folder, trained.sizes[:1], note)
 
 
 def galaxies(seed: int) -> torch.Tensor:
@@ -193,7 +218,7 @@ def make_network(
         "parameters": loaded.meta["parameters"],
         "pixels": loaded.preprocess.size,
         "sizes": list(network.sizes),
-        "accuracy": accuracy(loaded.meta),
+        "accuracy": network.note or accuracy(loaded.meta),
         "channels": {
             name: graph["channels"] for name, graph in about["graphs"].items() if "channels" in graph
         },
@@ -217,7 +242,9 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
         GalaxyError: a checkpoint is missing or damaged, or the disk is full.
     """
     images, looked = galaxies(settings.seed), lab_examples.drawn(settings.examples, settings.seed)
-    with filling(results / "lab", mark="page.html") as folder:
+    with tempfile.TemporaryDirectory() as spare, filling(results / "lab", mark="page.html") as folder:
+        shown = networks(results, settings)
+        shown.append(control(shown[0], images, Path(spare)))
         for label, image in enumerate(as_bytes(images).numpy()):
             save(image, folder / "galaxies" / f"{label}.webp")
             save(image, folder / "galaxies" / f"{label}-small.webp", side=THUMBNAIL)
@@ -244,16 +271,13 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
             },
             "first": FIRST | {"size": settings.sizes[0]},
             "examples": lab_examples.save_sheet(looked, folder / "examples" / "galaxies.webp"),
-            "networks": [
-                make_network(network, images, looked, folder, settings)
-                for network in networks(results, settings)
-            ],
+            "networks": [make_network(network, images, looked, folder, settings) for network in shown],
         }
         text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         (folder / "index.json").write_text(text, encoding="utf-8")
         for name, first in (("page", FIRST), ("embed", FIRST), ("front", FRONT)):
-            shown = index | {"first": index["first"] | first}
-            html = fill((WEB / f"{name}.html").read_text(encoding="utf-8"), shown)
+            filled = index | {"first": index["first"] | first}
+            html = fill((WEB / f"{name}.html").read_text(encoding="utf-8"), filled)
             (folder / f"{name}.html").write_text(html, encoding="utf-8")
 
 

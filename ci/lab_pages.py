@@ -88,7 +88,7 @@ def options(choices: Iterable[tuple[object, object]], *, chosen: object = None) 
 def network_list(networks: Sequence[Mapping[str, Any]]) -> str:
     """Each network with its size and how often it is right."""
     items = [
-        f"<li>{escape(one['label'])}: {one['parameters']:,} parameters, trained on images of {one['pixels']} "
+        f"<li>{escape(one['label'])}: {one['parameters']:,} parameters, reads images of {one['pixels']} "
         f"pixels, {one['bytes'] / 1e6:.1f} MB to download; {escape(one['accuracy'])}.</li>"
         for one in networks
     ]

@@ -12,13 +12,14 @@ const PLACES = [
 export class Examples {
   /** `base` is the lab's folder, `said` a place for a sentence, `list` for the galaxies. */
   constructor(base, said, list) {
-    Object.assign(this, { base, said, list, lists: new Map(), turn: 0 });
+    Object.assign(this, { base, said, list, lists: new Map(), key: null });
   }
 
   /** Show what belongs to a state: nothing of a whole stage. */
   async show(state, index) {
-    this.turn += 1;
-    const mine = this.turn;
+    const key = JSON.stringify([state.network, state.stage, state.channel, Boolean(networkOf(state, index))]);
+    if (key === this.key) return; // it stands there, and need not be read out again
+    this.key = key;
     const network = networkOf(state, index);
     this.tell("", []);
     if (state.channel === null || !network) return;
@@ -33,10 +34,12 @@ export class Examples {
     try {
       found = await this.fetched(network.examples);
     } catch {
-      if (mine === this.turn) this.tell("The galaxies that excite it most could not be fetched.", []);
+      if (key !== this.key) return;
+      this.tell("The galaxies that excite it most could not be fetched.", []);
+      this.key = null; // tried again the next time
       return;
     }
-    if (mine !== this.turn) return;
+    if (key !== this.key) return;
     const stage = found.stages[state.stage];
     const best = stage?.best[state.channel];
     if (!best) return; // the stage has no such channel, which the engine says

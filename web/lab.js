@@ -1,13 +1,15 @@
 // The dream lab's page: controls and address on one side, dreams made beforehand and the live engine on the other.
 
+import { Compare, inWords } from "./compare.js";
 import { changed, fillForm } from "./controls.js";
 import { Examples } from "./examples.js";
+import { Film } from "./film.js";
 import { listenToTable, smallPicture } from "./gallery.js";
 import { Live } from "./live.js";
 import { drawCurve, showChannels, showProbabilities } from "./measures.js";
 import { describeNetwork } from "./own_network.js";
-import { noise, paint, planes, readAddress } from "./picture.js";
-import { dreamFile, offer, openFile } from "./record.js";
+import { listenForFiles, noise, paint, planes, readAddress } from "./picture.js";
+import { dreamFile, filmFile, offer, openFile } from "./record.js";
 import {
   ASCENT,
   beginning,
@@ -31,6 +33,7 @@ const form = id("form");
 const WATCH = 4; // steps between two looks at the probabilities
 const live = new Live(base, hear);
 const examples = new Examples(base, id("examples-said"), id("examples"));
+const compare = new Compare(onShow);
 let index; // what there is: lab/index.json
 let state; // what is shown
 let own = null; // the reader's picture, a canvas
@@ -79,11 +82,21 @@ function show() {
   drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
   showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream?.before ?? said?.probabilities, probabilities);
   showChannels(id("channels"), dream?.finished && state.channel === null ? dream.activation : null, (channel) => go({ channel }));
-  id("save").disabled = !dream?.finished;
+  id("save").disabled = id("film").disabled = !dream?.finished;
+  id("keep").disabled = dream ? !dream.finished : !made;
+  compare.show();
   const how = dream ? "dreamed in this browser" : made ? "made when this book was built" : "not dreamed yet";
   id("caption").textContent =
     `Start: ${startName(state, index)}. Dream: ${objectiveName(state, index)} at ${state.size} pixels by ${networkName(state, index)}, ${how}.`;
   id("hint").textContent = fetchHint(state, index, live);
+}
+
+/** The finished dream on show, made live or beforehand; null where there is none. */
+function onShow() {
+  const made = madeBefore(state, index);
+  if (dream ? !dream.finished : !made) return null;
+  const src = dream ? id("canvas").toDataURL() : base + made.file;
+  return { src, words: inWords(state, index), address: writeHash(state, index) };
 }
 
 function showBefore() {
@@ -144,9 +157,11 @@ async function run(event) {
       start,
       address: writeHash(asked, index),
       values: [],
+      film: new Film(),
       total: asked.steps * asked.octaves,
       finished: false,
     };
+    for (const name of ["save", "film", "keep"]) id(name).disabled = true;
     const before = await live.run(planes(start, asked.size), objective(asked), { ...settings(asked), watch: WATCH });
     if (turn === mine && dream) dream.before = before;
   } catch (error) {
@@ -221,7 +236,10 @@ function hear(event) {
     say("");
     return;
   }
-  if (event.image) paint(id("canvas"), event.image);
+  if (event.image) {
+    paint(id("canvas"), event.image);
+    dream.film.add(event.image);
+  }
   if (event.probabilities) dream.probabilities = [...event.probabilities];
   if (event.type === "step") {
     dream.values.push(event.value);
@@ -272,6 +290,11 @@ function stop() {
 async function save() {
   const { stage, galaxy, size } = dream.asked;
   offer(await dreamFile(id("canvas"), dream), `dream-${stage}-${galaxy}-${size}.png`);
+}
+
+async function saveFilm() {
+  const { stage, galaxy, size } = dream.asked;
+  offer(await filmFile(dream), `dream-${stage}-${galaxy}-${size}-film.png`);
 }
 
 async function copyLink() {
@@ -339,23 +362,14 @@ function listen() {
   id("pause").addEventListener("click", pause);
   id("stop").addEventListener("click", stop);
   id("save").addEventListener("click", save);
+  id("film").addEventListener("click", saveFilm);
   id("link").addEventListener("click", copyLink);
   id("reset").addEventListener("click", () => go(Object.fromEntries(ASCENT.map((name) => [name, index.settings[name]]))));
-  id("file").addEventListener("change", (event) => event.target.files[0] && take(event.target.files[0]));
+  listenForFiles(id("file"), document.querySelector("#lab-root .lab-pictures"), take);
   id("folder").addEventListener("change", openFolder);
   id("open").addEventListener("click", openAddress);
   addEventListener("hashchange", () => {
     if (location.hash.includes("=")) go(readHash(location.hash, index)); // else a heading of the page
-  });
-  addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files][0];
-    if (file) take(file);
-  });
-  const pictures = document.querySelector("#lab-root .lab-pictures");
-  pictures.addEventListener("dragover", (event) => event.preventDefault());
-  pictures.addEventListener("drop", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
   });
   id("after").addEventListener("error", () => {
     const small = state.network === index.networks[0].name && smallPicture(id("gallery"), state);

@@ -33,6 +33,20 @@ export async function readFile(file) {
   }
 }
 
+/** Let the reader give a file in three ways: by an input, by dropping it on a part of the page, by pasting it. */
+export function listenForFiles(input, area, take) {
+  input.addEventListener("change", () => input.files[0] && take(input.files[0]));
+  addEventListener("paste", (event) => {
+    const file = [...event.clipboardData.files][0];
+    if (file) take(file);
+  });
+  area.addEventListener("dragover", (event) => event.preventDefault());
+  area.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+  });
+}
+
 /** A picture of the book as a canvas, at its own size. */
 export async function readAddress(address) {
   const image = new Image();

@@ -1,6 +1,6 @@
 // A record inside a PNG: text chunks put in after the header, and read again.
 
-const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
+export const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 const HEADER_END = 33; // signature, and the header's chunk
 export const RECORD = "galaxylib.dream.lab";
 export const START = "galaxylib.dream.lab.start";
@@ -8,7 +8,8 @@ export const START = "galaxylib.dream.lab.start";
 /** The PNG (Blob) with texts {keyword: text} inside; what is not ASCII must be escaped. */
 export async function withTexts(blob, texts) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  const chunks = Object.entries(texts).map(([keyword, text]) => chunk(`${keyword}\0${text}`));
+  const letters = (text) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const chunks = Object.entries(texts).map(([keyword, text]) => pngChunk("tEXt", letters(`${keyword}\0${text}`)));
   return new Blob([bytes.slice(0, HEADER_END), ...chunks, bytes.slice(HEADER_END)], { type: "image/png" });
 }
 
@@ -34,13 +35,14 @@ export function asciiJson(value) {
   return JSON.stringify(value).replace(/[\u0080-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-function chunk(text) {
-  const body = Uint8Array.from(`tEXt${text}`, (letter) => letter.charCodeAt(0));
-  const whole = new Uint8Array(body.length + 8);
+/** A chunk of a PNG: its length, its type of four letters, its bytes and their sum. */
+export function pngChunk(type, bytes) {
+  const whole = new Uint8Array(bytes.length + 12);
   const view = new DataView(whole.buffer);
-  view.setUint32(0, body.length - 4);
-  whole.set(body, 4);
-  view.setUint32(body.length + 4, checksum(body));
+  view.setUint32(0, bytes.length);
+  whole.set([...type].map((letter) => letter.charCodeAt(0)), 4);
+  whole.set(bytes, 8);
+  view.setUint32(bytes.length + 8, checksum(whole.subarray(4, bytes.length + 8)));
   return whole;
 }
 

@@ -6,6 +6,15 @@ import { objective, settings } from "./state.js";
 
 /** The dream on a canvas as a PNG that carries its record, and the picture it started from if that was the reader's. */
 export async function dreamFile(canvas, dream) {
+  return withTexts(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), recordTexts(dream));
+}
+
+/** The dream's steps as a film that carries the same. */
+export async function filmFile(dream) {
+  return withTexts(await dream.film.file(), recordTexts(dream));
+}
+
+function recordTexts(dream) {
   const { asked, network, before, probabilities, values, backend, seconds, address } = dream;
   const record = {
     format: 1,
@@ -28,8 +37,7 @@ export async function dreamFile(canvas, dream) {
   };
   const texts = { [RECORD]: asciiJson(record) };
   if (asked.galaxy === "own") texts[START] = dream.start.toDataURL("image/png");
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  return withTexts(blob, texts);
+  return texts;
 }
 
 /** Offer a file to the reader under a name. */

@@ -1,5 +1,6 @@
 """The dream lab on the built smoke book, in Chromium: what is there at once, what runs live, what fails."""
 
+import base64
 import io
 import json
 import re
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 from ci import lab_examples
-from ci.lab import LabSettings, accuracy, galaxies, networks
+from ci.lab import LabSettings, Network, accuracy, control, galaxies, networks
 from ci.parameters import profile_values
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
@@ -188,6 +189,31 @@ def test_accuracy_is_what_the_checkpoint_says() -> None:
     assert accuracy(best) == "names 12.5% of its real validation galaxies correctly"
 
 
+def test_control_is_the_network_with_other_weights(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    options = {"width": 0.125}
+    save(
+        tmp_path / "trained",
+        build("dmagnet", **options),
+        name="dmagnet",
+        options=options,
+        preprocess=Preprocess(size=64, crop=128),
+        class_names=CLASS_NAMES,
+    )
+    images = torch.rand(4, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    made = control(
+        Network("small", "small one", tmp_path / "trained", (64, 96)), images, tmp_path / "control"
+    )
+    assert (made.name, made.label, made.sizes) == ("random", "small one with random weights", (64,))
+    trained, other = load(tmp_path / "trained"), load(made.checkpoint)
+    assert other.preprocess == trained.preprocess
+    assert other.meta["parameters"] == trained.meta["parameters"]
+    weights, others = (one.network.stem[0][0].weight for one in (trained, other))
+    assert weights.shape == others.shape
+    assert not torch.equal(weights, others)
+    assert torch.isfinite(other.network(torch.zeros(1, 3, 256, 256))).all()
+
+
 def test_first_picture_comes_at_once_and_the_engine_only_when_asked(page, address: str, index: dict) -> None:
     weights, sizes = [], []
     page.on(
@@ -338,6 +364,60 @@ def test_live_dream_its_record_and_its_repetition(page, address: str, index: dic
     page.set_input_files("#lab-file", tmp_path / "0.png")
     page.wait_for_function("document.getElementById('lab-status').textContent.includes('saved dream')")
     assert page.evaluate("new URL(location.href).hash") == record["link"][record["link"].index("#") :]
+
+
+def test_film_of_a_dream_ends_with_it_and_carries_its_record(
+    page, address: str, index: dict, tmp_path: Path
+) -> None:
+    visit(page, address, f"#galaxy=5&stage=dma1&size={index['sizes'][0]}&steps=3")
+    assert page.is_disabled("#lab-film")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 6 steps")
+    with page.expect_download() as waiting:
+        page.click("#lab-film")
+    waiting.value.save_as(tmp_path / "film.png")
+    shot = page.evaluate("document.getElementById('lab-canvas').toDataURL().split(',')[1]")
+    with Image.open(io.BytesIO(base64.b64decode(shot))) as file:
+        dreamed = np.asarray(file.convert("RGB"))
+    with Image.open(tmp_path / "film.png") as file:
+        assert json.loads(file.text["galaxylib.dream.lab"])["objective"] == {"stage": "dma1", "channel": None}
+        assert file.n_frames == 1 + 6 + 1  # the still, the steps, and the finished dream
+        np.testing.assert_array_equal(np.asarray(file.convert("RGB")), dreamed)
+        file.seek(7)
+        np.testing.assert_array_equal(np.asarray(file.convert("RGB")), dreamed)
+
+
+def test_two_dreams_stand_in_one_picture(page, address: str, index: dict) -> None:
+    """A live one of a stage that was kept, and the random network's, which was made beforehand."""
+    visit(page, address, f"#galaxy=6&stage=dma2&size={index['sizes'][0]}&steps=1")
+    assert page.is_disabled("#lab-keep")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done")
+    kept = page.evaluate("document.getElementById('lab-canvas').toDataURL()")
+    page.click("#lab-keep")
+    assert page.inner_text("#lab-compare-caption").startswith(
+        "Kept: the dream of DMA 2 on a simulated galaxy"
+    )
+    assert page.is_hidden("#lab-slider")
+    visit_again = f"#galaxy=6&stage=dma2&size={index['sizes'][0]}&network=random"
+    page.evaluate(f"location.hash = '{visit_again}'")
+    page.wait_for_selector("#lab-slider")
+    assert page.get_attribute("#lab-kept", "src") == kept
+    assert f"dreams/random/6-dma2-{index['sizes'][0]}.webp" in page.get_attribute("#lab-shown", "src")
+    caption = page.inner_text("#lab-compare-caption")
+    assert caption.startswith("Left: the dream of DMA 2 on a simulated galaxy (Unbarred Tight Spiral)")
+    assert caption.endswith("by small DMAGNet with random weights.")
+    # The slider goes with the keys, and the line with the slider.
+    page.focus("#lab-slider")
+    page.keyboard.press("Home")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    wipe = "getComputedStyle(document.getElementById('lab-shown')).clipPath"
+    assert page.evaluate(wipe) == "inset(0px 0px 0px 3%)"
+    assert page.get_attribute("#lab-slider", "aria-valuetext").startswith("3 % of the width")
+    page.click("#lab-let-go")
+    assert page.is_hidden("#lab-compare")
+    assert page.evaluate("document.activeElement.id") == "lab-keep"
 
 
 def test_dream_is_paused_and_stopped(page, address: str, index: dict) -> None:
