@@ -232,6 +232,16 @@ def read_outs(
     return found
 
 
+def fitted(features: np.ndarray, values: pd.Series) -> Any:
+    """A read-out of one property, learned on (N, C) features of the galaxies that have it.
+
+    Returns:
+        scikit-learn's pipeline, whose `predict` gives the property (M,) for other features (M, C).
+    """
+    known = values.notna().to_numpy()
+    return _ridge().fit(features[known], values.to_numpy()[known])
+
+
 def _directions(features: np.ndarray, truth: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit vectors (P, C) on the features as they are, and by property the scale (P,) and offset (P,)."""
     slopes = np.zeros((truth.shape[1], features.shape[1]))
