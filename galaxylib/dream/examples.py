@@ -24,6 +24,8 @@ CONSTANT = 1e-6
 NOISE_IMAGES = 3
 """On which a receptive field is measured."""
 NOWHERE = -1
+AT_EACH_PLACE = ("energy", "channel", "direction")
+"""Kinds of term whose value is a mean over the places of a layer."""
 INF = float("inf")
 
 Box = tuple[float, float, float, float]
@@ -38,7 +40,7 @@ class Example:
         index: of the galaxy, in the order in which the images were given, counted from 0.
         value: of the objective.
         place: row and column of the strongest response on the layer's grid; `None` where there is no grid,
-            or where the objective looks at several layers.
+            or where the objective looks at several layers or is no mean over places.
         box: top, left, bottom and right edge, in pixels of the stored image, of what the unit at that place
             sees; without a place, of all that the network sees.
     """
@@ -66,11 +68,11 @@ class Examples:
     silent: bool
     best: tuple[Example, ...]
 
-    def said(self) -> str:
-        """Of a silent objective the sentence that says so, else nothing."""
+    def said(self, name: str = "") -> str:
+        """Of a silent objective the sentence that says so, under a name of its own; else nothing."""
         if not self.silent:
             return ""
-        return f"{self.objective} is silent: none of {self.images:,} galaxies excites it."
+        return f"{name or self.objective} is silent: none of {self.images:,} galaxies excites it."
 
 
 class Ranking:
@@ -139,7 +141,8 @@ class Ranking:
         """The strongest response in each image (N,), and where it is, as a number on the grid."""
         nowhere = torch.full(values.shape, NOWHERE)
         name, *others = objective.layers
-        if others or name not in self.grids:
+        kinds = {term.kind for term in objective.terms}
+        if others or name not in self.grids or not kinds <= {*AT_EACH_PLACE, "neuron"}:
             return values, nowhere
         rows, columns = self.grids[name]
         for term in objective.terms:

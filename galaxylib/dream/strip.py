@@ -1,7 +1,8 @@
-"""What stands below the dream lab's choices: the galaxies of its file that excite the chosen channel most."""
+"""What stands below the dream lab's choices: the galaxies of its file that excite what is chosen most."""
 
 import html
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import ipywidgets as w
@@ -20,9 +21,9 @@ TILE, OUTLINE = 96, (102, 204, 238)
 
 
 class Strip(w.VBox):
-    """Galaxies from left to right, the best first, each with a frame round what excites the channel.
+    """Galaxies from left to right, the best first, each with a frame round what excites the objective.
 
-    The same stands there in words, or that the channel is silent.
+    The same stands there in words, or that the objective is silent.
 
     Args:
         data: the Galaxy10 file; without one the strip stays empty.
@@ -41,8 +42,16 @@ class Strip(w.VBox):
         """Show nothing."""
         self.said.value, self.picture.layout.display = "", "none"
 
-    def show(self, loaded: Loaded, objective: Objective) -> None:
+    def show(
+        self, loaded: Loaded, objective: Objective, *, name: str, others: Iterable[Objective] = ()
+    ) -> None:
         """Look through the file, once for all channels of a layer, and show what excites the objective.
+
+        Args:
+            loaded: the network.
+            objective: a channel, or another.
+            name: of the objective, for the words.
+            others: objectives that are likely to be asked for next: one look serves them all.
 
         Raises:
             GalaxyError: the network has no such layer or channel, or the file cannot be read.
@@ -52,11 +61,11 @@ class Strip(w.VBox):
             return
         key = id(loaded.network), objective
         if key not in self._known:
-            self._say(f"Looking for the galaxies that excite {objective} most.")
-            self._look(loaded, objective)
+            self._say(f"Looking for the galaxies that excite {name} most.")
+            self._look(loaded, [objective, *others])
         found = self._known[key]
         if found.silent:
-            self._say(found.said())
+            self._say(found.said(name))
             return
         with Galaxy10(self.data) as file:
             pixels = file.read(self._rows[[one.index for one in found.best]])
@@ -64,13 +73,12 @@ class Strip(w.VBox):
         self.picture.layout.display = ""
         rows = [self._rows[one.index] for one in found.best]
         names = "; ".join(f"row {row}, {CLASS_NAMES[self._labels[row]]}" for row in rows)
-        self._say(f"Of {found.images:,} galaxies these excite {objective} most, from the left: {names}.")
+        self._say(f"Of {found.images:,} galaxies these excite {name} most, from the left: {names}.")
 
-    def _look(self, loaded: Loaded, objective: Objective) -> None:
+    def _look(self, loaded: Loaded, wanted: list[Objective]) -> None:
         network, preprocess = loaded.network, loaded.preprocess
-        wanted = [objective]
-        if [term.kind for term in objective.terms] == ["channel"]:
-            layers = check_layers(network, wanted)
+        layers = check_layers(network, wanted)
+        if [term.kind for term in wanted[0].terms] == ["channel"]:
             wanted += each_channel(network, layers, preprocess=preprocess)
         with Galaxy10(self.data) as file:
             self._labels = file.labels

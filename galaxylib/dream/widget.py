@@ -50,7 +50,7 @@ class DreamLab(Controls):
 
     Args:
         data: a Galaxy10 file whose first galaxies of each class are offered, and in which those are looked
-            for that excite a chosen channel most; none for uploads only.
+            for that excite a chosen channel or concept most; none for uploads only.
         networks: checkpoint folders or loaded networks by name; those that come with the library are added.
             One of a class of your own must be loaded: `load(folder, own_network="module:Class")`.
         folder: folder into which `Save` writes.
@@ -96,7 +96,7 @@ class DreamLab(Controls):
         self.network.observe(lambda _: self._guard(self._choose_network), "value")
         self.path.observe(lambda _: self._guard(self._take_path), "value")
         self.search.observe(lambda _: self._list_layers(), "value")
-        for control in (self.network, self.layer, self.kind, self.channel):
+        for control in (self.network, self.layer, self.kind, self.channel, self.concept, self.less):
             control.observe(lambda _: self._guard(self._show_examples), "value")
         self.show_channels.on_click(lambda _: self._guard(self._show_channels))
         self.run.on_click(lambda _: self._guard(self.start))
@@ -214,11 +214,19 @@ class DreamLab(Controls):
         self._say(f"The busiest channels of {name}, from the left: {', '.join(map(str, busiest))}.")
 
     def _show_examples(self) -> None:
-        """The galaxies beside the choice, where it is a channel."""
+        """The galaxies beside the choice, where it is a channel or a concept."""
         if self.kind.value == "channel" and self.layer.value:
-            self.strip.show(self.loaded, self.objective())
+            objective = self.objective()
+            self.strip.show(self.loaded, objective, name=str(objective))
+        elif self.kind.value == "concept" and self.concept.value:
+            known = [concept(name, concepts=self.loaded.concepts) for _, name in self.concept.options]
+            others = [sign * one for one in known for sign in (1, -1)]
+            self.strip.show(self.loaded, self.objective(), name=self._concept_asked(), others=others)
         else:
             self.strip.clear()
+
+    def _concept_asked(self) -> str:
+        return f"{'-' * self.less.value}concept:{self.concept.value}"
 
     def start(self) -> None:
         """Begin the dream that is chosen.
@@ -232,8 +240,7 @@ class DreamLab(Controls):
         self.progress.value = 0
         objective = self.objective()
         # A direction has no name of its own.
-        named = f"{'-' * self.less.value}concept:{self.concept.value}"
-        self._asked = named if self.kind.value == "concept" else str(objective)
+        self._asked = self._concept_asked() if self.kind.value == "concept" else str(objective)
         self.session = Session(
             on_step=self._step,
             on_end=self._end,

@@ -116,6 +116,15 @@ def test_the_widget_offers_the_concepts_of_the_network(folder, blob_file, tmp_pa
     assert lab.objective() == concept("bar_fraction", concepts=concepts)
     lab.less.value = True
     assert lab.objective() == -concept("bar_fraction", concepts=concepts)
+    # Below stand the galaxies that have least of it, found together with those that have most.
+    less = lab.strip.said.value
+    assert "these excite -concept:bar_fraction most, from the left: row " in less
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("galaxylib.dream.strip.top_galaxies", None)
+        lab.less.value = False
+        assert "these excite concept:bar_fraction most" in lab.strip.said.value
+        lab.less.value = True
+        assert lab.strip.said.value == less
     lab.network.value = "without"
     assert lab.concept.options == ()
     lab.run.click()
