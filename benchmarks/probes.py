@@ -84,6 +84,7 @@ def measure(names: list[str], scratch: Scratch) -> dict[str, Any]:
         compared = compare(features, twins, pixels, truth, labels=data.labels)
         told[name] = {
             "sha256": loaded.meta["sha256"],
+            "galaxies": len(data),
             "channels": {stage: of.shape[1] for stage, of in features.items()},
             "stages": compared,
         }
@@ -92,7 +93,6 @@ def measure(names: list[str], scratch: Scratch) -> dict[str, Any]:
         "networks": rounded(told),
         "divisions": DIVISIONS,
         "twins": TWINS,
-        "galaxies": len(data),
         "data": {"fingerprint": data.fingerprint, **data.attributes},
         "provenance": provenance(),
     }

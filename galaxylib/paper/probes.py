@@ -128,7 +128,7 @@ def real_figure(report: Mapping[str, Any], network: str) -> Figure:
     names = rows["concept"].str.replace("_", " ") + " — " + rows["question"]
     axis.set_yticks(places, names, fontsize=8)
     axis.set(xlabel="rank correlation with the volunteers, in the expected direction", xlim=(-0.3, 1))
-    axis.legend(loc="lower right", fontsize=8)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8)
     return figure
 
 
