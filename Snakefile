@@ -49,12 +49,14 @@ UPSTREAM = {
         "07_votes",
     ],
     "09_your_galaxies": [],
+    "10_concepts": ["01_data"],
 }
 # What a chapter reads beside galaxy images.
 MEASURED = sorted(map(str, Path("benchmarks/results").glob("*real*.json")))
 READING = "benchmarks/results/reading.json"
 BLIND = "benchmarks/results/blind_test.json"
 REFERENCE = sorted(map(str, Path("benchmarks/results/reference").rglob("*.json")))
+CONCEPTS = [f"benchmarks/results/{name}.json" for name in ("probes", "concepts_real", "concept_dreams")]
 DESCRIPTIONS = sorted(map(str, Path("galaxylib/weights").glob("*/checkpoint.json")))
 CLAIMS = "book/claims.yml"
 
@@ -93,6 +95,7 @@ FILES = {
     "07_votes": [CLAIMS, *REFERENCE, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, *REFERENCE, "benchmarks/results/published_labels.json"],
     "09_your_galaxies": shipped("real*"),
+    "10_concepts": [*CONCEPTS, *shipped("real*")],
 }
 
 

@@ -25,12 +25,10 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import write_json
 from galaxylib.networks.checkpoint import Loaded, load
 from galaxylib.networks.concepts import Concept
-from galaxylib.paper.concept_dreams import SHOWN_BY, dosed, judged, random_direction, responses
+from galaxylib.paper.concept_dreams import SHOWN_BY, SPIRALS, dosed, judged, random_direction, responses
 from galaxylib.provenance import provenance
 
 DOSES = (-20, -10, 0, 10, 20)
-SPIRALS = (5, 6, 7)
-"""Classes whose galaxies bars and arms are asked of."""
 
 
 def galaxies_with(data: Galaxy10, name: str, *, count: int, seed: int) -> Tensor:

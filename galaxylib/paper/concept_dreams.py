@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor, nn
 
@@ -21,7 +23,8 @@ from galaxylib.dream.objectives import Objective, direction
 from galaxylib.dream.settings import Settings
 from galaxylib.dream.shapes import moments, spiral
 from galaxylib.networks.checkpoint import Loaded
-from galaxylib.networks.concepts import Concept
+from galaxylib.networks.concepts import Concept, Concepts
+from galaxylib.paper.figures import ACCENT, CONTRAST
 
 SHOWN_BY = {
     "bar_fraction": ("bar", 1),
@@ -45,6 +48,8 @@ WORDS = {
 }
 """What the measures are, in words."""
 BY_STATMORPH = {"concentration", "asymmetry"}
+SPIRALS = (5, 6, 7)
+"""Classes whose galaxies bars and arms are asked of."""
 GROWN = 4
 """Pixels by which the footprint is widened, so that light dreamed just outside of it counts."""
 CONDITIONS = ("concept", "random direction", "random weights")
@@ -243,6 +248,50 @@ def verdict_table(result: Mapping[str, Any]) -> pd.DataFrame:
         for name, one in result["concepts"].items()
     ]
     return pd.DataFrame(rows).set_index("concept")
+
+
+def to_show(result: Mapping[str, Any], concepts: Concepts, *, count: int = 2) -> list[str]:
+    """The concepts that a page dreams, those that move what they name first; the network must have them."""
+    known = [one.name for one in concepts.best()]
+    ranked = sorted(result["concepts"].items(), key=lambda one: one[1]["verdict"] != "moves it")
+    found = [name for name, _ in ranked if name in known]
+    return (found or known)[:count]
+
+
+def response_figure(result: Mapping[str, Any]) -> Figure:
+    """One plot a concept: the mean measure over the dose, for the concept and its controls."""
+    told = result["concepts"]
+    rows = -(-len(told) // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(9.2, 2.5 * rows), squeeze=False)
+    styles = dict(zip(CONDITIONS, ((ACCENT, "o-"), (CONTRAST, "s--"), ("grey", "^:")), strict=True))
+    for axis, (name, one) in zip(axes.flat, told.items(), strict=False):
+        for condition, (colour, style) in styles.items():
+            axis.plot(
+                result["doses"], one["by_dose"][condition], style, color=colour, label=condition, markersize=4
+            )
+        axis.set_title(name.replace("_", " "), fontsize=9)
+        axis.set_xlabel("steps", fontsize=8)
+        axis.set_ylabel(WORDS[one["measure"]].partition(" (")[0], fontsize=7)
+        axis.tick_params(labelsize=7)
+    for axis in axes.flat[len(told) :]:
+        axis.set_axis_off()
+    axes.flat[0].legend(fontsize=7)
+    return figure
+
+
+def said(result: Mapping[str, Any]) -> str:
+    """Which concepts move the thing that they name, as a sentence or two."""
+    by_verdict: dict[str, list[str]] = {}
+    for name, one in result["concepts"].items():
+        by_verdict.setdefault(one["verdict"], []).append(name.replace("_", " "))
+    moved = by_verdict.pop("moves it", [])
+    told = [
+        f"Of {len(result['concepts'])} concepts, {len(moved) or 'none'} "
+        f"{'moves' if len(moved) == 1 else 'move'} what {'it names' if len(moved) == 1 else 'they name'}"
+        f"{': ' + ', '.join(moved) if moved else ''}."
+    ]
+    told += [f'Verdict "{verdict}": {", ".join(names)}.' for verdict, names in by_verdict.items()]
+    return " ".join(told)
 
 
 def in_words(interval: Sequence[float | None]) -> str:

@@ -1,6 +1,6 @@
 """What each stage knows of each true parameter, as heat maps, and which concepts hold on real galaxies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,3 +140,82 @@ def real_figure_alt(report: Mapping[str, Any], network: str) -> str:
         for row in carried_over(report, network).itertuples()
     )
     return f"Rank correlations of read-outs of {network} with Galaxy Zoo 2's volunteers: {told}."
+
+
+def facts(report: Mapping[str, Any], network: str) -> dict[str, Any]:
+    """What the chapter says of the probes in its sentences.
+
+    Returns:
+        `galaxies` that were drawn for them, the random `twins`, and what is `said`.
+    """
+    stages = report["networks"][network]["stages"]
+    most = max(one["galaxies"] for of in stages.values() for one in of.values())
+    return {"galaxies": f"{most:,}", "twins": report["twins"], "said": said(report, network)}
+
+
+def said(report: Mapping[str, Any], network: str) -> str:
+    """What the heat maps show, in sentences: what training adds, and what of it is more than the class."""
+    trained, gain = table(report, network), table(report, network, kind="gain")
+    within, classes = table(report, network, kind="within"), table(report, network, kind="classes")
+    added = clear(report, network).any(axis=1)
+    beyond = [name for name in trained.index if added[name] and _reads_within(report, network, name)]
+    best = gain.max(axis=1)[added].sort_values(ascending=False).index[:3]
+    leaders = "; ".join(
+        f"{_words(name)} {trained.loc[name].max():.2f} in {trained.loc[name].idxmax()}, "
+        f"where training adds {gain.loc[name, trained.loc[name].idxmax()]:.2f}"
+        for name in best
+    )
+    rest = [_words(name) for name in trained.index if not added[name]]
+    told = [
+        f"Of {len(trained)} properties, {added.sum()} are read better than the controls allow, most of all "
+        f"{leaders}.",
+        f"No stage adds anything to what pixels or random weights tell of {_listed(rest)}." if rest else "",
+        "But a network that was trained on classes may know the class and little more. So we ask once more "
+        "among galaxies of one class: "
+        + "; ".join(
+            f"of {_words(name)}, which the class alone would tell to {classes.loc[name].iloc[0]:.2f}, "
+            f"{within.loc[name].max():.2f} is left"
+            for name in best
+        )
+        + ".",
+        f"Within the classes, {len(beyond)} of the {added.sum()} are still read: "
+        f"{_listed([_words(name) for name in beyond])}."
+        if beyond
+        else "Within the classes, none of them is read any more.",
+    ]
+    return " ".join(filter(None, told))
+
+
+def real_said(report: Mapping[str, Any], network: str) -> str:
+    """Which read-outs carry over to real galaxies and which do not, in two sentences."""
+    rows = carried_over(report, network)
+    held = rows[rows["carries_over"]]
+    lost = rows[~rows["carries_over"]]
+    told = [
+        f"{len(held)} of {len(rows)} carry over: they correlate with the volunteers, and more than random "
+        f"weights do, most of all {_words(held.loc[held['rho'].idxmax(), 'concept'])} "
+        f"({held['rho'].max():.2f}) and least {_words(held.loc[held['rho'].idxmin(), 'concept'])} "
+        f"({held['rho'].min():.2f})."
+        if len(held)
+        else f"None of {len(rows)} carries over."
+    ]
+    if len(lost):
+        told.append(
+            f"Not beyond chance or random weights: {_listed([_words(one) for one in lost['concept']])}."
+        )
+    return " ".join(told)
+
+
+def _reads_within(report: Mapping[str, Any], network: str, name: str) -> bool:
+    stages = report["networks"][network]["stages"]
+    return any(of[name]["within"]["low"] > 0 for of in stages.values() if name in of)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"

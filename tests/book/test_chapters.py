@@ -14,7 +14,7 @@ from galaxylib.errors import GalaxyError
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))
 SHARED = ("data", "profile", "checkpoint", "seed", "outputs", "simulated")
-EIGHT = [
+TEN = [
     "01_data",
     "02_architecture",
     "03_training",
@@ -24,6 +24,7 @@ EIGHT = [
     "07_votes",
     "08_ledger",
     "09_your_galaxies",
+    "10_concepts",
 ]
 
 
@@ -38,10 +39,10 @@ def parameter_lines(chapter: Path) -> dict[str, tuple[ast.AnnAssign, str]]:
     return {node.target.id: (node, lines[node.lineno - 1]) for node in ast.parse(cell.source).body}
 
 
-def test_nine_chapters_and_the_table_of_contents_names_them() -> None:
-    assert [path.stem for path in CHAPTERS] == EIGHT
+def test_ten_chapters_and_the_table_of_contents_names_them() -> None:
+    assert [path.stem for path in CHAPTERS] == TEN
     listed = re.findall(r"book/(\d\d_\w+)", (ROOT / "_toc.yml").read_text())
-    assert listed == EIGHT
+    assert listed == TEN
 
 
 @chapters

@@ -7,10 +7,12 @@ from galaxylib.paper.probes import (
     KINDS,
     carried_over,
     clear,
+    facts,
     heat_map,
     heat_map_alt,
     real_figure,
     real_figure_alt,
+    real_said,
     table,
 )
 
@@ -65,3 +67,28 @@ def test_rank_correlations_stand_with_their_intervals():
     assert axis.containers[0].lines[0].get_xdata().tolist() == [0.35, 0.3]
     assert len(axis.get_yticklabels()) == 2
     assert "bar fraction with a bar 0.35 (0.24 to 0.46), random 0.04" in real_figure_alt(REAL, "tiny")
+
+
+def test_sentences_tell_what_the_tables_hold():
+    told = facts(REPORT | {"twins": 3}, "tiny")
+    assert (told["galaxies"], told["twins"]) == ("9", 3)
+    assert "Of 2 properties, 1 are read better" in told["said"]
+    assert "arm pitch 0.90 in lam, where training adds 0.80" in told["said"]
+    assert "tell of colour" in told["said"]
+    assert "Within the classes, 1 of the 1 are still read: arm pitch." in told["said"]
+
+
+def test_a_property_that_only_the_class_tells_is_not_called_known():
+    stages = {
+        "lam": {"arm_pitch": read_out(0.9, gain_low=0.5) | {"within": {"r2": 0.0, "low": -0.1, "high": 0.1}}}
+    }
+    told = facts({"twins": 1, "networks": {"tiny": {"stages": stages}}}, "tiny")["said"]
+    assert "Within the classes, none of them is read any more." in told
+
+
+def test_what_does_not_carry_over_is_named():
+    lost = QUESTION | ANSWER | {"parameter": "arm_count", "carries_over": False, "rho": 0.1}
+    told = real_said({"networks": {"tiny": {"questions": [QUESTION | ANSWER, lost]}}}, "tiny")
+    assert "1 of 2 carry over" in told
+    assert "bar fraction (0.35)" in told
+    assert "Not beyond chance or random weights: arm count." in told
