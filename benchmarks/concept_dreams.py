@@ -33,7 +33,7 @@ DOSES = (-20, -10, 0, 10, 20)
 
 def galaxies_with(data: Galaxy10, name: str, *, count: int, seed: int) -> Tensor:
     """Drawn galaxies that have a property: (count, 3, 256, 256) in [0, 1]; spirals for a bar or arms."""
-    known = data.truth[name].notna().to_numpy()
+    known = data.truth[name].notna().to_numpy().copy()
     if name.startswith(("bar", "arm")):
         known &= np.isin(data.labels, SPIRALS)
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(known))[:count]
