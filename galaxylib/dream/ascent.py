@@ -20,6 +20,9 @@ from galaxylib.dream.objectives import Objective
 from galaxylib.dream.settings import Settings
 from galaxylib.errors import DreamError
 
+SHARED = 5
+"""Steps that share a shift where an objective compares with the given image: each shift needs the image's
+activation anew, a forward pass of about a third of a step."""
 FAINT = 0.1
 """Amplitude of the noise that a dream starts from, of that of galaxies: more, and it is all that one sees."""
 
@@ -72,13 +75,21 @@ class Ascent:
         self.values: list[tuple[float, ...]] = []
         self.frames: list[list[np.ndarray]] = []
         self.stopped = False
+        self.compared = [term for objective in objectives for term in objective.terms if term.anchored]
+        self.diverse = any(objective.diverse for objective in objectives)
+        self.anchors: dict[str, Tensor] = {}
+        self.total: Tensor | None = None
 
-    def run(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Images in [0, 1], (N, 3, H, W) -> what each started from and its dream, on the CPU."""
+    def run(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Images in [0, 1], (N, 3, H, W) -> what each started from, its dream and its alpha, on the CPU.
+
+        What an objective compares with is the given image at each level's size, shifted like the dream.
+        """
         settings, shorter = self.settings, min(images.shape[2:])
         shapes = [tuple(round(side * size / shorter) for side in images.shape[2:]) for size in settings.sizes]
         check_memory(self.tap, images=len(images), shape=max(shapes), tile=settings.tile)
-        start = self._start(images.float().to(self.device), *shapes[0])
+        given = images.float().to(self.device)
+        start = self._start(given, *shapes[0])
         now = start
         for number, (height, width) in enumerate(shapes):
             base = start if number == 0 else pictures.enlarge(start, height, width).clamp(0, 1)
@@ -86,7 +97,8 @@ class Ascent:
             begin = now if number == 0 else pictures.enlarge(now, height, width)
             mask = self._mask(masks, height, width)
             x = self.preprocess.normalise(begin)
-            x = self._size(x, number, self.preprocess.normalise(base), mask)
+            anchor = self.preprocess.normalise(pictures.fit(given, height, width))
+            x = self._size(x, number, self.preprocess.normalise(base), mask, anchor)
             now = self.preprocess.denormalise(pictures.resize(x, height, width)).clamp(0, 1)
             if mask is not None:
                 now = base + mask * (now - base)
@@ -95,15 +107,16 @@ class Ascent:
         if settings.sharpen:
             sharp = pictures.unsharp(now, amount=settings.sharpen)
             now = sharp if mask is None else base + mask * (sharp - base)
-        return start.cpu(), now.cpu()
+        return start.cpu(), now.cpu(), self._alpha(now, mask).cpu()
 
     def _start(self, images: Tensor, height: int, width: int) -> Tensor:
         if self.settings.start == "image":
             return pictures.fit(images, height, width)
+        count = len(images) if self.diverse else 1  # images that begin alike would stay alike
         if self.settings.start == "noise":
-            noise = torch.rand(1, 3, height, width, generator=self.generator)
+            noise = torch.rand(count, 3, height, width, generator=self.generator)
         else:
-            noise = self.prior.noise(height, width, self.generator, strength=FAINT)
+            noise = self.prior.noise(height, width, self.generator, count=count, strength=FAINT)
         return noise.to(self.device).expand(len(images), -1, -1, -1)
 
     def _mask(self, masks: Tensor | None, height: int, width: int) -> Tensor | None:
@@ -111,7 +124,14 @@ class Ascent:
             return None
         return pictures.fit(masks.float().to(self.device)[:, None], height, width)
 
-    def _size(self, x: Tensor, number: int, base: Tensor, mask: Tensor | None) -> Tensor:
+    def _alpha(self, images: Tensor, mask: Tensor | None) -> Tensor:
+        """(N, H, W); 0 everywhere where no step was made."""
+        if self.total is None:
+            return torch.zeros_like(images[:, 0])
+        alpha = pictures.opacity(pictures.resize(self.total, *images.shape[2:]))
+        return (alpha if mask is None else alpha * mask)[:, 0]
+
+    def _size(self, x: Tensor, number: int, base: Tensor, mask: Tensor | None, anchor: Tensor) -> Tensor:
         """One width: every level of its pyramid."""
         settings, (height, width) = self.settings, x.shape[2:]
         for level in range(settings.levels):
@@ -123,9 +143,11 @@ class Ascent:
             for index in range(settings.steps[number]):
                 if self.stopped:
                     return x
-                shift = torch.randint(
-                    -settings.jitter[number], settings.jitter[number] + 1, (2,), generator=self.generator
-                ).tolist()
+                if not self.compared or index % SHARED == 0:
+                    shift = torch.randint(
+                        -settings.jitter[number], settings.jitter[number] + 1, (2,), generator=self.generator
+                    ).tolist()
+                    self._anchor(pictures.resize(anchor, *shape), shift)
                 sigma = 2 * (index + 1) / settings.steps[number] + settings.smoothing
                 direction, values = self.direction(x, shift=shift, sigma=sigma)
                 if settings.distance:
@@ -148,6 +170,8 @@ class Ascent:
             DreamError: an objective's gradient is zero or not finite.
         """
         gradient, values = self.gradient(torch.roll(x, tuple(shift), dims=(2, 3)))
+        back = tuple(-s for s in shift)
+        strength = torch.roll(gradient.abs().mean(1, keepdim=True), back, dims=(2, 3))
         if self.settings.parametrisation == "pixel":
             gradient = pictures.convolve(gradient, pictures.gaussian_cascade(sigma))
         else:
@@ -163,9 +187,32 @@ class Ascent:
                 raise DreamError(
                     f"The gradient of {objective} is not finite: the network's weights may be damaged."
                 )
-        return torch.roll(
-            pictures.standardise(gradient, spread), tuple(-s for s in shift), dims=(2, 3)
-        ), values
+        self._add_up(strength)
+        return torch.roll(pictures.standardise(gradient, spread), back, dims=(2, 3)), values
+
+    def _add_up(self, strength: Tensor) -> None:
+        """Sum a gradient's absolute value (N, 1, h, w) over the steps, each step's mean being 1."""
+        strength = strength / strength.mean(dim=(2, 3), keepdim=True)
+        before = 0 if self.total is None else pictures.resize(self.total, *strength.shape[2:])
+        self.total = before + strength
+
+    def _anchor(self, images: Tensor, shift: Sequence[int]) -> None:
+        """Have the activations of the given images ready, for objectives that compare with them.
+
+        Raises:
+            DreamError: a layer is silent there.
+        """
+        if not self.compared:
+            return
+        with torch.no_grad():
+            kept = self.tap(torch.roll(images, tuple(shift), dims=(2, 3)))
+        self.anchors = {term.layer: kept[term.layer] for term in self.compared}
+        for term in self.compared:
+            if not self.anchors[term.layer].flatten(1).any(1).all():
+                raise DreamError(
+                    f"{term} has nothing to compare with, for the layer is silent at the given image: "
+                    "choose another layer, or another image."
+                )
 
     def gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of each image's objective, (N, 3, H, W), and the objectives' values, (N,)."""
@@ -201,11 +248,14 @@ class Ascent:
 
     def _values(self, activations: dict[str, Tensor]) -> Tensor:
         if all(objective == self.objectives[0] for objective in self.objectives):
-            return self.objectives[0].value(activations)
-        own = [
-            objective.value({name: activations[name][i : i + 1] for name in objective.layers})
-            for i, objective in enumerate(self.objectives)
-        ]
+            return self.objectives[0].value(activations, self.anchors)
+        own = []
+        for i, objective in enumerate(self.objectives):
+            here, there = (
+                {name: kept[name][i : i + 1] for name in objective.layers if name in kept}
+                for kept in (activations, self.anchors)
+            )
+            own.append(objective.value(here, there))
         return torch.cat(own)
 
     def _amplitude(self, base: Tensor) -> Tensor | None:

@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OBJECTIVE",
         help="what shall grow: a stage or any layer (lam), a channel (dma2:5), a neuron (dma2:5@3,4), "
         "a class (logit:Merging), a concept (concept:bar_fraction; with a minus it is pushed down), or a sum "
-        "of them (lam - 0.5*stem); default: lam",
+        "of them (lam - 0.5*stem); near:dma1 stays near the picture's own activation, caricature:dma2 "
+        "exaggerates it, diversity:dma2 keeps several dreams apart; default: lam",
     )
     parser.add_argument(
         "--checkpoint",
@@ -65,6 +66,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--film", type=filled, metavar="FILE", help="write the dream's steps as a film too: .gif or .mp4"
+    )
+    parser.add_argument(
+        "--count",
+        type=LIMITS["count"].read,
+        metavar="N",
+        help="how many dreams that differ, for a diversity term; they are called OUT-1.png, OUT-2.png, ...",
+    )
+    parser.add_argument(
+        "--transparent",
+        action="store_true",
+        default=None,
+        help="let the PNG be transparent where the objective did not listen",
     )
     parser.add_argument("--json", type=filled, metavar="FILE", help="write the record as JSON too")
     for name in STEP_OPTIONS:
@@ -103,8 +116,13 @@ def run(options: argparse.Namespace) -> int:
     loaded = load(checkpoint, own_network=options.own_network)
     text = options.layer or "lam"
     objective = parse(text, class_names=loaded.class_names, concepts=loaded.concepts)
+    if options.count and not objective.diverse:
+        raise DreamError(
+            f"--count makes dreams that differ: add a diversity term, as in {text} + diversity:lam."
+        )
     asked = {"image": image, "objective": objective, "settings": settings, "seed": seed, "mask": mask}
-    _make(options, loaded, {"checkpoint": str(checkpoint), "asked": text}, **asked)
+    told = {"checkpoint": str(checkpoint), "asked": text}
+    _make(options, loaded, told, count=options.count or 1, **asked)
     return 0
 
 
@@ -114,7 +132,7 @@ def _again(options: argparse.Namespace) -> int:
     from galaxylib.networks.checkpoint import load
     from galaxylib.networks.registry import NETWORKS
 
-    changed = ("layer", "size", "seed", "mask", "tile", *STEP_OPTIONS)
+    changed = ("layer", "size", "seed", "mask", "tile", "count", "transparent", *STEP_OPTIONS)
     given = [f"--{name}" for name in changed if getattr(options, name) is not None]
     if given:
         raise DreamError(f"--from makes the same dream again, so leave out {', '.join(given)}.")
@@ -134,16 +152,17 @@ def _again(options: argparse.Namespace) -> int:
     if former.threads <= (os.cpu_count() or 1):
         torch.set_num_threads(former.threads)
     try:
-        names = ("image", "objective", "settings", "seed", "mask")
-        asked = {name: getattr(former, name) for name in names}
+        names = ("image", "objective", "settings", "seed", "mask", "count")
+        asked = {name: getattr(former, name) for name in names} | {"only": former.index}
         told = {"checkpoint": str(checkpoint), "asked": former.asked}
+        options.transparent = former.pixels.shape[2] == 4
         made = _make(options, loaded, told, stop=former.steps_done, **asked)
     finally:
         torch.set_num_threads(before)
     found = former.changes(made.record["versions"])
     if (name := loaded.meta["network"]) not in NETWORKS:
         found.append(f"no record holds the code of {name}")
-    same = np.array_equal(made.pixels, former.pixels)
+    same = np.array_equal(made.rgba if options.transparent else made.pixels, former.pixels)
     if same and made.record["values"] != former.record["values"]:
         found.append("the values of its steps are others")
     if same and not found:
@@ -156,23 +175,34 @@ def _again(options: argparse.Namespace) -> int:
 
 
 def _make(
-    options: argparse.Namespace, loaded: Any, told: dict[str, str], *, stop: int | None = None, **asked: Any
+    options: argparse.Namespace,
+    loaded: Any,
+    told: dict[str, str],
+    *,
+    count: int,
+    only: int | None = None,
+    stop: int | None = None,
+    **asked: Any,
 ) -> Any:
-    """Dream what is asked for, as `dream` takes it; write the files; return the dream.
+    """Dream what is asked for, as `dream` takes it; write the files; return the last dream.
 
-    It ends after step `stop`, where there is one. The record tells too the checkpoint and the text that was
-    asked for: a direction has no name of its own.
+    It ends after step `stop`, where there is one. Of several dreams made together `only` one may be wanted. The
+    record tells too the checkpoint and the text that was asked for: a direction has no name of its own.
     """
     from tqdm import tqdm
 
     from galaxylib.dream.ascent import Step
-    from galaxylib.dream.dreaming import dream
+    from galaxylib.dream.dreaming import dream_batch
     from galaxylib.dream.film import save_film
     from galaxylib.files import check_outputs, write_json
     from galaxylib.networks.checkpoint import checkpoint_files
 
     read = (options.image, options.former, options.mask, *checkpoint_files(told["checkpoint"]))
-    check_outputs(options.out, options.film, options.json, inputs=read)
+    named = (options.out, options.film, options.json)
+    wanted = {only or 0: named} if count == 1 or only is not None else _numbered(named, count)
+    for files in wanted.values():
+        check_outputs(*files, inputs=read)
+    image, objective, mask = (asked.pop(name) for name in ("image", "objective", "mask"))
     total = asked["settings"].total_steps
     with tqdm(total=total, unit="step", desc=told["asked"], disable=options.quiet) as bar:
 
@@ -181,19 +211,33 @@ def _make(
             bar.set_postfix(width=step.size, value=f"{step.values[0]:.3g}")
             return step.number == stop
 
-        made = dream(
+        dreams = dream_batch(
             loaded.network,
+            image[None],
+            [objective] * count,
+            masks=None if mask is None else mask.expand(count, -1, -1),
             preprocess=loaded.preprocess,
             progress=progress,
             keep_frames=bool(options.film),
             **asked,
         )
-    made.save(options.out, **told)
-    if options.film:
-        save_film(made.frames, options.film)
-    if options.json:
-        write_json(options.json, made.record | told)
-    values = made.record["values"]
-    height, width = made.image.shape[1:]
-    print(f"{options.out}: {width} x {height} pixels; {told['asked']} {values[0]:.4g} -> {values[-1]:.4g}.")
+    for index, (out, film, text) in wanted.items():
+        made = dreams[index]
+        made.save(out, transparent=bool(options.transparent), **told)
+        if film:
+            save_film(made.frames, film)
+        if text:
+            write_json(text, made.record | told)
+        values = made.record["values"]
+        height, width = made.image.shape[1:]
+        print(f"{out}: {width} x {height} pixels; {told['asked']} {values[0]:.4g} -> {values[-1]:.4g}.")
     return made
+
+
+def _numbered(files: tuple[str | None, ...], count: int) -> dict[int, tuple[str | None, ...]]:
+    """The files of each of several dreams: `dream.png` becomes `dream-1.png`, `dream-2.png`, ..."""
+    paths = [file and Path(file) for file in files]
+    return {
+        index: tuple(path and str(path.with_stem(f"{path.stem}-{index + 1}")) for path in paths)
+        for index in range(count)
+    }

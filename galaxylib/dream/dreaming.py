@@ -28,6 +28,10 @@ class Dream:
         record: plain values for JSON: settings, objective, network, seed, hashes, versions, values.
         given: (3, h, w) the image that was given, in [0, 1].
         start: (3, h', w') what the first step saw: the image at the first size, or noise.
+        alpha: (H, W) from 0, transparent, to 1: where the objective listened. It is the gradient's absolute
+            value, averaged over the colours and summed over the steps, each step's mean being 1, and cut off
+            at its 80th percentile. Fel et al. (2023) sum it too, but do not bring the steps to one mean; we
+            do, since a gradient's size goes with that of the image. 0 where no step was made.
         mask: (h, w) where it might change, or `None`.
         frames: (h, w, 3) uint8 after each step, if asked for.
     """
@@ -36,6 +40,7 @@ class Dream:
     record: dict[str, Any]
     given: Tensor
     start: Tensor
+    alpha: Tensor
     mask: Tensor | None = None
     frames: list[np.ndarray] = field(default_factory=list)
 
@@ -44,13 +49,24 @@ class Dream:
         """(H, W, 3) uint8."""
         return pictures.to_uint8(self.image)
 
-    def save(self, path: str | Path, **more: Any) -> Path:
+    @property
+    def rgba(self) -> np.ndarray:
+        """(H, W, 4) uint8: the pixels and their alpha."""
+        return np.dstack([self.pixels, pictures.to_uint8(self.alpha[None])])
+
+    def save(self, path: str | Path, *, transparent: bool = False, **more: Any) -> Path:
         """Write a PNG that carries the record, the start and the mask; `more` is added to the record.
+
+        Args:
+            path: path of the PNG.
+            transparent: with the alpha.
+            more: plain values for the record.
 
         Raises:
             GalaxyError: the disk is full.
         """
-        return save_png(path, self.pixels, self.record | more, image=self.given, mask=self.mask)
+        pixels = self.rgba if transparent else self.pixels
+        return save_png(path, pixels, self.record | more, image=self.given, mask=self.mask)
 
 
 def dream(
@@ -113,12 +129,20 @@ def dream_batch(
 
     One image with several objectives, or several images with one, is repeated as needed. All share the
     shifts; apart from rounding each dream is what `dream` makes alone. See `dream` for the rest.
+
+    With a `diversity` term the dreams look at each other. They then have one image and one objective, given
+    as often as there shall be dreams, and begin from noise of their own; the record of each says how many
+    there were and which it is.
+
+    Raises:
+        DreamError: as `dream`; images and objectives do not pair; or an objective compares what cannot be.
     """
     pictures.check_images(images)
     LIMITS["seed"].check("seed", seed)
     count = max(len(images), len(objectives))
     if len(images) not in (1, count) or len(objectives) not in (1, count):
         raise DreamError(f"{len(images)} images and {len(objectives)} objectives do not pair: give as many.")
+    _check_comparisons(objectives, settings=settings, images=len(images))
     images = images.detach().expand(count, -1, -1, -1)
     if masks is not None:
         pictures.check_masks(masks, images)
@@ -133,7 +157,7 @@ def dream_batch(
         progress=progress,
         keep_frames=keep_frames,
     )
-    starts, results = ascent.run(images, masks)
+    starts, results, alphas = ascent.run(images, masks)
     facts = make_record(network, settings=settings, preprocess=ascent.preprocess, seed=int(seed))
     dreams = []
     for index, objective in enumerate(objectives):
@@ -145,6 +169,8 @@ def dream_batch(
             "steps_done": ascent.done,
             "values": [values[index] for values in ascent.values],
         }
+        if objective.diverse:
+            record["batch"] = {"count": count, "index": index}
         frames = [frame[index] for frame in ascent.frames]
         dreams.append(
             Dream(
@@ -152,8 +178,37 @@ def dream_batch(
                 record=record,
                 given=images[index].float().cpu(),
                 start=starts[index],
+                alpha=alphas[index],
                 mask=mask,
                 frames=frames,
             )
         )
     return dreams
+
+
+def _check_comparisons(objectives: Sequence[Objective], *, settings: Settings, images: int) -> None:
+    """Refuse what can be compared with nothing.
+
+    Raises:
+        DreamError: says with what, and what to do.
+    """
+    for objective in objectives:
+        if settings.tile and (objective.anchored or objective.diverse):
+            raise DreamError(f"{objective} compares whole images, so it goes without tiles: set tile=0.")
+        if settings.start == "image" and all(term.kind == "near" for term in objective.terms):
+            raise DreamError(
+                f"{objective} begins at its summit, for the image is the one to be near: start from noise or "
+                "from galaxies, or add something to climb, as in logit:Merging + 5*near:dma1."
+            )
+    if any(objective.diverse for objective in objectives):
+        if settings.start == "image":
+            raise DreamError(
+                "Images that begin alike stay alike: for diversity start from noise or galaxies."
+            )
+        if images > 1 or len(set(objectives)) > 1:
+            raise DreamError("Diversity is among dreams of one image on one objective: give one of each.")
+        if len(objectives) == 1:
+            raise DreamError(
+                "Diversity compares the images of a batch: dream at least two at once (count, or the "
+                "objective as often as there shall be dreams)."
+            )

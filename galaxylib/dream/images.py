@@ -24,6 +24,8 @@ from galaxylib.errors import DreamError
 LONGEST = 16
 KERNEL = 9
 CASCADE = (0.5, 1.0, 2.0)
+OPAQUE = 0.8
+"""Share of a dream's pixels that its mask leaves transparent, more or less."""
 LOBES = 4
 """Lobes of the Lanczos window on each side (the 8-tap filter of the authors' tools)."""
 
@@ -155,6 +157,17 @@ def standardise(gradient: Tensor, deviation: Tensor | None = None) -> Tensor:
     return (gradient - mean).div_(deviation.view(-1, 1, 1, 1))
 
 
+def opacity(total: Tensor) -> Tensor:
+    """What a dream has summed of its gradient's size, (N, 1, H, W), as an alpha channel from 0 to 1.
+
+    The largest fifth of an image's values are opaque, the others in proportion: a few pixels would else make
+    all others transparent.
+    """
+    flat = total.flatten(1)
+    most = flat.kthvalue(max(1, round(OPAQUE * flat.shape[1])), dim=1).values
+    return (total / most.clamp_min(1e-20).view(-1, 1, 1, 1)).clamp(0, 1)
+
+
 def total_variation_gradient(images: Tensor) -> Tensor:
     """Gradient of the sum over pixels of `sqrt(dx^2 + dy^2 + 0.3^2)`, by hand; (N, 3, H, W).
 
@@ -242,12 +255,14 @@ class Prior:
         shaped = torch.fft.irfft2(torch.fft.rfft2(gradient) * amplitude, s=(height, width))
         return torch.einsum("cd,ndhw->nchw", colour / colour.trace(), shaped)
 
-    def noise(self, height: int, width: int, generator: torch.Generator, *, strength: float = 1.0) -> Tensor:
-        """(1, 3, height, width) in [0, 1]: random phases with the spectrum, colours and mean of galaxies.
+    def noise(
+        self, height: int, width: int, generator: torch.Generator, *, count: int = 1, strength: float = 1.0
+    ) -> Tensor:
+        """(count, 3, height, width) in [0, 1]: random phases with the spectrum, colours and mean of galaxies.
 
         `strength` multiplies the amplitudes.
         """
-        white = torch.randn(1, 3, height, width, generator=generator)
+        white = torch.randn(count, 3, height, width, generator=generator)
         amplitude = strength * self.at(height, width) * math.sqrt(height * width)
         shaped = torch.fft.irfft2(torch.fft.rfft2(white) * amplitude, s=(height, width))
         covariance = torch.as_tensor(self.colour).float()

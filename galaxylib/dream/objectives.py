@@ -5,6 +5,7 @@
 >>> layer("dma2") - 0.5 * layer("stem") + 2 * logit("Barred Spiral")
 >>> parse("dma2 - 0.5*stem + 2*logit:Barred Spiral")  # the same, from text
 >>> parse("concept:bar_fraction", concepts=galaxylib.load("real").concepts)   # a direction that means bars
+>>> parse("logit:Merging + 5*near:dma1")            # feature accentuation: up, but near to the given image
 """
 
 import difflib
@@ -18,131 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
-from galaxylib.dream.settings import LIMITS, from_fields, to_fields
+from galaxylib.dream.settings import from_fields, to_fields
+from galaxylib.dream.terms import OUTPUT, POWER, Term
 from galaxylib.errors import DreamError
 from galaxylib.networks.concepts import Concepts
-
-OUTPUT = ""
-"""The name under which a network itself, and so its logits, is found among its modules."""
 
 TERM = re.compile(
     r"(?P<minus>-)?((?P<factor>[\d.]+(e[+-]?\d+)?)\s*\*\s*)?"
     r"(?P<name>[^:@*]+)(:(?P<index>[^@]+)(@(?P<place>.+))?)?"
 )
-KINDS = ("energy", "channel", "neuron", "direction", "logit")
-TAKEN_BY = {"index": ("channel", "neuron", "logit"), "place": ("neuron",), "vector": ("direction",)}
-"""Which kinds of term have what."""
-SHORTEST = 1e-9
-"""What some entry of a direction must reach, so that its length is above zero in single precision."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Term:
-    """One weighed measure of one activation.
-
-    Attributes:
-        kind: `"energy"` mean square of everything; `"channel"` mean of one channel; `"neuron"` one channel at
-            one place; `"direction"` mean over places of the product with a unit vector over the channels;
-            `"logit"` one value of the network's output, before the softmax.
-        layer: dotted name of a submodule; `OUTPUT` is the network itself.
-        index: number of the channel or logit, counted from 0.
-        place: row and column of a neuron on the activation's grid; `None` is its middle.
-        vector: one number a channel, for a direction.
-        weight: factor on the term in the sum.
-
-    Raises:
-        DreamError: a value is impossible.
-    """
-
-    kind: str
-    layer: str
-    index: int | None = None
-    place: tuple[int, int] | None = None
-    vector: tuple[float, ...] | None = None
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise DreamError(f"kind is {reprlib.repr(self.kind)}: choose {' or '.join(KINDS)}.")
-        if not (isinstance(self.layer, str) and self.layer.isprintable()):
-            raise DreamError(f"layer is {reprlib.repr(self.layer)}: give the name of a layer.")
-        LIMITS["weight"].check("weight", self.weight)
-        for name, kinds in TAKEN_BY.items():
-            value = getattr(self, name)
-            if self.kind not in kinds and value is not None:
-                raise DreamError(
-                    f"{name} is {reprlib.repr(value)}, but {self.kind} takes none: leave it out."
-                )
-        if self.kind in TAKEN_BY["index"]:
-            LIMITS["index"].check("index", self.index)
-        if self.place is not None:
-            if not isinstance(self.place, tuple) or len(self.place) != 2:
-                raise DreamError(f"place is {reprlib.repr(self.place)}: give a row and a column, as in 3,4.")
-            for number in self.place:
-                LIMITS["place"].check("place", number)
-        if self.kind == "direction":
-            if not isinstance(self.vector, tuple):
-                raise DreamError(f"vector is {reprlib.repr(self.vector)}: give one number a channel.")
-            for number in self.vector:
-                LIMITS["vector"].check("vector", number)
-            if max(map(abs, self.vector), default=0) < SHORTEST:
-                raise DreamError("A direction needs finite numbers that are not all zero.")
-
-    def value(self, activation: Tensor) -> Tensor:
-        """(N, C, H, W) or (N, C) -> (N,), the weight included.
-
-        Raises:
-            DreamError: the activation has no such channel or place.
-        """
-        if self.kind == "energy":
-            return self.weight * activation.square().mean(dim=tuple(range(1, activation.ndim)))
-        if self.kind == "direction":
-            return self.weight * self._along(activation)
-        count = activation.shape[1]
-        if not 0 <= self.index < count:
-            raise DreamError(
-                f"{self._layer} has {count} channels and no number {self.index}: choose 0 to {count - 1}."
-            )
-        chosen = activation[:, self.index]
-        if self.kind == "neuron":
-            chosen = self._place(chosen)
-        return self.weight * chosen.flatten(1).mean(1) if chosen.ndim > 1 else self.weight * chosen
-
-    def _along(self, activation: Tensor) -> Tensor:
-        if activation.shape[1] != len(self.vector):
-            raise DreamError(
-                f"The direction has {len(self.vector)} numbers and {self._layer} has "
-                f"{activation.shape[1]} channels: give one number a channel."
-            )
-        vector = torch.tensor(self.vector, device=activation.device, dtype=activation.dtype)
-        return torch.einsum("nc...,c->n...", activation, vector / vector.norm()).flatten(1).mean(1)
-
-    def _place(self, plane: Tensor) -> Tensor:
-        if plane.ndim != 3:
-            raise DreamError(f"{self._layer} has no rows and columns: ask for a channel, not a neuron.")
-        height, width = plane.shape[1:]
-        row, column = (height // 2, width // 2) if self.place is None else self.place
-        if not (0 <= row < height and 0 <= column < width):
-            raise DreamError(
-                f"{self._layer} has {height} x {width} places at this size and none at row {row}, "
-                f"column {column}: choose inside, or leave the place out for the middle."
-            )
-        return plane[:, row, column]
-
-    @property
-    def _layer(self) -> str:
-        return self.layer or "The network's output"
-
-    def __str__(self) -> str:
-        names = {
-            "energy": self.layer or "output",
-            "channel": f"{self.layer}:{self.index}",
-            "neuron": f"{self.layer}:{self.index}@"
-            + ("middle" if self.place is None else ",".join(map(str, self.place))),
-            "direction": f"direction({self.layer})",
-            "logit": f"logit:{self.index}",
-        }
-        return names[self.kind]
 
 
 @dataclass(frozen=True)
@@ -170,9 +55,21 @@ class Objective:
         """The submodules that the terms look at, each once."""
         return tuple(dict.fromkeys(term.layer for term in self.terms))
 
-    def value(self, activations: Mapping[str, Tensor]) -> Tensor:
-        """Activations by layer, each (N, C, ...) -> (N,)."""
-        return torch.stack([term.value(activations[term.layer]) for term in self.terms]).sum(0)
+    @property
+    def anchored(self) -> bool:
+        """Whether some term compares with the given image."""
+        return any(term.anchored for term in self.terms)
+
+    @property
+    def diverse(self) -> bool:
+        """Whether some term compares the images of a batch."""
+        return any(term.kind == "diversity" for term in self.terms)
+
+    def value(self, activations: Mapping[str, Tensor], anchors: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Activations by layer, each (N, C, ...), and those of the images to compare with -> (N,)."""
+        anchors = anchors or {}
+        values = [term.value(activations[term.layer], anchors.get(term.layer)) for term in self.terms]
+        return torch.stack(values).sum(0)
 
     def __str__(self) -> str:
         text = ""
@@ -196,7 +93,9 @@ class Objective:
         """
         if not isinstance(content, list) or not content:
             raise DreamError(f"terms is {reprlib.repr(content)}: give a list of at least one term.")
-        return cls(tuple(from_fields(Term, row, name="a term") for row in content))
+        # Dreams saved before there were caricatures have no power.
+        rows = [{"power": None} | row if isinstance(row, dict) else row for row in content]
+        return cls(tuple(from_fields(Term, row, name="a term") for row in rows))
 
 
 def layer(name: str) -> Objective:
@@ -253,6 +152,44 @@ def concept(name: str, *, concepts: Concepts, stage: str = "") -> Objective:
     return direction(found.stage, found.read_out.vector)
 
 
+def near(name: str) -> Objective:
+    """How near a submodule's output is to that of the given image, 0 being the same.
+
+    Beside something else to climb it is feature accentuation (Hamblin et al. 2024); alone, from noise, it
+    inverts the submodule (Mahendran and Vedaldi 2015). See `galaxylib.dream.comparisons.nearness`.
+    """
+    return Objective((Term(kind="near", layer=name),))
+
+
+def caricature(name: str, *, power: float = POWER) -> Objective:
+    """How far a submodule's output goes along that of the given image, times a power of their cosine.
+
+    See `galaxylib.dream.comparisons.exaggeration`.
+
+    Raises:
+        DreamError: the power is out of its range.
+    """
+    return Objective((Term(kind="caricature", layer=name, power=power),))
+
+
+def diversity(name: str) -> Objective:
+    """How unlike the batch's other images a submodule sees an image, from -1 to 0.
+
+    See `galaxylib.dream.comparisons.diversity`.
+    """
+    return Objective((Term(kind="diversity", layer=name),))
+
+
+def _caricature(text: str) -> Objective:
+    """`dma2`, or `dma2^1` for another power."""
+    name, hat, power = text.partition("^")
+    return caricature(name, power=float(power)) if hat else caricature(name)
+
+
+COMPARED = {"near": near, "caricature": _caricature, "diversity": diversity}
+"""What makes a term that compares, by the word that it begins with."""
+
+
 def parse(
     text: str, *, class_names: Sequence[str] = CLASS_NAMES, concepts: Concepts | None = None
 ) -> Objective:
@@ -260,7 +197,9 @@ def parse(
 
     Terms are joined by ` + ` and ` - ` (with spaces) and may begin with a factor and `*`. A term is a layer
     (`lam`), a channel (`dma2:5`), a neuron (`dma2:5@3,4` or `dma2:5@middle`), a logit (`logit:3`,
-    `logit:Barred Spiral`) or a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`).
+    `logit:Barred Spiral`) or a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`); or it
+    compares activations: `near:dma1` and `caricature:dma2` with that of the given image (`caricature:dma2^1`
+    for a power other than 2), `diversity:dma2` with those of the batch's other images.
 
     Args:
         text: the objective.
@@ -293,6 +232,8 @@ def _term(text: str, class_names: Sequence[str], concepts: Concepts) -> Objectiv
             objective = logit(which, class_names=class_names)
         elif name == "concept" and index:
             objective = concept(index, concepts=concepts, stage=place or "")
+        elif name in COMPARED and index and place is None:
+            objective = COMPARED[name](index)
         elif index is None:
             objective = layer(name)
         elif place is None:
@@ -303,7 +244,7 @@ def _term(text: str, class_names: Sequence[str], concepts: Concepts) -> Objectiv
         factor = float(found["factor"] or 1)
     except ValueError as fault:
         raise DreamError(
-            f"{text!r} is no objective: a factor is a number, a channel and a place are whole numbers."
+            f"{text!r} is no objective: a factor is a number, like a power; channel and place are whole ones."
         ) from fault
     return objective * (-factor if found["minus"] else factor)
 

@@ -120,7 +120,7 @@ def save_png(
 
     Args:
         path: path of the PNG.
-        pixels: (H, W, 3) uint8 of the dream.
+        pixels: (H, W, 3) uint8 of the dream, or (H, W, 4) with its alpha.
         record: plain values, as JSON has them.
         image: (3, h, w) that the dream started from, in [0, 1].
         mask: (h, w) where the dream might go, from 0 to 1; none for everywhere.
@@ -144,13 +144,15 @@ class Former:
     """A dream that was saved, its record checked.
 
     Attributes:
-        pixels: (H, W, 3) uint8 of the dream.
+        pixels: (H, W, 3) uint8 of the dream, or (H, W, 4) with its alpha.
         record: the whole of it, as plain values.
         image: (3, h, w) that the dream started from, in [0, 1].
         mask: (h, w) where the dream might go, from 0 to 1; `None` for everywhere.
         settings: as the record says, like the rest.
         objective: the objective that grew.
         seed: start of the random numbers for shifts and noise.
+        count: number of dreams that were made together and compared; 1 where none were.
+        index: number of this one among them, counted from 0.
         steps_done: number of steps after which the dream ended.
         threads: number of threads that computed it.
         checkpoint: the path of the network; `None` where none was given.
@@ -164,6 +166,8 @@ class Former:
     settings: Settings
     objective: Objective
     seed: int
+    count: int
+    index: int
     steps_done: int
     threads: int
     checkpoint: str | None
@@ -194,7 +198,7 @@ def read_png(path: str | Path) -> Former:
         raise DreamError(f"There is no file {path}: give the PNG that a dream was saved in.")
     try:
         with _large_dreams(), Image.open(path) as file:
-            pixels = np.asarray(file.convert("RGB"))
+            pixels = np.asarray(file if file.mode == "RGBA" else file.convert("RGB"))
             text = dict(file.text)
         record = json.loads(text[RECORD])
         inputs = {"image": _unpack(text[INPUT]), "mask": _unpack(text[MASK]) if MASK in text else None}
@@ -239,6 +243,13 @@ def _checked(record: Mapping[str, Any]) -> dict[str, Any]:
     ):
         found[key] = _field(record, name)
         limit.check(name, found[key])
+    found |= {"count": 1, "index": 0}
+    if "batch" in record:
+        for name, limit in (("count", LIMITS["count"]), ("index", LIMITS["index"])):
+            found[name] = _field(record, f"batch.{name}")
+            limit.check(f"batch.{name}", found[name])
+    if found["index"] >= found["count"] or (found["count"] > 1) != objective.diverse:
+        raise DreamError("batch says something else than objective.terms.")
     for name in ("network.sha256", "preprocess", "values"):
         _field(record, name)
     for name, what, usual in (("checkpoint", "a path", None), ("asked", "a text", str(objective))):

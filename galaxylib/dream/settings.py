@@ -38,6 +38,8 @@ LIMITS = {
     "place": Range(0, 1_000_000),
     "weight": Range(-1e9, 1e9, whole=False),
     "vector": Range(-1e9, 1e9, whole=False),
+    "power": Range(0, 16, whole=False),
+    "count": Range(1, 256),
 }
 """Of every number that makes a dream; the command line, the widget and the reading of records ask here."""
 ENTRIES = Range(1, 16)

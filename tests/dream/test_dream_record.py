@@ -175,7 +175,7 @@ def test_a_missing_field_is_named(saved, tmp_path, name):
         read_png(path)
 
 
-@pytest.mark.parametrize("name", ["settings.speed", "objective.terms.0.power"])
+@pytest.mark.parametrize("name", ["settings.speed", "objective.terms.0.speed"])
 def test_an_unknown_field_is_named(saved, tmp_path, name):
     path = rewrite(saved, tmp_path / "changed.png", change=put(name, 1))
     with pytest.raises(DreamError, match=rf"has the unknown '{name.split('.')[-1]}'"):
