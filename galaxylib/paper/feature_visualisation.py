@@ -1,0 +1,136 @@
+"""One galaxy seen through a network in several ways: dream, MACO, accentuation, caricature, inversion."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from galaxylib.data.preprocessing import Preprocess
+from galaxylib.dream import images as pictures
+from galaxylib.dream.dreaming import Dream, dream
+from galaxylib.dream.forward import Tap
+from galaxylib.dream.objectives import Objective, caricature, near
+from galaxylib.dream.settings import PAPER_DREAM, Settings
+from galaxylib.paper.progress import steps
+
+STAY = 2.0
+"""Weight of staying near, beside a logit: how far both may go is a matter of taste."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """One way to look into a network.
+
+    Attributes:
+        name: as figures and tables have it.
+        objective: what grows.
+        settings: how.
+        masked: whether only what the objective listened to is shown.
+    """
+
+    name: str
+    objective: Objective
+    settings: Settings
+    masked: bool = False
+
+
+def ways(
+    goal: Objective, *, size: int, kept: str, exaggerated: str, inverted: Sequence[str], turns: float = 1.0
+) -> list[Way]:
+    """The ways of the chapter.
+
+    Args:
+        goal: what the dream, MACO and the accentuation climb.
+        size: pixels a side of all images.
+        kept: stage near whose activation the accentuation stays.
+        exaggerated: stage of the caricature.
+        inverted: stages to invert.
+        turns: factor on the numbers of steps.
+    """
+
+    def settings(count: int, **more: object) -> Settings:
+        return PAPER_DREAM.to(size).but(sizes=(size,), steps=(max(1, round(turns * count)),), **more)
+
+    one = {"rates": (PAPER_DREAM.rates[0],), "jitter": (PAPER_DREAM.jitter[0],)}
+    phases = {"parametrisation": "fourier", "magnitude": "galaxies", "start": "galaxies", "levels": 1}
+    plain = settings(20, **one)
+    maco = settings(60, **(one | phases | {"rates": (0.3,)}))
+    from_noise = settings(80, rates=(0.1,), jitter=(2,), levels=1, sharpen=0.0, start="noise")
+    return [
+        Way(name="dream", objective=goal, settings=plain),
+        Way(name="MACO, masked", objective=goal, settings=maco, masked=True),
+        Way(name="accentuation", objective=goal + STAY * near(kept), settings=plain),
+        Way(name=f"caricature of {exaggerated}", objective=caricature(exaggerated), settings=plain),
+        *(
+            Way(name=f"inversion of {stage}", objective=near(stage), settings=from_noise)
+            for stage in inverted
+        ),
+    ]
+
+
+def looked(
+    networks: Mapping[str, nn.Module],
+    image: Tensor,
+    chosen: Sequence[Way],
+    *,
+    preprocess: Preprocess,
+    seed: int,
+) -> dict[str, list[Dream]]:
+    """The image (3, H, W) in each way by each network, by the network's name."""
+    made: dict[str, list[Dream]] = {name: [] for name in networks}
+    wanted = [(name, way) for name in networks for way in chosen]
+    for name, way in steps(wanted, label=lambda one: f"{one[1].name} by the {one[0]} network"):
+        made[name].append(
+            dream(
+                networks[name], image, way.objective, settings=way.settings, preprocess=preprocess, seed=seed
+            )
+        )
+    return made
+
+
+def shown(made: Dream, way: Way) -> np.ndarray:
+    """(H, W, 3) in [0, 1]; on white, if only what the objective listened to is shown."""
+    image = made.image.permute(1, 2, 0).numpy()
+    alpha = made.alpha[..., None].numpy() if way.masked else 1.0
+    return image * alpha + (1 - alpha)
+
+
+def compared(
+    made: Mapping[str, Sequence[Dream]],
+    networks: Mapping[str, nn.Module],
+    chosen: Sequence[Way],
+    *,
+    goal: Objective,
+    kept: str,
+    preprocess: Preprocess,
+) -> pd.DataFrame:
+    """What became of the goal, the activation and the picture.
+
+    Returns:
+        a row for each network and way: `network`, `way`; `goal_before` and `goal`, at the given image and at
+        the dream; `moved`, the distance of the stage `kept`'s activation from that of the given image, in
+        units of its length; `likeness`, the correlation of the two images' pixels, the colours averaged.
+    """
+    rows = []
+    for name, dreams in made.items():
+        tap = Tap(networks[name], tuple(dict.fromkeys((*goal.layers, kept))))
+        for way, one in zip(chosen, dreams, strict=True):
+            given = pictures.fit(one.given[None], *one.image.shape[1:])
+            with torch.no_grad():
+                before, after = (tap(preprocess.normalise(image)) for image in (given, one.image[None]))
+            grey = [image.mean(1).flatten().numpy() for image in (given, one.image[None])]
+            away = -near(kept).value(after, before)
+            rows.append(
+                {
+                    "network": name,
+                    "way": way.name,
+                    "goal_before": float(goal.value(before)),
+                    "goal": float(goal.value(after)),
+                    "moved": float(away.clamp_min(0).sqrt()),
+                    "likeness": float(np.corrcoef(grey)[0, 1]),
+                }
+            )
+    return pd.DataFrame(rows)
