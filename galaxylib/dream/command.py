@@ -186,8 +186,8 @@ def _make(
 ) -> Any:
     """Dream what is asked for, as `dream` takes it; write the files; return the last dream.
 
-    It ends after step `stop`, where there is one. Of several dreams made together `only` one may be wanted. The
-    record tells too the checkpoint and the text that was asked for: a direction has no name of its own.
+    It ends after step `stop`, where there is one. Of several dreams made together `only` one may be wanted.
+    The record tells too the checkpoint and the text that was asked for: a direction has no name of its own.
     """
     from tqdm import tqdm
 

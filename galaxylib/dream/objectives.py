@@ -197,9 +197,9 @@ def parse(
 
     Terms are joined by ` + ` and ` - ` (with spaces) and may begin with a factor and `*`. A term is a layer
     (`lam`), a channel (`dma2:5`), a neuron (`dma2:5@3,4` or `dma2:5@middle`), a logit (`logit:3`,
-    `logit:Barred Spiral`) or a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`); or it
-    compares activations: `near:dma1` and `caricature:dma2` with that of the given image (`caricature:dma2^1`
-    for a power other than 2), `diversity:dma2` with those of the batch's other images.
+    `logit:Barred Spiral`) or a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`). Or it
+    compares activations: `near:dma1` and `caricature:dma2` with those of the given image (the latter's power is
+    2, or as in `caricature:dma2^1`), `diversity:dma2` with those of the batch's other images.
 
     Args:
         text: the objective.
