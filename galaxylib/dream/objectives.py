@@ -197,9 +197,9 @@ def parse(
 
     Terms are joined by ` + ` and ` - ` (with spaces) and may begin with a factor and `*`. A term is a layer
     (`lam`), a channel (`dma2:5`), a neuron (`dma2:5@3,4` or `dma2:5@middle`), a logit (`logit:3`,
-    `logit:Barred Spiral`) or a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`). Or it
-    compares activations: `near:dma1` and `caricature:dma2` with those of the given image (the latter's power is
-    2, or as in `caricature:dma2^1`), `diversity:dma2` with those of the batch's other images.
+    `logit:Barred Spiral`), a concept (`concept:bar_fraction`, at a stage `concept:bar_fraction@dma3`) or a
+    comparison: of a layer's activation with that of the given image (`near:dma1`; `caricature:dma2`, whose
+    power is 2, or `caricature:dma2^1`) or with those of the batch's other images (`diversity:dma2`).
 
     Args:
         text: the objective.
