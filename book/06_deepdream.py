@@ -34,6 +34,7 @@ largest: int = 512  # pixels a side of the dreams of the first galaxies, all wid
 large_galaxies: int = 1  # how many galaxies are dreamed at the largest size
 channels: int = 2  # channels to show of each stage
 look: int = 300  # galaxies over which the channels are chosen; some of them set the controls' BatchNorm
+views: int = 128  # pixels a side of the galaxy that is accentuated, caricatured and inverted
 twins: int = 3  # networks with random weights that serve as controls
 morphology: bool = True  # measure concentration, asymmetry, smoothness, Gini and M20 (half a second an image)
 
@@ -63,6 +64,7 @@ from galaxylib.paper.dream_panels import (
     stage_objectives,
     verdicts,
 )
+from galaxylib.paper.feature_visualisation import compared, looked, on_white, ways
 from galaxylib.paper.figures import image_grid, style
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
@@ -559,6 +561,92 @@ report.number("n_claims", len(judged))
 # {glue:text}`n_hold:d` of {glue:text}`n_claims:d` statements hold for {glue:text}`network`. The authors made them
 # about their own network and real galaxies; to test a network trained on real galaxies, give it to this chapter with
 # `-p checkpoint FOLDER -p data FILE`.
+
+# %% [markdown]
+# ## Near the galaxy, along it, and back to it
+#
+# An objective can also compare a stage's activation $a$ with $b$, that of the given galaxy:
+#
+# ```{math}
+# \mathrm{near} = - \frac{\lVert a - b \rVert^2}{\lVert b \rVert^2} , \qquad
+# \mathrm{caricature} = \frac{a \cdot b}{\lVert b \rVert^2} \left( \frac{a \cdot b}{\lVert a \rVert \lVert b \rVert} \right)^2 .
+# ```
+#
+# {term}`Accentuation <accentuation>` climbs a logit and stays near ({cite}`hamblin2024`);
+# {term}`inversion <inversion>` begins with faint noise and does nothing but come near ({cite}`mahendran2015`), so that
+# it shows what a stage keeps; a {term}`caricature` goes further along $b$ ({cite}`mahendran2016`). {term}`MACO` begins
+# with noise too and moves nothing but phases; we show what is left where the gradient, summed over the steps, was large
+# ({cite}`fel2023`). In a batch, `diversity("dma2")` keeps several dreams of one objective apart ({cite}`olah2017`).
+
+# %%
+goal = logit(CLASS_NAMES[7])
+looks = ways(
+    goal,
+    size=views,
+    kept="dma1",
+    exaggerated="dma2",
+    inverted=("stem", "dma2", "lam"),
+    turns=min(1.0, views / 128),  # in the smoke profile, half the steps
+)
+eyes = {"trained": network, "random": random[0]}
+seen = looked(eyes, images[smooth], looks, preprocess=preprocess, seed=seed)
+about = compared(seen, eyes, looks, goal=goal, kept="dma1", preprocess=preprocess)
+report.data("views", about.to_dict(orient="records"))
+report.number("views_size", views)
+report.number("views_goal", CLASS_NAMES[7])
+
+# %% tags=["remove-output", "hide-input"]
+tiles, titles = [], []
+for name, dreams_of in seen.items():
+    tiles += [
+        shown(images[smooth]),
+        *(on_white(made, look) for made, look in zip(dreams_of, looks, strict=True)),
+    ]
+    titles += [f"galaxy ({name})", *(look.name for look in looks)]
+report.figure("views", image_grid(tiles, titles=titles, columns=1 + len(looks), width=10))
+words = {
+    "goal_before": "logit before",
+    "goal": "logit after",
+    "moved": "dma1 moved",
+    "likeness": "likeness to the galaxy",
+}
+rated = about.set_index(["network", "way"])
+report.table("views_table", rated.rename(columns=words).round(2) + 0.0)
+for way in ("dream", "accentuation"):
+    report.number(f"{way}_goal", float(rated.loc[("trained", way), "goal"]))
+    report.number(f"{way}_moved", float(rated.loc[("trained", way), "moved"]))
+for name in eyes:
+    for stage in ("stem", "dma2", "lam"):
+        likeness = float(rated.loc[(name, f"inversion of {stage}"), "likeness"])
+        report.number(f"{name}_{stage}_likeness", likeness)
+report.number("caricature_end", seen["trained"][3].record["values"][-1])
+
+# %% [markdown]
+# ```{glue:figure} views
+# :alt: Two rows of eight images, above by the trained network, below by the network with random weights. Each row holds a galaxy, its dream, a picture from noise of which parts fade into white, the galaxy accentuated, its caricature, and three pictures that inversions of the stages stem, dma2 and lam made from noise.
+# :name: fig-06-views
+#
+# A {glue:text}`kind` galaxy of the class {glue:text}`start_class`, {glue:text}`views_size:d` pixels wide, by the trained
+# network (above) and by one with random weights (below). Dream, MACO and accentuation climb the logit of
+# {glue:text}`views_goal`; the accentuation stays near the activation of dma1.
+# ```
+#
+# ```{glue:figure} views_table
+# :name: tab-06-views
+#
+# The logit of {glue:text}`views_goal` at the galaxy and at each picture; how far the activation of dma1 moved, in units
+# of its own length; and the correlation of the picture's pixels with the galaxy's.
+# ```
+#
+# What the random network draws too, no training taught it. Climbing {glue:text}`views_goal`, the trained network's dream
+# reaches a logit of {glue:text}`dream_goal:.1f` and moves the activation of dma1 by {glue:text}`dream_moved:.2f` of its
+# length; the accentuation reaches {glue:text}`accentuation_goal:.1f` and moves it by {glue:text}`accentuation_moved:.2f`.
+# The inversions of stem, dma2 and lam resemble the galaxy by a correlation of {glue:text}`trained_stem_likeness:.2f`,
+# {glue:text}`trained_dma2_likeness:.2f` and {glue:text}`trained_lam_likeness:.2f`, those by the random network by
+# {glue:text}`random_stem_likeness:.2f`, {glue:text}`random_dma2_likeness:.2f` and
+# {glue:text}`random_lam_likeness:.2f`: one galaxy and as many steps for all, so this is no measure of all that a stage
+# keeps. The caricature's objective, 1 at the galaxy, ended at {glue:text}`caricature_end:.2f`; where that is close to
+# 1, its picture shows nothing.
 
 # %% [markdown]
 # ## Dream yourself

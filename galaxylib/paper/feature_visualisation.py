@@ -52,13 +52,12 @@ def ways(
     """
 
     def settings(count: int, **more: object) -> Settings:
-        return PAPER_DREAM.to(size).but(sizes=(size,), steps=(max(1, round(turns * count)),), **more)
+        return PAPER_DREAM.but(sizes=(size,), steps=(max(1, round(turns * count)),), **more)
 
-    one = {"rates": (PAPER_DREAM.rates[0],), "jitter": (PAPER_DREAM.jitter[0],)}
-    phases = {"parametrisation": "fourier", "magnitude": "galaxies", "start": "galaxies", "levels": 1}
-    plain = settings(20, **one)
-    maco = settings(60, **(one | phases | {"rates": (0.3,)}))
-    from_noise = settings(80, rates=(0.1,), jitter=(2,), levels=1, sharpen=0.0, start="noise")
+    plain = settings(20, rates=(PAPER_DREAM.rates[0],), jitter=(PAPER_DREAM.jitter[0],))
+    fourier = {"start": "galaxies", "parametrisation": "fourier", "levels": 1}
+    maco = settings(40, rates=(0.3,), jitter=(PAPER_DREAM.jitter[0],), magnitude="galaxies", **fourier)
+    from_noise = settings(50, rates=(0.1,), jitter=(2,), sharpen=0.0, **fourier)
     return [
         Way(name="dream", objective=goal, settings=plain),
         Way(name="MACO, masked", objective=goal, settings=maco, masked=True),
@@ -91,7 +90,7 @@ def looked(
     return made
 
 
-def shown(made: Dream, way: Way) -> np.ndarray:
+def on_white(made: Dream, way: Way) -> np.ndarray:
     """(H, W, 3) in [0, 1]; on white, if only what the objective listened to is shown."""
     image = made.image.permute(1, 2, 0).numpy()
     alpha = made.alpha[..., None].numpy() if way.masked else 1.0

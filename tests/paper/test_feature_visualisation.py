@@ -7,7 +7,7 @@ import torch
 from galaxylib.dream import logit, near
 from galaxylib.dream.images import fit
 from galaxylib.networks.checkpoint import load
-from galaxylib.paper.feature_visualisation import compared, looked, shown, ways
+from galaxylib.paper.feature_visualisation import compared, looked, on_white, ways
 
 GOAL = logit("Merging")
 
@@ -32,7 +32,8 @@ def test_each_way_asks_for_what_its_name_says(made):
     dream, maco, accentuation, caricature, *inversions = chosen
     assert [way.name for way in inversions] == ["inversion of stem", "inversion of lam"]
     assert [way.objective for way in inversions] == [near("stem"), near("lam")]
-    assert {way.settings.start for way in inversions} == {"noise"}
+    assert {way.settings.start for way in inversions} == {"galaxies"}
+    assert {way.settings.magnitude for way in inversions} == {"free"}
     assert dream.objective == maco.objective == GOAL
     assert maco.settings.magnitude == maco.settings.start == "galaxies"
     assert [way.masked for way in chosen] == [False, True, False, False, False, False]
@@ -46,12 +47,12 @@ def test_each_way_asks_for_what_its_name_says(made):
 def test_what_is_masked_stands_on_white(made):
     *_, chosen, dreams = made
     maco = dreams["trained"][1]
-    picture = shown(maco, chosen[1])
+    picture = on_white(maco, chosen[1])
     for row, column in ((0, 0), (20, 31), (47, 5)):
         alpha, pixel = float(maco.alpha[row, column]), maco.image[:, row, column].numpy()
         np.testing.assert_allclose(picture[row, column], alpha * pixel + (1 - alpha), atol=1e-6)
     plain = dreams["trained"][0]
-    np.testing.assert_array_equal(shown(plain, chosen[0]), plain.image.permute(1, 2, 0).numpy())
+    np.testing.assert_array_equal(on_white(plain, chosen[0]), plain.image.permute(1, 2, 0).numpy())
 
 
 def test_the_table_by_hooks_on_the_network(made):
