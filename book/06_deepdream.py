@@ -64,7 +64,7 @@ from galaxylib.paper.dream_panels import (
     stage_objectives,
     verdicts,
 )
-from galaxylib.paper.feature_visualisation import compared, looked, on_white, ways
+from galaxylib.paper.visualisations import compared, looked, on_white, ways
 from galaxylib.paper.figures import image_grid, style
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
@@ -645,8 +645,8 @@ report.number("caricature_end", seen["trained"][3].record["values"][-1])
 # {glue:text}`trained_dma2_likeness:.2f` and {glue:text}`trained_lam_likeness:.2f`, those by the random network by
 # {glue:text}`random_stem_likeness:.2f`, {glue:text}`random_dma2_likeness:.2f` and
 # {glue:text}`random_lam_likeness:.2f`: one galaxy and as many steps for all, so this is no measure of all that a stage
-# keeps. The caricature's objective, 1 at the galaxy, ended at {glue:text}`caricature_end:.2f`; where that is close to
-# 1, its picture shows nothing.
+# keeps. The caricature's objective, one at the galaxy, ended at {glue:text}`caricature_end:.2f`; the closer to one, the
+# less its picture shows.
 
 # %% [markdown]
 # ## Dream yourself

@@ -22,8 +22,8 @@ from galaxylib.errors import DreamError
 
 SHARED = 5
 """Steps that share a shift where an objective compares with the given image: each shift needs the image's
-activation anew, a forward pass of about a third of a step. So a step that compares takes 5 to 14 % longer than
-one that does not (the network `real`, 160 pixels, one thread, stem to logit; diversity in batches of four)."""
+activation anew, a forward pass of about a third of a step. So a step that compares takes 5 to 14 % longer
+than one that does not (the network `real` at 160 pixels, one thread; diversity in batches of four)."""
 FAINT = 0.1
 """Amplitude of the noise that a dream starts from, of that of galaxies: more, and it is all that one sees."""
 

@@ -146,6 +146,8 @@ def dream_batch(
     images = images.detach().expand(count, -1, -1, -1)
     if masks is not None:
         pictures.check_masks(masks, images)
+        if objectives[0].diverse and not (masks == masks[0]).all():
+            raise DreamError("Diversity is among dreams under one mask: give the same for each.")
     objectives = list(objectives) * (count if len(objectives) == 1 else 1)
     layers = check_layers(network, objectives)
     ascent = Ascent(
@@ -201,6 +203,7 @@ def _check_comparisons(objectives: Sequence[Objective], *, settings: Settings, i
                 "from galaxies, or add something to climb, as in logit:Merging + 5*near:dma1."
             )
     if any(objective.diverse for objective in objectives):
+        LIMITS["count"].check("the number of dreams", len(objectives))
         if settings.start == "image":
             raise DreamError(
                 "Images that begin alike stay alike: for diversity start from noise or galaxies."

@@ -337,6 +337,11 @@ def test_what_can_be_compared_with_nothing_is_said(network, galaxy):
         dream_batch(network, galaxy.expand(2, -1, -1, -1), [both], settings=FROM_NOISE)
     with pytest.raises(DreamError, match="one image on one objective"):
         dream_batch(network, galaxy[None], [both, logit(2) + diversity("dma1")], settings=FROM_NOISE)
+    with pytest.raises(DreamError, match="under one mask"):
+        masks = torch.stack([torch.zeros(80, 80), torch.ones(80, 80)])
+        dream_batch(network, galaxy[None], [both] * 2, settings=FROM_NOISE, masks=masks)
+    with pytest.raises(DreamError, match="the number of dreams is 257"):
+        dream_batch(network, galaxy[None], [both] * 257, settings=FROM_NOISE)
     with pytest.raises(DreamError, match="at least two"):
         diversity("x").value({"x": torch.rand(1, 2, 3, 3)})
     with pytest.raises(DreamError, match="near:dma1 compares with the activation of an image"):

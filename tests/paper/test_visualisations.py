@@ -7,7 +7,7 @@ import torch
 from galaxylib.dream import logit, near
 from galaxylib.dream.images import fit
 from galaxylib.networks.checkpoint import load
-from galaxylib.paper.feature_visualisation import compared, looked, on_white, ways
+from galaxylib.paper.visualisations import compared, looked, on_white, ways
 
 GOAL = logit("Merging")
 
