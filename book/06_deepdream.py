@@ -64,12 +64,12 @@ from galaxylib.paper.dream_panels import (
     stage_objectives,
     verdicts,
 )
-from galaxylib.paper.visualisations import compared, looked, on_white, ways
 from galaxylib.paper.figures import image_grid, style
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
+from galaxylib.paper.visualisations import compared, looked, on_white, ways
 from galaxylib.paper.workspace import open_data, open_split
 
 # %% tags=["hide-input"]
