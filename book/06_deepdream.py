@@ -602,8 +602,8 @@ for name, dreams_of in seen.items():
         shown(images[smooth]),
         *(on_white(made, look) for made, look in zip(dreams_of, looks, strict=True)),
     ]
-    titles += [f"galaxy ({name})", *(look.name for look in looks)]
-report.figure("views", image_grid(tiles, titles=titles, columns=1 + len(looks), width=10))
+    titles += [f"{picture}\n{name}" for picture in ("galaxy", *(look.name for look in looks))]
+report.figure("views", image_grid(tiles, titles=titles, columns=4))
 words = {
     "goal_before": "logit before",
     "goal": "logit after",
@@ -623,11 +623,11 @@ report.number("caricature_end", seen["trained"][3].record["values"][-1])
 
 # %% [markdown]
 # ```{glue:figure} views
-# :alt: Two rows of eight images, above by the trained network, below by the network with random weights. Each row holds a galaxy, its dream, a picture from noise of which parts fade into white, the galaxy accentuated, its caricature, and three pictures that inversions of the stages stem, dma2 and lam made from noise.
+# :alt: Four rows of four images, the upper two rows by the trained network, the lower two by the network with random weights. Each half holds a galaxy, its dream, a picture from noise of which parts fade into white, the galaxy accentuated, its caricature, and three pictures that inversions of the stages stem, dma2 and lam made from noise.
 # :name: fig-06-views
 #
 # A {glue:text}`kind` galaxy of the class {glue:text}`start_class`, {glue:text}`views_size:d` pixels wide, by the trained
-# network (above) and by one with random weights (below). Dream, MACO and accentuation climb the logit of
+# network (upper half) and by one with random weights (lower half). Dream, MACO and accentuation climb the logit of
 # {glue:text}`views_goal`; the accentuation stays near the activation of dma1.
 # ```
 #
