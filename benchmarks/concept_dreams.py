@@ -94,6 +94,12 @@ def main() -> None:
             found = concept_dreamed(concept, dreamer, twin, reader, images, settings)
             told = judged(found, concept.name, DOSES, tests=len(wanted))
             means = {name: np.nanmean(of["measure"], axis=1).tolist() for name, of in found.items()}
+            # JSON has no NaN: what could not be measured is null.
+            told |= {
+                key: [None if np.isnan(number) else number for number in value]
+                for key, value in told.items()
+                if isinstance(value, tuple)
+            }
             result["concepts"][concept.name] = told | {
                 "stage": concept.stage,
                 "r2": concept.read_out.r2,

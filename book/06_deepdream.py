@@ -39,6 +39,7 @@ twins: int = 3  # networks with random weights that serve as controls
 morphology: bool = True  # measure concentration, asymmetry, smoothness, Gini and M20 (half a second an image)
 
 # %% tags=["hide-input"]
+import json
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,8 @@ from galaxylib.paper.dream_panels import (
     verdicts,
 )
 from galaxylib.paper.figures import image_grid, style
-from galaxylib.paper.parameters import as_declared
+from galaxylib.paper.knowledge import dreams_in_words, real_in_words, stages_in_words
+from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
@@ -684,6 +686,27 @@ report.number("caricature_end", seen["trained"][3].record["values"][-1])
 #
 # DreamLab(data="FILE.h5", networks={"this run": "_build/results/default/checkpoint"})
 # ```
+
+# %% tags=["remove-output", "hide-input"]
+knowledge = {
+    name: json.loads(repository(f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
+    for name in ("probes", "concepts_real", "concept_dreams")
+}
+for name, words in (
+    ("in_stages", stages_in_words(knowledge["probes"], "real-small")),
+    ("on_real", real_in_words(knowledge["concepts_real"], "small")),
+    ("in_dreams", dreams_in_words(knowledge["concept_dreams"])),
+):
+    report.number(name, words)
+
+# %% [markdown]
+# ## What the network knows
+#
+# Three sentences that we would defend; [the chapter on concepts](10_concepts.ipynb) has the measurements behind them.
+#
+# 1. {glue:text}`in_stages`
+# 2. {glue:text}`on_real`
+# 3. {glue:text}`in_dreams`
 
 # %% tags=["hide-input"]
 report.save()

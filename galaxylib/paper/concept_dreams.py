@@ -242,7 +242,7 @@ def verdict_table(result: Mapping[str, Any]) -> pd.DataFrame:
             "change": in_words(one["concept"]),
             "random direction": in_words(one["random_direction"]),
             "random weights": in_words(one["random_weights"]),
-            "the other network reads": in_words(one["reader"]) if one["reader"] else "no such concept",
+            "the other network reads": in_words(one["reader"]),
             "verdict": one["verdict"],
         }
         for name, one in result["concepts"].items()

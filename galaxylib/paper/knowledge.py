@@ -1,0 +1,78 @@
+"""Three sentences on what a network knows: in its stages, on real galaxies, and in its dreams."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from galaxylib.paper.probes import carried_over, table
+
+NAMED = ("axis_ratio", "bar_fraction")
+"""Properties that the first sentence names: what is known best, and what the classes are called by."""
+
+
+def stages_in_words(probed: Mapping[str, Any], network: str) -> str:
+    """What a linear reader finds in the stages, in one sentence.
+
+    Args:
+        probed: the content of `benchmarks/results/probes.json`.
+        network: one of its networks.
+    """
+    stages = probed["networks"][network]["stages"]
+    parts = []
+    for name in NAMED:
+        stage = table(probed, network).loc[name].idxmax()
+        one = stages[stage][name]
+        trained, within = one["trained"], one["within"]
+        parts.append(
+            f"the {_words(name)} to {_share(trained)}, where random weights and pixels give away "
+            f"{one['control']:.0%}, and to {_share(within)} among galaxies of one class"
+        )
+    return (
+        "On drawn galaxies held out, a linear reader of one stage (its share of the variance, with 95 % "
+        f"intervals) finds in `{network}` {'; '.join(parts)}."
+    )
+
+
+def real_in_words(on_real: Mapping[str, Any], network: str) -> str:
+    """Which read-outs order real galaxies as volunteers do, in one sentence.
+
+    Args:
+        on_real: the content of `benchmarks/results/concepts_real.json`.
+        network: one of its networks.
+    """
+    rows = carried_over(on_real, network)
+    held = rows[rows["carries_over"]].sort_values("rho", ascending=False).drop_duplicates("concept")
+    named = ", ".join(
+        f"{_words(row.concept)} {row.rho:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in held.itertuples()
+    )
+    return (
+        f"Learned on drawn galaxies alone, {len(held)} of {rows['concept'].nunique()} read-outs of "
+        f"`{network}` put {on_real['galaxies']['real']:,} real galaxies into the volunteers' order better "
+        f"than chance and random weights do (rank correlation: {named or 'none'})."
+    )
+
+
+def dreams_in_words(dreamed: Mapping[str, Any]) -> str:
+    """What dreams along concepts move, in one sentence.
+
+    Args:
+        dreamed: the content of `benchmarks/results/concept_dreams.json`.
+    """
+    concepts = dreamed["concepts"]
+    moved = [_words(name) for name, one in concepts.items() if one["verdict"] == "moves it"]
+    read = [one for one in concepts.values() if one["reader"][1] is not None]
+    agreed = sum(one["reader"][1] > 0 for one in read)
+    names = f" ({', '.join(moved)})" if moved else ""
+    return (
+        f"Dreams along {len(concepts)} concepts of `{dreamed['checkpoint']['name']}` move the shape they "
+        f"name in {len(moved) or 'none'}{names} of the cases, by measures of the picture and beyond random "
+        f"directions and random weights, while another network, `{dreamed['reader']['name']}`, reads more of "
+        f"the concept in {agreed} of {len(read)}: what a network takes for a bar need not be one."
+    )
+
+
+def _share(one: Mapping[str, float]) -> str:
+    return f"{one['r2']:.0%} [{100 * one['low']:.0f}, {100 * one['high']:.0f}]"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
