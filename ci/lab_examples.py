@@ -1,6 +1,7 @@
 """The galaxies that excite each channel most, for the dream lab: a sheet of pictures, a list a network."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import numpy as np
 from PIL import Image
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, SHAPE
-from galaxylib.dream import logit
+from galaxylib.dream import concept, logit
 from galaxylib.dream.examples import each_channel, top_galaxies
+from galaxylib.errors import CheckpointError
 from galaxylib.networks.checkpoint import Loaded
+from galaxylib.networks.concepts import Concept
 from galaxylib.paper.dream_panels import DREAMT
 from galaxylib.simulate import draw
 
@@ -50,24 +53,59 @@ def listed(loaded: Loaded, images: np.ndarray, *, batch: int = 20) -> dict[str, 
         `images`, their number, and `stages`: by name a dictionary with `best`, for each channel the number of
         a galaxy and the row and column of its strongest response, of the nine best one after the other
         (nothing for a silent channel, and -1 for the places of a class), and `spans`, by the number of a row
-        or column from where to where a unit there sees, in hundredths of the image.
+        or column from where to where a unit there sees, in hundredths of the image. `concepts` has the same
+        nine for each of the network's concepts, and for less of it, under its name with a minus.
     """
     network, preprocess = loaded.network, loaded.preprocess
     wanted = each_channel(network, DREAMT, preprocess=preprocess)
     wanted += [logit(number) for number in range(len(loaded.class_names))]
+    along = {one.name: concept(one.name, concepts=loaded.concepts) for one in concepts_of(loaded)}
+    along |= {f"-{name}": -objective for name, objective in along.items()}
+    names = {objective: name for name, objective in along.items()}
     batches = (images[first : first + batch] for first in range(0, len(images), batch))
     stages: dict[str, Any] = {name: {"best": [], "spans": {}} for name in (*DREAMT, LOGITS)}
-    for one in top_galaxies(network, batches, wanted, preprocess=preprocess):
+    concepts: dict[str, list[int]] = {}
+    for one in top_galaxies(network, batches, [*wanted, *along.values()], preprocess=preprocess):
         stage = stages[one.objective.layers[0] or LOGITS]
-        stage["best"].append([])
+        best: list[int] = []
+        if one.objective in names:
+            concepts[names[one.objective]] = best
+        else:
+            stage["best"].append(best)
         for example in one.best:
-            stage["best"][-1] += [example.index, *(example.place or (-1, -1))]
+            best += [example.index, *(example.place or (-1, -1))]
             if example.place:
                 edges = [round(100 * edge / SHAPE[0]) for edge in example.box]
                 stage["spans"] |= dict(
                     zip(example.place, zip(edges[:2], edges[2:], strict=True), strict=True)
                 )
-    return {"images": len(images), "stages": stages}
+    return {"images": len(images), "stages": stages, "concepts": concepts}
+
+
+def concepts_of(loaded: Loaded) -> list[Concept]:
+    """The concepts of a network, each at the stage that reads it best; none where it has none."""
+    try:
+        return loaded.concepts.best()
+    except CheckpointError:
+        return []
+
+
+def told(concepts: list[Concept]) -> list[dict[str, Any]]:
+    """Concepts as the page reads them."""
+    return [
+        {
+            "name": one.name,
+            "stage": one.stage,
+            "r2": round(one.read_out.r2, 2),
+            "vector": [float(f"{number:.4g}") for number in unit(one.read_out.vector)],
+        }
+        for one in concepts
+    ]
+
+
+def unit(vector: Sequence[float]) -> np.ndarray:
+    """A vector of length 1 along another."""
+    return np.asarray(vector) / np.linalg.norm(vector)
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 // The form: what it shows of a state, and what a change of it says.
 
-import { ASCENT, classesOf, networkOf, number, stagesOf } from "./state.js";
-import { networkName, stageName } from "./words.js";
+import { ASCENT, classesOf, conceptsOf, networkOf, number, stagesOf } from "./state.js";
+import { conceptName, networkName, stageName } from "./words.js";
 
 /** Let the form show a state. */
 export function fillForm(form, state, index) {
@@ -12,11 +12,16 @@ export function fillForm(form, state, index) {
   const sizes = [...entry("size").options].map((option) => option.value);
   if (!sizes.includes(`${state.size}`)) entry("size").add(new Option(`${state.size} pixels`, state.size));
   const stages = stagesOf(state, index).map((stage) => new Option(stageName(stage), stage));
-  entry("stage").replaceChildren(...stages, new Option("a class", "logits"));
+  const concepts = conceptsOf(state, index).flatMap(({ name }) => [name, `-${name}`].map((one) => new Option(conceptName(one), one)));
+  const others = [new Option("a class", "logits"), ...(concepts.length ? [new Option("a concept", "concept")] : [])];
+  entry("stage").replaceChildren(...stages, ...others);
+  entry("concept").replaceChildren(...concepts);
   entry("class").replaceChildren(...classesOf(state, index).map((name, i) => new Option(name, i)));
   for (const name of ["galaxy", "stage", "size", "network", ...ASCENT]) entry(name).value = state[name];
   const logits = state.stage === "logits";
-  entry("channel").parentElement.hidden = logits;
+  entry("channel").parentElement.hidden = logits || state.stage === "concept";
+  entry("concept").parentElement.hidden = state.stage !== "concept";
+  entry("concept").value = state.concept;
   entry("class").parentElement.hidden = !logits;
   if (logits) entry("class").value = state.channel;
   else entry("channel").value = state.channel ?? "";
@@ -31,6 +36,8 @@ export function changed({ name, value, validity }, state, index) {
       return { galaxy: /^\d+$/.test(value) ? Number(value) : value };
     case "stage":
       return { stage: value, channel: value === "logits" ? 0 : null };
+    case "concept":
+      return { concept: value };
     case "class":
       return { channel: Number(value) };
     case "channel":

@@ -53,7 +53,7 @@ async function run(event) {
     await live.load(network.name, `${base}networks/${network.name}/`, "wasm", () => {});
     say("Dreaming…");
     const galaxy = await readAddress(`${base}galaxies/${state.galaxy}.webp`);
-    await live.run(planes(galaxy, state.size), objective(state), settings(state));
+    await live.run(planes(galaxy, state.size), objective(state, index), settings(state));
   } catch (error) {
     hear({ type: "error", message: error.message });
   }

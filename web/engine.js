@@ -70,7 +70,8 @@ export class Engine {
 
   /**
    * Dream. Resolves with the last event ("done", "stopped" or "error"), never rejects.
-   * `objective`: {stage: "stem" ... "lam" or "logits", channel: null for all, or a number}.
+   * `objective`: {stage: "stem" ... "lam" or "logits", channel: null for all, or a number}, or a direction of a stage:
+   * {stage, linear: a number for each channel}.
    * `settings`: any of `DEFAULTS`.
    */
   async run(image, objective, settings = {}) {

@@ -1,6 +1,6 @@
 // The galaxies that excite a channel or a class most, found when the book was built: small pictures with frames.
 
-import { networkOf } from "./state.js";
+import { conceptOf, networkOf } from "./state.js";
 import { objectiveName } from "./words.js";
 
 const PLACES = [
@@ -17,12 +17,12 @@ export class Examples {
 
   /** Show what belongs to a state: nothing of a whole stage. */
   async show(state, index) {
-    const key = JSON.stringify([state.network, state.stage, state.channel, Boolean(networkOf(state, index))]);
+    const key = JSON.stringify([state.network, state.stage, state.channel, state.concept, Boolean(networkOf(state, index))]);
     if (key === this.key) return; // it stands there, and need not be read out again
     this.key = key;
     const network = networkOf(state, index);
     this.tell("", []);
-    if (state.channel === null || !network) return;
+    if ((state.channel === null && state.stage !== "concept") || !network) return;
     if (!network.examples) {
       this.tell(
         "Which galaxies excite it most is known of the book’s own networks alone: these were shown them when the book was built.",
@@ -40,8 +40,8 @@ export class Examples {
       return;
     }
     if (key !== this.key) return;
-    const stage = found.stages[state.stage];
-    const best = stage?.best[state.channel];
+    const stage = found.stages[conceptOf(state, index)?.stage ?? state.stage];
+    const best = state.concept === null ? stage?.best[state.channel] : found.concepts[state.concept];
     if (!best) return; // the stage has no such channel, which the engine says
     const what = objectiveName(state, index);
     if (best.length) this.tell(...describe(best, stage.spans, what, found.images, index));

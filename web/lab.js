@@ -20,7 +20,7 @@ import {
   readHash,
   saidBefore,
   settings,
-  stagesOf,
+  settle,
   startKey,
   writeHash,
 } from "./state.js";
@@ -81,7 +81,7 @@ function show() {
   const { values, probabilities } = dream ?? made ?? {};
   drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
   showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream?.before ?? said?.probabilities, probabilities);
-  showChannels(id("channels"), dream?.finished && state.channel === null ? dream.activation : null, (channel) => go({ channel }));
+  showChannels(id("channels"), dream?.finished && state.channel === null && state.stage !== "concept" ? dream.activation : null, (channel) => go({ channel }));
   id("save").disabled = id("film").disabled = !dream?.finished;
   id("keep").disabled = dream ? !dream.finished : !made;
   compare.show();
@@ -123,10 +123,7 @@ function showVerdict(said) {
 
 function go(changes) {
   Object.assign(state, changes);
-  const stages = stagesOf(state, index);
-  if (networkOf(state, index) && ![...stages, "logits"].includes(state.stage)) {
-    Object.assign(state, { stage: stages.at(-1), channel: null }); // of another network
-  }
+  settle(state, index);
   clearFault();
   history.replaceState(null, "", writeHash(state, index));
   show();
@@ -153,6 +150,7 @@ async function run(event) {
     say("Dreaming…");
     dream = {
       asked,
+      objective: objective(asked, index),
       network,
       start,
       address: writeHash(asked, index),
@@ -162,7 +160,7 @@ async function run(event) {
       finished: false,
     };
     for (const name of ["save", "film", "keep"]) id(name).disabled = true;
-    const before = await live.run(planes(start, asked.size), objective(asked), { ...settings(asked), watch: WATCH });
+    const before = await live.run(planes(start, asked.size), dream.objective, { ...settings(asked), watch: WATCH });
     if (turn === mine && dream) dream.before = before;
   } catch (error) {
     if (turn !== mine) return;

@@ -2,7 +2,7 @@
 
 import { readFile } from "./picture.js";
 import { asciiJson, readTexts, RECORD, START, withTexts } from "./png.js";
-import { objective, settings } from "./state.js";
+import { settings } from "./state.js";
 
 /** The dream on a canvas as a PNG that carries its record, and the picture it started from if that was the reader's. */
 export async function dreamFile(canvas, dream) {
@@ -25,7 +25,7 @@ function recordTexts(dream) {
       checkpoint_sha256: network.checkpoint_sha256,
       weights_sha256: network.weights?.sha256,
     },
-    objective: objective(asked),
+    objective: dream.objective,
     settings: settings(asked),
     start: asked.galaxy,
     class_names: network.class_names,

@@ -18,7 +18,7 @@ const ALWAYS = ["galaxy", "stage", "size"];
 
 /** The state that the page begins with, from the lab's index.json. */
 export function beginning(index) {
-  return { ...index.settings, ...index.first, channel: null, network: index.networks[0].name };
+  return { ...index.settings, ...index.first, channel: null, concept: null, network: index.networks[0].name };
 }
 
 /** A number in its range, or null. */
@@ -45,16 +45,27 @@ export function readHash(hash, index) {
   // What a network elsewhere has is known only when it is opened.
   const stage = said.get("stage") ?? "";
   const stages = networkOf(state, index) ? stagesOf(state, index) : null;
-  if (stages ? [...stages, "logits"].includes(stage) : /^\w+$/.test(stage)) state.stage = stage;
+  if (stages ? objectivesOf(state, index).includes(stage) : /^\w+$/.test(stage)) state.stage = stage;
+  if (/^-?\w+$/.test(said.get("concept") ?? "")) state.concept = said.get("concept");
+  if (state.stage === "concept" && !state.concept) state.stage = index.first.stage;
   if (state.stage === "logits" && !(state.channel in classesOf(state, index))) state.channel = 0;
-  return state;
+  return settle(state, index);
+}
+
+/** Leave nothing in a state that its network has not: a stage or a concept may be another network's. */
+export function settle(state, index) {
+  if (!networkOf(state, index)) return state;
+  if (!objectivesOf(state, index).includes(state.stage)) Object.assign(state, { stage: stagesOf(state, index).at(-1), channel: null });
+  if (state.stage !== "concept") return Object.assign(state, { concept: null });
+  const known = conceptOf(state, index) ? state.concept : conceptsOf(state, index)[0].name;
+  return Object.assign(state, { concept: known, channel: null });
 }
 
 /** The address of a state: the picture always, the rest where it differs from the beginning. */
 export function writeHash(state, index) {
   const usual = beginning(index);
   const said = new URLSearchParams();
-  for (const name of ["galaxy", "stage", "channel", "size", "network", ...ASCENT]) {
+  for (const name of ["galaxy", "stage", "channel", "concept", "size", "network", ...ASCENT]) {
     if (state[name] === null || state[name] === undefined) continue;
     if (ALWAYS.includes(name) || state[name] !== usual[name]) said.set(name, state[name]);
   }
@@ -72,6 +83,21 @@ export function stagesOf(state, index) {
 
 export function classesOf(state, index) {
   return networkOf(state, index)?.class_names ?? index.class_names;
+}
+
+/** The concepts of the state's network, {name, stage, r2, vector} each; the best read first. */
+export function conceptsOf(state, index) {
+  return networkOf(state, index)?.concepts ?? [];
+}
+
+/** The concept that a state asks for more of, or, with a minus before its name, for less. */
+export function conceptOf(state, index) {
+  return conceptsOf(state, index).find(({ name }) => name === state.concept?.replace("-", ""));
+}
+
+/** What the stage of a state may be: its network's, its classes, and its concepts if it has any. */
+function objectivesOf(state, index) {
+  return [...stagesOf(state, index), "logits", ...(conceptsOf(state, index).length ? ["concept"] : [])];
 }
 
 /** The dream made beforehand that a state asks for, {file, probabilities, values, before}, or null. */
@@ -96,8 +122,11 @@ export function startKey({ network, galaxy, size, seed }) {
 }
 
 /** What the engine is told to make larger. */
-export function objective(state) {
-  return { stage: state.stage, channel: state.channel };
+export function objective(state, index) {
+  const concept = state.stage === "concept" && conceptOf(state, index);
+  if (!concept) return { stage: state.stage, channel: state.channel };
+  const sign = state.concept.startsWith("-") ? -1 : 1;
+  return { stage: concept.stage, concept: state.concept, linear: concept.vector.map((value) => sign * value) };
 }
 
 /** How the engine is told to climb. */

@@ -1,6 +1,6 @@
 // What the pages say about a state.
 
-import { classesOf, networkOf } from "./state.js";
+import { classesOf, conceptOf, networkOf } from "./state.js";
 
 const STAGES = { dma1: "DMA 1", dma2: "DMA 2", dma3: "DMA 3", lam: "LAM" };
 
@@ -10,7 +10,16 @@ export function stageName(stage) {
 
 export function objectiveName(state, index) {
   if (state.stage === "logits") return `the class ${classesOf(state, index)[state.channel] ?? state.channel}`;
+  if (state.stage === "concept") {
+    const found = conceptOf(state, index);
+    return `the concept “${conceptName(state.concept)}”${found ? ` of ${stageName(found.stage)}` : ""}`;
+  }
   return state.channel === null ? stageName(state.stage) : `channel ${state.channel} of ${stageName(state.stage)}`;
+}
+
+/** A concept's name in words: "-arm_pitch" is less arm pitch. */
+export function conceptName(name) {
+  return `${name.startsWith("-") ? "less" : "more"} ${name.replace("-", "").replaceAll("_", " ")}`;
 }
 
 export function startName(state, index) {

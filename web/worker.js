@@ -232,9 +232,13 @@ function checked(settings) {
   }
 }
 
-function weigh({ stage, channel = null }) {
+function weigh({ stage, channel = null, linear: direction }) {
   const channels = network.about.graphs[stage]?.channels;
   if (!channels) throw new Fault(`This network has no stage ${stage}.`, "settings");
+  if (direction) {
+    if (direction.length !== channels) throw new Fault(`${stage} has ${channels} channels, not ${direction.length}.`, "settings");
+    return { square: new Array(channels).fill(0), linear: direction };
+  }
   if (channel === null) {
     return { square: new Array(channels).fill(1 / channels), linear: new Array(channels).fill(0) };
   }

@@ -15,10 +15,11 @@ from PIL import Image
 
 from ci import lab_examples
 from ci.lab import LabSettings, Network, accuracy, control, galaxies, networks
+from ci.lab_pages import STAGE_LABELS
 from ci.parameters import profile_values
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import channel, dream, layer, logit
+from galaxylib.dream import channel, concept, dream, layer, logit
 from galaxylib.dream.examples import top_galaxies
 from galaxylib.dream.measures import probabilities
 from galaxylib.evaluation.judgement import judge_batches_with
@@ -147,6 +148,13 @@ def test_galaxies_beside_a_channel_are_those_of_the_library(html: Path, lab: Pat
     for one in by_channel.best:
         (top, bottom), (left, right) = (stage["spans"][str(number)] for number in one.place)
         np.testing.assert_allclose([top, left, bottom, right], np.array(one.box) / 2.56, atol=0.5)
+    (along,) = top_galaxies(
+        loaded.network,
+        [looked],
+        [-concept("arm_pitch", concepts=loaded.concepts)],
+        preprocess=loaded.preprocess,
+    )
+    assert kept["concepts"]["-arm_pitch"][::3] == [one.index for one in along.best]
     assert kept["stages"]["logits"]["best"][5][::3] == [one.index for one in by_class.best]
     channels = {name: len(rows["best"]) for name, rows in kept["stages"].items()}
     assert channels == index["networks"][0]["channels"]
@@ -364,6 +372,52 @@ def test_live_dream_its_record_and_its_repetition(page, address: str, index: dic
     page.set_input_files("#lab-file", tmp_path / "0.png")
     page.wait_for_function("document.getElementById('lab-status').textContent.includes('saved dream')")
     assert page.evaluate("new URL(location.href).hash") == record["link"][record["link"].index("#") :]
+
+
+def test_dream_along_a_concept_is_that_of_the_library(
+    page, address: str, index: dict, tmp_path: Path
+) -> None:
+    """Chosen, dreamed, kept in address and record; the objective before the first step is the library's."""
+    loaded = load(BROUGHT / "real-small")
+    size, concepts = index["sizes"][1], loaded.concepts
+    names = [one.name for one in concepts.best()]
+    assert [one["name"] for one in index["networks"][0]["concepts"]] == names
+    visit(page, address, f"#galaxy=5&stage=stem&size={size}&steps=3&octaves=1&jitter=0")
+    assert page.is_hidden("[name=concept]")
+    page.select_option("[name=stage]", "concept")
+    assert page.is_hidden("[name=channel]")
+    page.select_option("[name=concept]", "-bar_fraction")
+    assert "stage=concept&concept=-bar_fraction" in page.url
+    stage = STAGE_LABELS[concepts.find("bar_fraction").stage]
+    page.wait_for_selector("#lab-examples:not([hidden])")
+    assert f"these excite the concept “less bar fraction” of {stage} most" in page.inner_text(
+        "#lab-examples-said"
+    )
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 3 steps")
+    assert page.is_hidden("#lab-channels")
+    with page.expect_download() as waiting:
+        page.click("#lab-save")
+    waiting.value.save_as(tmp_path / "dream.png")
+    with Image.open(tmp_path / "dream.png") as file:
+        record = json.loads(file.text["galaxylib.dream.lab"])
+    assert record["objective"]["concept"] == "-bar_fraction"
+    settings = LabSettings(steps=3).protocol(size).but(levels=1, jitter=(0,))
+    made = dream(
+        loaded.network,
+        galaxies(0)[5],
+        -concept("bar_fraction", concepts=concepts),
+        settings=settings,
+        preprocess=loaded.preprocess,
+    )
+    np.testing.assert_allclose(record["values"][0], made.record["values"][0], rtol=0.02, atol=0.003)
+    assert record["values"][-1] > record["values"][0]
+    # A network without concepts offers none, and an address that asks for one gets a stage.
+    page.select_option("[name=network]", "random")
+    assert page.input_value("[name=stage]") == index["stages"][-1]
+    assert "concept" not in page.url
+    visit(page, address, "#galaxy=5&stage=concept&concept=nothing")
+    assert page.input_value("[name=concept]") == names[0]
 
 
 def test_film_of_a_dream_ends_with_it_and_carries_its_record(

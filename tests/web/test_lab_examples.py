@@ -17,12 +17,17 @@ LIST = {
         },
         "logits": {"best": [[11, -1, -1]], "spans": {}},
     },
+    "concepts": {"arm_pitch": [3, 1, 0], "-arm_pitch": [21, 0, 0]},
 }
 INDEX = {
     "class_names": ["Disturbed", "Merging", "Round Smooth", "Edge-on"],
     "examples": {"columns": 8, "rows": 5},
     "networks": [
-        {"name": "small", "examples": "examples/small.json"},
+        {
+            "name": "small",
+            "examples": "examples/small.json",
+            "concepts": [{"name": "arm_pitch", "stage": "lam"}],
+        },
         {"name": "lost", "examples": "examples/lost.json"},
         {"name": "own", "class_names": ["A"]},
     ],
@@ -64,7 +69,13 @@ def shown(page, *states: dict) -> dict:
             }));
             return { said: said.hidden ? null : said.textContent, hidden: list.hidden, tiles };
         }""",
-        [[{"network": "small", "channel": None, "stage": "lam", **state} for state in states], INDEX],
+        [
+            [
+                {"network": "small", "channel": None, "concept": None, "stage": "lam", **state}
+                for state in states
+            ],
+            INDEX,
+        ],
     )
 
 
@@ -88,6 +99,15 @@ def test_a_class_has_no_frame(page) -> None:
     found = shown(page, {"stage": "logits", "channel": 0})
     assert found["said"] == "Of 40 simulated galaxies, these excite the class Disturbed most: Edge-on (1)."
     assert [one["frame"] for one in found["tiles"]] == [None]
+
+
+def test_a_concept_has_the_frames_of_its_stage(page) -> None:
+    found = shown(page, {"stage": "concept", "concept": "-arm_pitch"})
+    assert found["said"] == (
+        "Of 40 simulated galaxies, these excite the concept “less arm pitch” of LAM most, framed where it "
+        "answers most: Merging (1)."
+    )
+    assert [one["frame"] for one in found["tiles"]] == [["0%", "0%", "40%", "40%"]]
 
 
 def test_a_silent_channel_is_named(page) -> None:
