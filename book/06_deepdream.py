@@ -704,9 +704,9 @@ for name, words in (
 #
 # Three sentences that we would defend; [the chapter on concepts](10_concepts.ipynb) has the measurements behind them.
 #
-# 1. {glue:text}`in_stages`
-# 2. {glue:text}`on_real`
-# 3. {glue:text}`in_dreams`
+# - {glue:text}`in_stages`
+# - {glue:text}`on_real`
+# - {glue:text}`in_dreams`
 
 # %% tags=["hide-input"]
 report.save()
