@@ -693,7 +693,7 @@ knowledge = {
     for name in ("probes", "concepts_real", "concept_dreams")
 }
 for name, words in (
-    ("in_stages", stages_in_words(knowledge["probes"], "real-small")),
+    ("in_stages", stages_in_words(knowledge["probes"], "real")),
     ("on_real", real_in_words(knowledge["concepts_real"], "small")),
     ("in_dreams", dreams_in_words(knowledge["concept_dreams"])),
 ):

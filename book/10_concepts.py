@@ -53,7 +53,7 @@ results = {
     name: json.loads(repository(f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
     for name in ("probes", "concepts_real", "concept_dreams")
 }
-PROBED = "real-small"
+PROBED = "real"
 probed = results["probes"]
 for name, value in probes.facts(probed, PROBED).items():
     report.number(name, value)
@@ -66,7 +66,7 @@ for name, value in probes.facts(probed, PROBED).items():
 # the property's variance on galaxies held out, $R^2$, says how much of the property lies open there. A stage can
 # have this for free: pixels alone tell how large a galaxy is, and so do random weights. So the same reader gets two
 # controls, the stages of {glue:text}`twins` networks with random weights, and the pixels reduced to as many numbers
-# {cite}`hewitt2019`. We asked `real-small`, a network that comes with the book and has met real galaxies, on
+# {cite}`hewitt2019`. We asked `real`, the network that comes with the book and has met real galaxies, on
 # {glue:text}`galaxies` drawn galaxies that no network learned from; `benchmarks/probes.py` repeats it.
 
 # %% tags=["remove-output", "hide-input"]
@@ -79,7 +79,7 @@ report.figure("within", probes.heat_map(probed, PROBED, kind="within"))
 # :alt: A heat map, properties down and stages across; the cells grow brighter towards the deeper stages for most properties.
 # :name: fig-10-probes
 #
-# How much of a property's variance each stage of `real-small` gives away on drawn galaxies held out ($R^2$). Bold: more
+# How much of a property's variance each stage of `real` gives away on drawn galaxies held out ($R^2$). Bold: more
 # than nothing and more than the better control, by the 95 % intervals over divisions of the galaxies.
 # ```
 #
