@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="drawn galaxies with their true parameters")
     parser.add_argument("--checkpoint", default="real", help="the network that dreams")
     parser.add_argument("--reader", default="small", help="the network that reads the dreams")
-    parser.add_argument("--galaxies", type=int, default=10)
+    parser.add_argument("--galaxies", type=int, default=24)
     parser.add_argument("--size", type=int, default=160, help="pixels a side of the dreams")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/concept_dreams.json"))
     given = parser.parse_args()

@@ -193,7 +193,8 @@ report.number("dreams_said", concept_dreams.said(told))
 #
 # The change of each measure from the lowest to the highest dose, the mean over galaxies, with 95 % intervals that
 # hold for all {glue:text}`n_concepts:d` concepts at once. A concept *moves it* if its change lies on the named side
-# of zero, alone and beyond both controls.
+# of zero, alone and beyond both controls; it is *not shown to move it* where the interval holds zero, and then the
+# interval's ends say how large an effect could have been missed.
 # ```
 #
 # {glue:text}`dreams_said`

@@ -216,7 +216,7 @@ def verdict(told: Mapping[str, Any]) -> str:
     if named["concept"] < 0:
         return "moves it the other way"
     if named["concept"] == 0:
-        return "does not move it"
+        return "not shown to move it"
     if named["beyond_direction"] > 0 and named["beyond_weights"] > 0:
         return "moves it"
     return "moves it, no more than a control"

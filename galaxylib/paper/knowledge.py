@@ -66,7 +66,7 @@ def dreams_in_words(dreamed: Mapping[str, Any]) -> str:
         f"Dreams along {len(concepts)} concepts of `{dreamed['checkpoint']['name']}` move the shape they "
         f"name in {len(moved) or 'none'}{names} of the cases, by measures of the picture and beyond random "
         f"directions and random weights, while another network, `{dreamed['reader']['name']}`, reads more of "
-        f"the concept in {agreed} of {len(read)}: what a network takes for a bar need not be one."
+        f"the concept in {agreed} of {len(read)}: the networks agree, and a measure need not."
     )
 
 

@@ -77,7 +77,7 @@ def galaxies(rise):
         ("bar_fraction", 0.3, 0.31, "moves it, no more than a control"),
         ("bar_fraction", -0.3, 0.02, "moves it the other way"),
         ("inclination", -0.3, 0.02, "moves it"),  # the more inclined, the flatter
-        ("bar_fraction", 0.0, 0.0, "does not move it"),
+        ("bar_fraction", 0.0, 0.0, "not shown to move it"),
     ],
 )
 def test_verdicts(concept, rise, random, told):
