@@ -49,7 +49,7 @@ def test_what_dreams_move_is_counted():
     told = dreams_in_words(
         dreamed({"arm_pitch": "moves it", "asymmetry": "not shown to move it"}, [1, 0.5, 2])
     )
-    assert "Dreams along 2 concepts of `real` move the shape that they name in 1 (arm pitch) of" in told
+    assert "Dreams along 2 concepts of `real` move the shape they name in 1 (arm pitch) of" in told
     assert "`small`, reads more of the concept in 2 of 2" in told
     none = dreams_in_words(dreamed({"asymmetry": "not shown to move it"}, [None, None, None]))
     assert "in none of the cases" in none
