@@ -622,7 +622,7 @@ report.data("close_pairs", dict(zip(map(str, APART), merging.mean(axis=1).tolist
 for name, place in (("near", 0), ("far", -1)):
     report.number(f"pairs_{name}", float(merging[place].mean()))
     report.number(f"apart_{name}", APART[place])
-report.number("pairs", close_pairs)
+report.number("n_pairs", close_pairs)
 report.number(
     "pairs_change", "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(**paired_mean(*merging[[0, -1]]))
 )
@@ -633,7 +633,7 @@ report.figure("pairs", pairs_figure(merging, APART, pair_seeds))
 # :alt: Above, six pictures of the same two galaxies at growing separation. Below, a curve of the mean predicted merger fraction over the separation, with a band for its interval.
 # :name: fig-07-pairs
 #
-# {glue:text}`pairs` simulated pairs of unrelated galaxies: the first of them at each separation (above), and the mean
+# {glue:text}`n_pairs` simulated pairs of unrelated galaxies: the first of them at each separation (above), and the mean
 # merger fraction that the tailored network predicts, with its 95 % interval (below). Separations are in half-light
 # radii of the larger galaxy, which the picture is scaled to.
 # ```

@@ -134,3 +134,13 @@ def test_pair_that_differs_is_refused(tmp_path: Path) -> None:
     jupytext.write(notebook, chapter.with_suffix(".ipynb"))
     with pytest.raises(GalaxyError, match="differ"):
         check_pair(chapter)
+
+
+@chapters
+def test_no_name_is_given_to_two_things_on_a_page(chapter: Path) -> None:
+    """A number and a figure of one name would both be quoted by it."""
+    given = re.findall(r'report\.(number|figure|table)\(\s*"(\w+)"', chapter.read_text(encoding="utf-8"))
+    kinds: dict[str, set[str]] = {}
+    for kind, name in given:
+        kinds.setdefault(name, set()).add(kind)
+    assert {name: found for name, found in kinds.items() if len(found) > 1} == {}
