@@ -195,7 +195,12 @@ def measure_network(name: str, survey: Survey, scratch: Scratch) -> dict[str, An
             }
         )
         print(name, question.title, question.parameter, stage, f"{one['rho']:.2f}", flush=True)
-    return {"sha256": loaded.meta["sha256"], "taught_by_votes": taught, "questions": told}
+    return {
+        "sha256": loaded.meta["sha256"],
+        "taught_by_votes": taught,
+        "twins": len(twins),
+        "questions": told,
+    }
 
 
 def _best_stages(features: Features, truth: Any) -> dict[str, tuple[str, float]]:
@@ -237,7 +242,6 @@ def main() -> None:
             "rule": " ".join(__doc__.split("Only figures")[1].split("alone. ")[1].split()),
             "asked": ASKED,
             "draws": DRAWS,
-            "twins": TWINS,
             "galaxies": {"drawn": len(data), "real": len(survey), "held_out": int(survey.held.sum())},
             "networks": rounded(told),
             "provenance": provenance(),
