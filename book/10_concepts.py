@@ -95,7 +95,7 @@ report.figure("within", probes.heat_map(probed, PROBED, kind="within"))
 # :name: fig-10-within
 #
 # The same share among galaxies of one class: each property less its mean over the class, so that knowing the class
-# does not help.
+# does not help. Bold: more than nothing.
 # ```
 #
 # {glue:text}`said`
@@ -145,7 +145,7 @@ for name in names:
         loaded.network, image, along, doses=doses, settings=settings, preprocess=loaded.preprocess, seed=seed
     )
     pictures += list((made[:, 0].permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8))
-    titles += [f"{name}, {one:+d} steps" for one in doses]
+    titles += [f"{name.replace('_', ' ')}, {one:+d} steps" if one else "as it is" for one in doses]
 report.number("shown", " and ".join(name.replace("_", " ") for name in names))
 report.number("size", size)
 
@@ -166,7 +166,7 @@ report.figure(
 # A picture shows what one wants to see. So we measured, and not with the network that dreamed: the second harmonic of
 # the light for bars, the pitch of the best logarithmic spiral {cite}`puerari1992`, moments for the axis ratio,
 # `statmorph` {cite}`rodriguezgomez2019` for concentration and asymmetry, and the read-out of another network,
-# `{glue:text}`reader``, for all. {glue:text}`n_galaxies:d` galaxies each went up and down; as controls along a random
+# {glue:text}`reader`, for all. {glue:text}`n_galaxies:d` galaxies each went up and down; as controls along a random
 # direction of the same length in the same stage, and along the same direction in a network with random weights
 # (`benchmarks/concept_dreams.py`).
 
@@ -209,5 +209,5 @@ report.number("dreams_said", concept_dreams.said(told))
 # With a network of your own: `galaxylib probe CHECKPOINT --data FILE` learns its concepts, and `galaxylib dream
 # --layer concept:bar_fraction` dreams along one.
 
-# %% tags=["remove-output"]
+# %% tags=["hide-input"]
 report.save()

@@ -16,6 +16,8 @@ QUALITY = 90
 # Below this many bytes an image is served as it is.
 LIGHT = 100_000
 CARD = "card.jpg"
+SENTENCE = 8
+"""Words from which a quoted result that ends with a stop is a sentence."""
 NAME = "The executable paper of DMAGNet"
 # A share and its interval as the first page writes them: 81.7% (70.1% to 89.4%).
 SHARE = re.compile(r"([\d.]+)%\s+\(([\d.]+)%\s+to\s+([\d.]+)%\)")
@@ -34,6 +36,7 @@ def finish(html: Path) -> None:
         lighten_images(soup, page.parent)
         mend_tables(soup)
         draw_intervals(soup)
+        set_sentences(soup)
         mend_controls(soup)
         add_card(soup, root="../" * (len(page.relative_to(html).parts) - 1))
         page.write_text(str(soup), encoding="utf-8")
@@ -151,6 +154,18 @@ def draw_intervals(soup: BeautifulSoup) -> None:
         )
         finding.clear()
         finding.append(BeautifulSoup(drawn, "html.parser"))
+
+
+def set_sentences(soup: BeautifulSoup) -> None:
+    """Set quoted results that are whole sentences as text: a number stands out in bold, a paragraph does not.
+
+    Args:
+        soup: the page, changed in place.
+    """
+    for quoted in soup.select("article span.pasted-text"):
+        words = quoted.get_text().split()
+        if len(words) >= SENTENCE and words[-1].endswith("."):
+            quoted.wrap(soup.new_tag("span", attrs={"class": "plain"}))
 
 
 def mend_controls(soup: BeautifulSoup) -> None:

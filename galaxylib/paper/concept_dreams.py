@@ -236,14 +236,12 @@ def verdict_table(result: Mapping[str, Any]) -> pd.DataFrame:
     """
     rows = [
         {
-            "concept": name,
-            "stage": one["stage"],
-            "measured": WORDS[one["measure"]],
+            "concept": f"{name.replace('_', ' ')}, {one['stage']}",
+            "verdict": one["verdict"],
             "change": in_words(one["concept"]),
             "random direction": in_words(one["random_direction"]),
             "random weights": in_words(one["random_weights"]),
-            "the other network reads": in_words(one["reader"]),
-            "verdict": one["verdict"],
+            "other network": in_words(one["reader"]),
         }
         for name, one in result["concepts"].items()
     ]
@@ -295,8 +293,8 @@ def said(result: Mapping[str, Any]) -> str:
 
 
 def in_words(interval: Sequence[float | None]) -> str:
-    """A mean with its interval, such as "+0.12 [0.04, 0.20]"."""
+    """A mean with its interval, such as "+0.12 [0.04, 0.2]"."""
     mean, low, high = interval
     if mean is None or not np.isfinite(mean):
         return "not measured"
-    return f"{mean:+.3g} [{low:.3g}, {high:.3g}]"
+    return f"{mean:+.2g} [{low:.2g}, {high:.2g}]"

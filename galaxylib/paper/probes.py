@@ -43,12 +43,20 @@ def table(report: Mapping[str, Any], network: str, *, kind: str = "trained") -> 
     return found.loc[sorted(trained, key=lambda name: -trained[name])]
 
 
-def clear(report: Mapping[str, Any], network: str) -> pd.DataFrame:
-    """Where a parameter is read off better than by the controls, beyond the intervals, as bools."""
+def clear(report: Mapping[str, Any], network: str, *, kind: str = "trained") -> pd.DataFrame:
+    """Where a parameter is read off beyond its intervals, as bools.
+
+    Among galaxies of one class that is better than nothing; else better than nothing and than the controls.
+    """
     stages = report["networks"][network]["stages"]
     return pd.DataFrame(
         {
-            stage: {name: one["trained"]["low"] > 0 and one["gain_low"] > 0 for name, one in of.items()}
+            stage: {
+                name: one["within"]["low"] > 0
+                if kind == "within"
+                else one["trained"]["low"] > 0 and one["gain_low"] > 0
+                for name, one in of.items()
+            }
             for stage, of in stages.items()
         }
     ).loc[table(report, network).index]
@@ -62,7 +70,7 @@ def heat_map(report: Mapping[str, Any], network: str, *, kind: str = "trained") 
         network: as `table` takes it.
         kind: as `table` takes it.
     """
-    found, bold = table(report, network, kind=kind), clear(report, network)
+    found, bold = table(report, network, kind=kind), clear(report, network, kind=kind)
     figure, axis = plt.subplots(figsize=(5.4, 0.3 * len(found) + 1.0))
     shown = axis.imshow(found.clip(lower=0), vmin=0, vmax=1, aspect="auto")
     for row, name in enumerate(found.index):

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from ci.finish import finish
+from ci.finish import finish, set_sentences
 from ci.pdf import PROGRAMS, bind, main, write_pdf
 from galaxylib.errors import GalaxyError
 
@@ -77,6 +77,15 @@ def test_table_has_headers_with_words_and_a_keyboard(html: Path) -> None:
     figure = table.find_parent("figure")
     assert [child.name for child in figure.find_all(True, recursive=False)] == ["figcaption", "div"]
     assert not soup(html, "two").article.style
+
+
+def test_a_quoted_number_stands_out_and_a_sentence_does_not() -> None:
+    sentence = "Of all the properties that were asked for, two are read."
+    quoted = "".join(f'<span class="pasted-text">{text}</span>' for text in ("0.92", sentence, "a, b and c"))
+    soup = BeautifulSoup(f"<article><p>{quoted}</p></article>", "html.parser")
+    set_sentences(soup)
+    assert [span.get_text() for span in soup.select(".plain .pasted-text")] == [sentence]
+    assert len(soup.select("p > .pasted-text")) == 2
 
 
 def test_card_is_whole_where_the_site_is_known(html: Path) -> None:
