@@ -656,8 +656,9 @@ report.number("seeds_said", seeds_in_words(seeds))
 # :name: tab-01-seeds
 #
 # Several trainings of one recipe on real images: the {glue:text}`n_sample:d` of Galaxy10 and, of the SDSS, held-out
-# galaxies with votes and with coarse classes (explained below). The mean over the trainings, with a 95 % interval for
-# the chance of the galaxies and of the trainings; and what the mean of their probabilities gets right.
+# galaxies with votes and with coarse classes (explained below). In each cell the mean over the trainings, with a 95 %
+# interval for the chance of the galaxies and of the trainings, and then what the mean of their probabilities gets
+# right.
 # ```
 #
 # ## What real galaxies of another survey teach

@@ -46,8 +46,8 @@ def seeds_table(seeds: Mapping[str, Any]) -> pd.DataFrame:
         line = {"trainings": str(len(seeds["sha256"][name]))}
         for key, words in SETS.items():
             one = sets[key]
-            line[f"{words}, mean"] = f"{one['mean']:.1%} ({one['low']:.1%} to {one['high']:.1%})"
-            line[f"{words}, together"] = f"{one['together']:.1%}"
+            mean = f"{one['mean']:.1%} ({one['low']:.1%} to {one['high']:.1%})"
+            line[words] = f"{mean}; {one['together']:.1%}"
         lines[name] = line
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("network")
 

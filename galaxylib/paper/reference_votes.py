@@ -226,25 +226,22 @@ def votes_shown(trainings: Mapping[str, Sequence[VoteTraining]], printed: Mappin
 
 
 def votes_facts(trainings: Mapping[str, Sequence[VoteTraining]]) -> dict[str, str]:
-    """What the chapter says of the run in its sentences; dashes where nothing is trained yet.
+    """What the chapter says of the run in its sentences.
 
     Returns:
-        `train` and `test` galaxies, `batch` of the CNN, where and when it was `made`, what is `said` of the
-        differences, and the extremes of the validation errors' last change, `falling` and `rising`.
+        on what, where and when it was `made`, and what is `said` of the differences.
     """
     ones = [one for trained in trainings.values() for one in trained]
     if not ones:
-        return dict.fromkeys(("train", "test", "batch", "made", "said", "falling", "rising"), "(none yet)")
+        return {"made": "Its trainings are still to come.", "said": "There is nothing to compare yet."}
     changes = [row["last_change"] for row in vote_rows(trainings)]
-    batches = [one.recipe["batch_size"] for one in trainings.get("cnn", ())]
+    batches = sorted({one.recipe["batch_size"] for one in ones})
     return {
-        "train": f"{ones[0].train_images:,}",
-        "test": f"{len(ones[0].errors):,}",
-        "batch": str(batches[0]) if batches else "(none yet)",
-        "made": f"it ran on {machines_of(one.made for one in ones)}",
-        "said": votes_said(trainings),
-        "falling": f"{min(changes):+.4f}",
-        "rising": f"{max(changes):+.4f}",
+        "made": f"It ran on {machines_of(one.made for one in ones)}, with {ones[0].train_images:,} simulated "
+        f"galaxies to learn from, {len(ones[0].errors):,} to be judged on, and batches of "
+        f"{' and '.join(map(str, batches))}.",
+        "said": f"{votes_said(trainings)} Over the last three passes the validation errors changed by "
+        f"{min(changes):+.4f} to {max(changes):+.4f}.",
     }
 
 

@@ -60,7 +60,8 @@ def test_a_row_for_each_network(right):
     assert table.index.tolist() == ["small", "real"]
     assert table.loc["real", "trainings"] == "2"
     one = told["real"]["sample"]
-    assert table.loc["real", "votes, mean"] == f"{one['mean']:.1%} ({one['low']:.1%} to {one['high']:.1%})"
+    mean = f"{one['mean']:.1%} ({one['low']:.1%} to {one['high']:.1%})"
+    assert table.loc["real", "votes"] == f"{mean}; {one['together']:.1%}"
     low, high = min(told["small"]["sample"]["each"]), max(told["small"]["sample"]["each"])
     words = seeds_in_words({"families": told})
     assert f"3 trainings of `small` name {low:.1%} to {high:.1%} correctly" in words
