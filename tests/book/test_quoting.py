@@ -85,7 +85,7 @@ def pages(notebooks: list[Path], folder: Path, *, change: bool) -> dict[str, str
 def both(html: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], dict[str, str]]:
     folder = tmp_path_factory.mktemp("quoting")
     notebooks = sorted((html.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    assert len(notebooks) == 9
+    assert len(notebooks) == 10
     true = pages(notebooks, folder / "true", change=False)
     return true, pages(notebooks, folder / "changed", change=True)
 
