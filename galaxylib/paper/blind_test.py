@@ -58,7 +58,7 @@ def seeds_in_words(seeds: Mapping[str, Any]) -> str:
     for name, sets in seeds["families"].items():
         low, high = min(sets["sample"]["each"]), max(sets["sample"]["each"])
         told.append(
-            f"{len(sets['sample']['each'])} trainings of `{name}` name {low:.1%} to {high:.1%} correctly"
+            f"{len(sets['sample']['each'])} trainings of “{name}” name {low:.1%} to {high:.1%} correctly"
         )
     return f"Of the Galaxy10 images, {'; '.join(told)}."
 

@@ -28,7 +28,7 @@ def stages_in_words(probed: Mapping[str, Any], network: str) -> str:
         )
     return (
         "On drawn galaxies held out, a linear reader of one stage (its share of the variance, with 95 % "
-        f"intervals) finds in `{network}` {'; '.join(parts)}."
+        f"intervals) finds in “{network}” {'; '.join(parts)}."
     )
 
 
@@ -46,7 +46,7 @@ def real_in_words(on_real: Mapping[str, Any], network: str) -> str:
     )
     return (
         f"Learned on drawn galaxies alone, {len(held)} of {rows['concept'].nunique()} read-outs of "
-        f"`{network}` put {on_real['galaxies']['real']:,} real galaxies into the volunteers' order better "
+        f"“{network}” put {on_real['galaxies']['real']:,} real galaxies into the volunteers' order better "
         f"than chance and random weights do (rank correlation: {named or 'none'})."
     )
 
@@ -63,9 +63,9 @@ def dreams_in_words(dreamed: Mapping[str, Any]) -> str:
     agreed = sum(one["reader"][1] > 0 for one in read)
     names = f" ({', '.join(moved)})" if moved else ""
     return (
-        f"Dreams along {len(concepts)} concepts of `{dreamed['checkpoint']['name']}` move the shape they "
+        f"Dreams along {len(concepts)} concepts of “{dreamed['checkpoint']['name']}” move the shape they "
         f"name in {len(moved) or 'none'}{names} of the cases, by measures of the picture and beyond random "
-        f"directions and random weights, while another network, `{dreamed['reader']['name']}`, reads more of "
+        f"directions and random weights, while another network, “{dreamed['reader']['name']}”, reads more of "
         f"the concept in {agreed} of {len(read)}: the networks agree, and a measure need not."
     )
 

@@ -64,4 +64,4 @@ def test_a_row_for_each_network(right):
     assert table.loc["real", "votes"] == f"{mean}; {one['together']:.1%}"
     low, high = min(told["small"]["sample"]["each"]), max(told["small"]["sample"]["each"])
     words = seeds_in_words({"families": told})
-    assert f"3 trainings of `small` name {low:.1%} to {high:.1%} correctly" in words
+    assert f"3 trainings of “small” name {low:.1%} to {high:.1%} correctly" in words

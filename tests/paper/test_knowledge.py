@@ -36,7 +36,7 @@ def test_each_concept_that_carries_over_is_told_once_by_its_best_question():
         row | {"parameter": "arm_count", "question": "arms", "rho": 0.1, "carries_over": False},
     ]
     told = real_in_words({"galaxies": {"real": 1280}, "networks": {"tiny": {"questions": questions}}}, "tiny")
-    assert "1 of 2 read-outs of `tiny` put 1,280 real galaxies" in told
+    assert "1 of 2 read-outs of “tiny” put 1,280 real galaxies" in told
     assert "axis ratio 0.90 [0.30, 0.90])" in told
 
 
@@ -49,8 +49,8 @@ def test_what_dreams_move_is_counted():
     told = dreams_in_words(
         dreamed({"arm_pitch": "moves it", "asymmetry": "not shown to move it"}, [1, 0.5, 2])
     )
-    assert "Dreams along 2 concepts of `real` move the shape they name in 1 (arm pitch) of" in told
-    assert "`small`, reads more of the concept in 2 of 2" in told
+    assert "Dreams along 2 concepts of “real” move the shape they name in 1 (arm pitch) of" in told
+    assert "“small”, reads more of the concept in 2 of 2" in told
     none = dreams_in_words(dreamed({"asymmetry": "not shown to move it"}, [None, None, None]))
     assert "in none of the cases" in none
     assert "in 0 of 0" in none
