@@ -1,6 +1,6 @@
 """Dreams along the concepts of a network, dose by dose, judged without it.
 
-    galaxylib simulate galaxies.h5 -n 2000 --seed 7
+    galaxylib simulate --n 2000 --seed 2001 --balance uniform --out galaxies.h5
     python -m benchmarks.concept_dreams --data galaxies.h5
 
 For each concept of the network that a measure of the picture can show, some drawn galaxies that have the

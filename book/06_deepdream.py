@@ -39,7 +39,6 @@ twins: int = 3  # networks with random weights that serve as controls
 morphology: bool = True  # measure concentration, asymmetry, smoothness, Gini and M20 (half a second an image)
 
 # %% tags=["hide-input"]
-import json
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +65,8 @@ from galaxylib.paper.dream_panels import (
     verdicts,
 )
 from galaxylib.paper.figures import image_grid, style
-from galaxylib.paper.knowledge import dreams_in_words, real_in_words, stages_in_words
-from galaxylib.paper.parameters import as_declared, repository
+from galaxylib.paper.knowledge import dreams_in_words, read_results, real_in_words, stages_in_words
+from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
@@ -688,10 +687,7 @@ report.number("caricature_end", seen["trained"][3].record["values"][-1])
 # ```
 
 # %% tags=["remove-output", "hide-input"]
-knowledge = {
-    name: json.loads(repository(f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
-    for name in ("probes", "concepts_real", "concept_dreams")
-}
+knowledge = read_results()
 for name, words in (
     ("in_stages", stages_in_words(knowledge["probes"], "real")),
     ("on_real", real_in_words(knowledge["concepts_real"], "small")),

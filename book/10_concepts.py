@@ -31,8 +31,6 @@ size: int = 160  # pixels a side of the dreams
 dose: int = 20  # steps up, and as many down
 
 # %% tags=["hide-input"]
-import json
-
 import numpy as np
 import torch
 
@@ -41,7 +39,8 @@ from galaxylib.dream.settings import Settings
 from galaxylib.networks.checkpoint import load
 from galaxylib.paper import concept_dreams, probes
 from galaxylib.paper.figures import image_grid, style
-from galaxylib.paper.parameters import as_declared, repository
+from galaxylib.paper.knowledge import read_results
+from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.report import Report
 from galaxylib.paper.workspace import open_data
 
@@ -49,10 +48,7 @@ from galaxylib.paper.workspace import open_data
 style()
 globals().update(as_declared(globals()))
 report = Report(outputs, "10_concepts")
-results = {
-    name: json.loads(repository(f"benchmarks/results/{name}.json").read_text(encoding="utf-8"))
-    for name in ("probes", "concepts_real", "concept_dreams")
-}
+results = read_results()
 PROBED = "real"
 probed = results["probes"]
 for name, value in probes.facts(probed, PROBED).items():

@@ -3,13 +3,13 @@
 #
 #   sh ci/gpu_weights.sh GALAXIES.h5 SURVEYS OUT [further options of galaxylib train]
 #
-# GALAXIES.h5: `galaxylib simulate GALAXIES.h5 -n 48000 --seed 11`, drawn beforehand (48,000 take an hour on two
-# cores; 16 cores draw them in a few minutes where GalSim is installed).
+# GALAXIES.h5: `galaxylib simulate --n 48000 --seed 11 --balance uniform --out GALAXIES.h5`,
+# beforehand or there, where GalSim is installed (benchmarks/results/simulate.json has the rates).
 # SURVEYS: a folder with gz2/, gz1/ and decals_unlabelled/, as `galaxylib train --help` describes them.
 # OUT: gets a checkpoint folder of each network.
 #
-# The recipe of `pretrained` takes about seven minutes on an NVIDIA H200; LIMIT (seconds, 540 by default) ends
-# each training early enough for a second try, after its last whole epoch.
+# The recipe of `pretrained` took about seven minutes on an NVIDIA H200; `real` was never tried there. LIMIT
+# (seconds, 540 by default) ends each training early enough for a second try, after its last whole epoch.
 set -eu
 data=$1 surveys=$2 out=$3
 shift 3

@@ -250,6 +250,20 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
+@contextmanager
+def page_of_scripts(browser, folder: Path, html: str) -> Iterator:
+    """A page in Chromium with the lab's scripts beside it, served from a folder that may hold more files."""
+    for script in (ROOT / "web").glob("*.js"):
+        shutil.copy(script, folder)
+    (folder / "index.html").write_text(html)
+    context = browser.new_context()
+    opened = context.new_page()
+    with served(folder) as address:
+        opened.goto(f"{address}/index.html")
+        yield opened
+    context.close()
+
+
 @pytest.fixture(scope="session")
 def address(html: Path) -> Iterator[str]:
     with served(html) as url:

@@ -25,6 +25,7 @@ from galaxylib.dream.shapes import moments, spiral
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.networks.concepts import Concept, Concepts
 from galaxylib.paper.figures import ACCENT, CONTRAST
+from galaxylib.paper.probes import spoken
 
 SHOWN_BY = {
     "bar_fraction": ("bar", 1),
@@ -236,7 +237,7 @@ def verdict_table(result: Mapping[str, Any]) -> pd.DataFrame:
     """
     rows = [
         {
-            "concept": f"{name.replace('_', ' ')}, {one['stage']}",
+            "concept": f"{spoken(name)}, {one['stage']}",
             "verdict": one["verdict"],
             "change": in_words(one["concept"]),
             "random direction": in_words(one["random_direction"]),
@@ -267,7 +268,7 @@ def response_figure(result: Mapping[str, Any]) -> Figure:
             axis.plot(
                 result["doses"], one["by_dose"][condition], style, color=colour, label=condition, markersize=4
             )
-        axis.set_title(name.replace("_", " "), fontsize=9)
+        axis.set_title(spoken(name), fontsize=9)
         axis.set_xlabel("steps", fontsize=8)
         axis.set_ylabel(WORDS[one["measure"]].partition(" (")[0], fontsize=7)
         axis.tick_params(labelsize=7)
@@ -281,7 +282,7 @@ def said(result: Mapping[str, Any]) -> str:
     """Which concepts move the thing that they name, as a sentence or two."""
     by_verdict: dict[str, list[str]] = {}
     for name, one in result["concepts"].items():
-        by_verdict.setdefault(one["verdict"], []).append(name.replace("_", " "))
+        by_verdict.setdefault(one["verdict"], []).append(spoken(name))
     moved = by_verdict.pop("moves it", [])
     told = [
         f"Of {len(result['concepts'])} concepts, {len(moved) or 'none'} "

@@ -1,12 +1,22 @@
 """Three sentences on what a network knows: in its stages, on real galaxies, and in its dreams."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from galaxylib.paper.probes import carried_over, table
+from galaxylib.paper.parameters import repository
+from galaxylib.paper.probes import carried_over, spoken, table
 
+RESULTS = ("probes", "concepts_real", "concept_dreams")
+"""The benchmarks whose committed results the sentences, and the chapter on concepts, rest on."""
 NAMED = ("axis_ratio", "bar_fraction")
 """Properties that the first sentence names: what is known best, and what the classes are called by."""
+
+
+def read_results() -> dict[str, Any]:
+    """The content of each of `RESULTS`, by name."""
+    folder = repository("benchmarks/results")
+    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in RESULTS}
 
 
 def stages_in_words(probed: Mapping[str, Any], network: str) -> str:
@@ -23,7 +33,7 @@ def stages_in_words(probed: Mapping[str, Any], network: str) -> str:
         one = stages[stage][name]
         trained, within = one["trained"], one["within"]
         parts.append(
-            f"the {_words(name)} to {_share(trained)}, where random weights and pixels give away "
+            f"the {spoken(name)} to {_share(trained)}, where random weights and pixels give away "
             f"{one['control']:.0%}, and to {_share(within)} among galaxies of one class"
         )
     return (
@@ -42,7 +52,7 @@ def real_in_words(on_real: Mapping[str, Any], network: str) -> str:
     rows = carried_over(on_real, network)
     held = rows[rows["carries_over"]].sort_values("rho", ascending=False).drop_duplicates("concept")
     named = ", ".join(
-        f"{_words(row.concept)} {row.rho:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in held.itertuples()
+        f"{spoken(row.concept)} {row.rho:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in held.itertuples()
     )
     return (
         f"Learned on drawn galaxies alone, {len(held)} of {rows['concept'].nunique()} read-outs of "
@@ -58,7 +68,7 @@ def dreams_in_words(dreamed: Mapping[str, Any]) -> str:
         dreamed: the content of `benchmarks/results/concept_dreams.json`.
     """
     concepts = dreamed["concepts"]
-    moved = [_words(name) for name, one in concepts.items() if one["verdict"] == "moves it"]
+    moved = [spoken(name) for name, one in concepts.items() if one["verdict"] == "moves it"]
     read = [one for one in concepts.values() if one["reader"][1] is not None]
     agreed = sum(one["reader"][1] > 0 for one in read)
     names = f" ({', '.join(moved)})" if moved else ""
@@ -72,7 +82,3 @@ def dreams_in_words(dreamed: Mapping[str, Any]) -> str:
 
 def _share(one: Mapping[str, float]) -> str:
     return f"{one['r2']:.0%} [{100 * one['low']:.0f}, {100 * one['high']:.0f}]"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")

@@ -1,6 +1,6 @@
 """What each stage knows of each true parameter, as heat maps, and which concepts hold on real galaxies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from galaxylib.paper.figures import ACCENT, CONTRAST
+from galaxylib.paper.reference_page import listed
 
 KINDS = {
     "trained": "R² on galaxies held out",
@@ -19,6 +20,11 @@ KINDS = {
     "pixels": "R² of reduced pixels",
 }
 """What a heat map can show."""
+
+
+def spoken(name: str) -> str:
+    """The name of a property as a sentence has it: "bar fraction" for "bar_fraction"."""
+    return name.replace("_", " ")
 
 
 def table(report: Mapping[str, Any], network: str, *, kind: str = "trained") -> pd.DataFrame:
@@ -87,7 +93,7 @@ def heat_map(report: Mapping[str, Any], network: str, *, kind: str = "trained") 
                 weight="bold" if bold.loc[name, stage] else "normal",
             )
     axis.set_xticks(range(found.shape[1]), found.columns)
-    axis.set_yticks(range(len(found)), [name.replace("_", " ") for name in found.index])
+    axis.set_yticks(range(len(found)), [spoken(name) for name in found.index])
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     axis.set_xlabel("stage")
@@ -98,9 +104,7 @@ def heat_map(report: Mapping[str, Any], network: str, *, kind: str = "trained") 
 def heat_map_alt(report: Mapping[str, Any], network: str, *, kind: str = "trained") -> str:
     """The heat map in words."""
     found = table(report, network, kind=kind)
-    best = "; ".join(
-        f"{name.replace('_', ' ')} {row.max():.2f} in {row.idxmax()}" for name, row in found.iterrows()
-    )
+    best = "; ".join(f"{spoken(name)} {row.max():.2f} in {row.idxmax()}" for name, row in found.iterrows())
     return (
         f"Heat map of {KINDS[kind]}, {len(found)} parameters by {found.shape[1]} stages. The highest: {best}."
     )
@@ -133,7 +137,7 @@ def real_figure(report: Mapping[str, Any], network: str) -> Figure:
     )
     axis.plot(rows["control"], places, "x", color=CONTRAST, label="best of the random networks")
     axis.axvline(0, color="grey", linewidth=0.8)
-    names = rows["concept"].str.replace("_", " ") + " — " + rows["question"]
+    names = rows["concept"].map(spoken) + " — " + rows["question"]
     axis.set_yticks(places, names, fontsize=8)
     axis.set(xlabel="rank correlation with the volunteers, in the expected direction", xlim=(-0.3, 1))
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8)
@@ -143,7 +147,7 @@ def real_figure(report: Mapping[str, Any], network: str) -> Figure:
 def real_figure_alt(report: Mapping[str, Any], network: str) -> str:
     """The figure of rank correlations in words."""
     told = "; ".join(
-        f"{row.concept.replace('_', ' ')} with {row.question} {row.rho:.2f} "
+        f"{spoken(row.concept)} with {row.question} {row.rho:.2f} "
         f"({row.low:.2f} to {row.high:.2f}), random {row.control:.2f}"
         for row in carried_over(report, network).itertuples()
     )
@@ -169,25 +173,25 @@ def said(report: Mapping[str, Any], network: str) -> str:
     beyond = [name for name in trained.index if added[name] and _reads_within(report, network, name)]
     best = gain.max(axis=1)[added].sort_values(ascending=False).index[:3]
     leaders = "; ".join(
-        f"{_words(name)} {trained.loc[name].max():.2f} in {trained.loc[name].idxmax()}, "
+        f"{spoken(name)} {trained.loc[name].max():.2f} in {trained.loc[name].idxmax()}, "
         f"where training adds {gain.loc[name, trained.loc[name].idxmax()]:.2f}"
         for name in best
     )
-    rest = [_words(name) for name in trained.index if not added[name]]
+    rest = [spoken(name) for name in trained.index if not added[name]]
     told = [
         f"Of {len(trained)} properties, {added.sum()} are read better than the controls allow, most of all "
         f"{leaders}.",
-        f"No stage adds anything to what pixels or random weights tell of {_listed(rest)}." if rest else "",
+        f"No stage adds anything to what pixels or random weights tell of {listed(rest)}." if rest else "",
         "But a network that was trained on classes may know the class and little more. So we ask once more "
         "among galaxies of one class: "
         + "; ".join(
-            f"of {_words(name)}, which the class alone would tell to {classes.loc[name].iloc[0]:.2f}, "
+            f"of {spoken(name)}, which the class alone would tell to {classes.loc[name].iloc[0]:.2f}, "
             f"{within.loc[name].max():.2f} is left"
             for name in best
         )
         + ".",
         f"Within the classes, {len(beyond)} of the {added.sum()} are still read: "
-        f"{_listed([_words(name) for name in beyond])}."
+        f"{listed([spoken(name) for name in beyond])}."
         if beyond
         else "Within the classes, none of them is read any more.",
     ]
@@ -201,15 +205,15 @@ def real_said(report: Mapping[str, Any], network: str) -> str:
     lost = rows[~rows["carries_over"]]
     told = [
         f"{len(held)} of {len(rows)} carry over: they correlate with the volunteers, and more than random "
-        f"weights do, most of all {_words(held.loc[held['rho'].idxmax(), 'concept'])} "
-        f"({held['rho'].max():.2f}) and least {_words(held.loc[held['rho'].idxmin(), 'concept'])} "
+        f"weights do, most of all {spoken(held.loc[held['rho'].idxmax(), 'concept'])} "
+        f"({held['rho'].max():.2f}) and least {spoken(held.loc[held['rho'].idxmin(), 'concept'])} "
         f"({held['rho'].min():.2f})."
         if len(held)
         else f"None of {len(rows)} carries over."
     ]
     if len(lost):
         told.append(
-            f"Not beyond chance or random weights: {_listed([_words(one) for one in lost['concept']])}."
+            f"Not beyond chance or random weights: {listed([spoken(one) for one in lost['concept']])}."
         )
     return " ".join(told)
 
@@ -217,13 +221,3 @@ def real_said(report: Mapping[str, Any], network: str) -> str:
 def _reads_within(report: Mapping[str, Any], network: str, name: str) -> bool:
     stages = report["networks"][network]["stages"]
     return any(of[name]["within"]["low"] > 0 for of in stages.values() if name in of)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"

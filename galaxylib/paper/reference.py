@@ -225,15 +225,17 @@ def network_rows(reference: Reference, group: str) -> list[dict[str, Any]]:
                 "accuracy_high": min(1.0, accuracy + half),
                 "macro_f1": float(np.mean([f1_scores(matrix).macro for matrix in matrices])),
                 "train_accuracy": float(np.mean([one.train_accuracy for one in ones])),
-                "last_change": last_change(ones),
+                "last_change": last_change([one.history for one in ones]),
             }
         )
     return rows
 
 
-def last_change(trainings: Sequence[Training]) -> float | None:
-    """By how much the validation loss changes over the last epochs, on average; None without validation."""
-    losses = [[epoch.get("validation_loss") for epoch in one.history] for one in trainings]
+def last_change(
+    histories: Sequence[Sequence[Mapping[str, float]]], *, figure: str = "validation_loss"
+) -> float | None:
+    """By how much a figure changes over the last epochs, on average over trainings; None without it."""
+    losses = [[epoch.get(figure) for epoch in history] for history in histories]
     if any(None in one or len(one) <= LAST for one in losses):
         return None
     return float(np.mean([one[-1] - one[-1 - LAST] for one in losses]))

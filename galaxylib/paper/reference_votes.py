@@ -14,7 +14,7 @@ import pandas as pd
 
 from galaxylib.errors import GalaxyError
 from galaxylib.paper.parameters import repository
-from galaxylib.paper.reference import FOLDER, Scatter, machines_of, read_record
+from galaxylib.paper.reference import FOLDER, Scatter, last_change, machines_of, read_record
 
 GROUP = "votes"
 """The folder of the records, within that of the reference run."""
@@ -116,14 +116,7 @@ def vote_rows(trainings: Mapping[str, Sequence[VoteTraining]]) -> list[dict[str,
                 "low": max(0.0, rmse - half),
                 "high": rmse + half,
                 "train_rmse": float(np.mean([one.train_rmse for one in ones])),
-                "last_change": float(
-                    np.mean(
-                        [
-                            one.history[-1]["validation_rmse"] - one.history[-4]["validation_rmse"]
-                            for one in ones
-                        ]
-                    )
-                ),
+                "last_change": last_change([one.history for one in ones], figure="validation_rmse"),
             }
         )
     return rows
@@ -234,14 +227,17 @@ def votes_facts(trainings: Mapping[str, Sequence[VoteTraining]]) -> dict[str, st
     ones = [one for trained in trainings.values() for one in trained]
     if not ones:
         return {"made": "Its trainings are still to come.", "said": "There is nothing to compare yet."}
-    changes = [row["last_change"] for row in vote_rows(trainings)]
+    rows = vote_rows(trainings)
+    changes = [row["last_change"] for row in rows if row["last_change"] is not None]
     batches = sorted({one.recipe["batch_size"] for one in ones})
     return {
         "made": f"It ran on {machines_of(one.made for one in ones)}, with {ones[0].train_images:,} simulated "
         f"galaxies to learn from, {len(ones[0].errors):,} to be judged on, and batches of "
         f"{' and '.join(map(str, batches))}.",
         "said": f"{votes_said(trainings)} Over the last three passes the validation errors changed by "
-        f"{min(changes):+.4f} to {max(changes):+.4f}.",
+        f"{min(changes):+.4f} to {max(changes):+.4f}."
+        if changes
+        else votes_said(trainings),
     }
 
 

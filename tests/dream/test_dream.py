@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from small_dreams import met_data, tilted_blob
 from torch import nn
 
 from galaxylib import DMAGNet
@@ -40,22 +41,13 @@ STAGES = ("stem", "dma1", "dma2", "dma3", "lam")
 @pytest.fixture(scope="module")
 def network() -> DMAGNet:
     """A tiny DMAGNet whose BatchNorms have met data, so that folding has something to fold."""
-    torch.manual_seed(0)
-    network = DMAGNet(width=0.125)
-    network.train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(8, 3, 64, 64))
-    return network
+    return met_data()
 
 
 @pytest.fixture(scope="module")
 def galaxy() -> torch.Tensor:
     """A tilted blob on a noisy sky, (3, 80, 80)."""
-    y, x = torch.meshgrid(torch.arange(80.0) - 39.5, torch.arange(80.0) - 39.5, indexing="ij")
-    light = 0.7 * torch.exp(-(((x + y) / 16) ** 2) - ((x - y) / 8) ** 2)
-    noise = 0.02 * torch.randn(3, 80, 80, generator=torch.Generator().manual_seed(1))
-    return (torch.stack([light, 0.9 * light, 0.7 * light]) + 0.14 + noise).clamp(0, 1)
+    return tilted_blob()
 
 
 def plain_step(network, x, stage, *, shift, step, steps, rate, mean, std):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_dreams import met_data, tilted_blob
 from torch import nn
 
 from galaxylib import DMAGNet
@@ -40,22 +41,13 @@ FROM_NOISE = ONE.but(start="noise")
 @pytest.fixture(scope="module")
 def network() -> DMAGNet:
     """A tiny DMAGNet whose BatchNorms have met data."""
-    torch.manual_seed(0)
-    network = DMAGNet(width=0.125)
-    network.train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(8, 3, 64, 64))
-    return network.eval()
+    return met_data().eval()
 
 
 @pytest.fixture(scope="module")
 def galaxy() -> torch.Tensor:
     """A tilted blob on a noisy sky, (3, 80, 80)."""
-    y, x = torch.meshgrid(torch.arange(80.0) - 39.5, torch.arange(80.0) - 39.5, indexing="ij")
-    light = 0.7 * torch.exp(-(((x + y) / 16) ** 2) - ((x - y) / 8) ** 2)
-    noise = 0.02 * torch.randn(3, 80, 80, generator=torch.Generator().manual_seed(1))
-    return (torch.stack([light, 0.9 * light, 0.7 * light]) + 0.14 + noise).clamp(0, 1)
+    return tilted_blob()
 
 
 def naive_near(a, b):

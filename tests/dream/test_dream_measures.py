@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import stats
+from small_dreams import met_data
 
 from galaxylib import DMAGNet
 from galaxylib.data.preprocessing import Preprocess
@@ -135,13 +136,7 @@ def test_the_share_of_a_change_inside():
 
 @pytest.fixture(scope="module")
 def network():
-    torch.manual_seed(0)
-    network = DMAGNet(width=0.125)
-    network.train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(8, 3, 64, 64))
-    return network.eval()
+    return met_data().eval()
 
 
 @pytest.fixture(scope="module")

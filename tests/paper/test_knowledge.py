@@ -1,6 +1,12 @@
 """The sentences on what a network knows hold the figures of the results."""
 
-from galaxylib.paper.knowledge import dreams_in_words, real_in_words, stages_in_words
+from galaxylib.paper.knowledge import (
+    RESULTS,
+    dreams_in_words,
+    read_results,
+    real_in_words,
+    stages_in_words,
+)
 
 
 def share(r2):
@@ -54,3 +60,8 @@ def test_what_dreams_move_is_counted():
     none = dreams_in_words(dreamed({"asymmetry": "not shown to move it"}, [None, None, None]))
     assert "in none of the cases" in none
     assert "in 0 of 0" in none
+
+
+def test_the_committed_results_are_read_by_name():
+    assert set(read_results()) == set(RESULTS)
+    assert set(read_results()["concept_dreams"]["concepts"])

@@ -1,12 +1,10 @@
 """The galaxies beside a channel in the dream lab: which are shown, what is framed, what is said if none."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from conftest import ROOT, served
+from conftest import page_of_scripts
 
 LIST = {
     "images": 40,
@@ -37,19 +35,11 @@ INDEX = {
 @pytest.fixture(scope="module")
 def page(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     folder = tmp_path_factory.mktemp("examples")
-    for script in (ROOT / "web").glob("*.js"):
-        shutil.copy(script, folder)
     (folder / "examples").mkdir()
     (folder / "examples" / "small.json").write_text(json.dumps(LIST))
-    Path(folder / "index.html").write_text(
-        "<!doctype html><title>Examples</title><link rel=icon href=data:,><p id=said></p><ol id=list></ol>"
-    )
-    context = browser.new_context()
-    opened = context.new_page()
-    with served(folder) as address:
-        opened.goto(f"{address}/index.html")
+    html = "<!doctype html><title>Examples</title><link rel=icon href=data:,><p id=said></p><ol id=list></ol>"
+    with page_of_scripts(browser, folder, html) as opened:
         yield opened
-    context.close()
 
 
 def shown(page, *states: dict) -> dict:

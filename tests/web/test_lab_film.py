@@ -2,27 +2,20 @@
 
 import base64
 import io
-import shutil
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import ROOT, served
+from conftest import page_of_scripts
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
 def page(browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
     folder = tmp_path_factory.mktemp("film")
-    for script in (ROOT / "web").glob("*.js"):
-        shutil.copy(script, folder)
-    (folder / "index.html").write_text("<!doctype html><title>Film</title><link rel=icon href=data:,>")
-    context = browser.new_context()
-    opened = context.new_page()
-    with served(folder) as address:
-        opened.goto(f"{address}/index.html")
+    html = "<!doctype html><title>Film</title><link rel=icon href=data:,>"
+    with page_of_scripts(browser, folder, html) as opened:
         yield opened
-    context.close()
 
 
 def film(page, frames: list[np.ndarray]) -> Image.Image:
