@@ -222,7 +222,7 @@ report.figure("correlation", figure)
 # as the paper prints it, with as many passes and the tailored network's rate falling at a plateau, once and
 # beforehand; `benchmarks/reference.py --group votes` repeats it. {glue:text}`ref_made`
 
-# %% tags=["hide-input"]
+# %% tags=["remove-output", "hide-input"]
 claimed = load_claims(repository("book/claims.yml"))  # what the paper prints
 printed = {
     "one mean for all": claimed.value("004-guess"),

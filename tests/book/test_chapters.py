@@ -144,3 +144,11 @@ def test_no_name_is_given_to_two_things_on_a_page(chapter: Path) -> None:
     for kind, name in given:
         kinds.setdefault(name, set()).add(kind)
     assert {name: found for name, found in kinds.items() if len(found) > 1} == {}
+
+
+@chapters
+def test_a_table_or_figure_stands_once_on_the_page(chapter: Path) -> None:
+    """Where its caption is: the cell that makes it shows no output of its own."""
+    for cell in jupytext.read(chapter).cells:
+        if cell.cell_type == "code" and re.search(r"report\.(table|figure)\(", cell.source):
+            assert "remove-output" in cell.metadata.get("tags", []), cell.source[:200]
