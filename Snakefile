@@ -57,6 +57,7 @@ READING = "benchmarks/results/reading.json"
 BLIND = "benchmarks/results/blind_test.json"
 REFERENCE = sorted(map(str, Path("benchmarks/results/reference").rglob("*.json")))
 CONCEPTS = [f"benchmarks/results/{name}.json" for name in ("probes", "concepts_real", "concept_dreams")]
+ATLAS = sorted(map(str, Path("benchmarks/results/atlas").glob("*.*")))
 DESCRIPTIONS = sorted(map(str, Path("galaxylib/weights").glob("*/checkpoint.json")))
 CLAIMS = "book/claims.yml"
 
@@ -64,6 +65,8 @@ CLAIMS = "book/claims.yml"
 # The parts of ci/ that the pages depend on.
 PAGES = (
     "pages",
+    "atlas",
+    "lab_pages",
     "numbering",
     "page_scripts",
     "finish",
@@ -95,7 +98,7 @@ FILES = {
     "07_votes": [CLAIMS, *REFERENCE, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, *REFERENCE, "benchmarks/results/published_labels.json"],
     "09_your_galaxies": shipped("real*"),
-    "10_concepts": [*CONCEPTS, *shipped("real*")],
+    "10_concepts": [*CONCEPTS, "benchmarks/results/atlas/atlas.json", *shipped("real*")],
 }
 
 
@@ -202,6 +205,7 @@ rule html:
         library=sorted(map(str, Path("galaxylib").rglob("*.py"))),  # its docstrings are the API reference
         lab=f"{RESULTS}/lab/index.json",
         scripts=sorted(map(str, [*Path("web").glob("*.js"), *Path("web").glob("*.css")])),
+        atlas=["web/atlas.html", "web/unserved.html", *ATLAS],
         release=[path for path in sorted(map(str, RELEASE.glob("*.json"))) if "{" not in path],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:

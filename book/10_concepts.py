@@ -38,6 +38,8 @@ from galaxylib.dream import concept
 from galaxylib.dream.settings import Settings
 from galaxylib.networks.checkpoint import load
 from galaxylib.paper import concept_dreams, probes
+from galaxylib.paper.atlas_page import dreams_said, fidelity_said, made_said, read_atlas
+from galaxylib.paper.atlas_page import figure as atlas_figure
 from galaxylib.paper.figures import image_grid, style
 from galaxylib.paper.knowledge import read_results
 from galaxylib.paper.parameters import as_declared
@@ -194,6 +196,42 @@ report.number("dreams_said", concept_dreams.said(told))
 # ```
 #
 # {glue:text}`dreams_said`
+#
+# ## An atlas
+#
+# A read-out asks a stage for one property. The [atlas](atlas.md) asks the other way round: which galaxies does the
+# network take for alike? It lays {glue:text}`atlas_galaxies` drawn galaxies out by what they excite in the last
+# attention module (LAM) of `real-small`, the network of the [dream lab](dream_lab.md), each channel averaged over its
+# places: {glue:text}`atlas_channels:d` numbers a galaxy, brought to two by principal components and t-SNE
+# {cite}`maaten2008`. The plane is cut into cells, and each of those that hold galaxies is shown by a dream along the
+# mean activation of its galaxies, as in {cite}`carter2019`. On the atlas's own page a reader opens a cell, sees its
+# galaxies, and goes on dreaming there.
+
+# %% tags=["remove-output", "hide-input"]
+atlas = read_atlas()
+report.number("atlas_galaxies", f"{atlas['data']['galaxies']:,}")
+report.number("atlas_channels", len(atlas["cells"][0]["vector"]))
+report.number("atlas_cells", len(atlas["cells"]))
+report.number("atlas_fidelity", fidelity_said(atlas))
+report.number("atlas_dreams", dreams_said(atlas))
+report.number("atlas_made", made_said(atlas))
+report.figure("atlas", atlas_figure(atlas))
+
+# %% [markdown]
+# ```{glue:figure} atlas
+# :alt: A cloud of points under a grid of cells. Most classes form a patch of their own, spirals at the upper left, smooth galaxies to their right, edge-on and cigar-shaped ones below; disturbed and merging galaxies, at the left, mix with their neighbours.
+# :name: fig-10-atlas
+#
+# Drawn galaxies in the plane of the atlas, one point each, in the colour of its class. Of the grid's cells,
+# {glue:text}`atlas_cells:d` hold galaxies.
+# ```
+#
+# {glue:text}`atlas_fidelity` Trustworthiness is the measure of {cite}`venna2001`: it would be one if all
+# neighbours in the plane were neighbours in truth. {glue:text}`atlas_dreams`
+#
+# What the atlas cannot tell: t-SNE keeps neighbours together and nothing else, so that the distance of two far groups
+# and the size of a group mean nothing. Its galaxies are drawn, and where real ones would lie is another question.
+# {glue:text}`atlas_made`
 #
 # ## In short
 #

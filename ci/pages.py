@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ci.appendix import add_appendix
+from ci.atlas import stage_atlas
 from ci.crate import write_crate
 from ci.diff import RELEASE
 from ci.finish import CARD, finish
@@ -61,6 +62,7 @@ def stage(results: Path, assets: Path, folder: Path, *, repository: str = "", re
             dreams = folder / "extra" / "dreams"
             shutil.copytree(results / "dreams", dreams, ignore=shutil.ignore_patterns(LIST))
         stage_lab(results / "lab", assets / RUNTIME, folder)
+        stage_atlas(folder)
         for chapter in sorted((ROOT / "book").glob("[0-9][0-9]_*.py")):
             executed = results / "notebooks" / f"{chapter.stem}.ipynb"
             if not executed.is_file():

@@ -12,7 +12,10 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = re.findall(r"(?:root|file): (book/\S+)", (ROOT / "_toc.yml").read_text())
-KINDS = [f"book/{name}" for name in ("intro", "06_deepdream", "dream_lab", "references", "made", "api/dream")]
+KINDS = [
+    f"book/{name}"
+    for name in ("intro", "06_deepdream", "dream_lab", "atlas", "references", "made", "api/dream")
+]
 AXE = ROOT / "_build" / "assets" / "axe-core" / "axe.min.js"
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 BUDGET = 2_000_000

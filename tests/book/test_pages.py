@@ -12,6 +12,7 @@ NAMES = [
     "intro",
     *(path.stem for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))),
     "dream_lab",
+    "atlas",
     "references",
     "made",
     "licences",

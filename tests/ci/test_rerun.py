@@ -213,6 +213,8 @@ def test_licence_of_one_package(tmp_path: Path, metadata: str, text: str, found:
 
 # Each picture and each table of numbers in the repository, and the program in it that made the file.
 MADE_BY = {
+    "benchmarks/results/atlas/dreams.webp": "benchmarks/atlas.py",
+    **{f"benchmarks/results/atlas/galaxies-{row}.webp": "benchmarks/atlas.py" for row in range(12)},
     "book/images/classes.png": "ci/picture.py",
     "book/images/favicon.png": "ci/picture.py",
     "galaxylib/dream/prior.npz": "galaxylib/dream/prior.py",

@@ -84,22 +84,23 @@ def book(tmp_path) -> Path:
     """The pages with the lab's scripts, and nothing that these fetch."""
     (tmp_path / "book").mkdir()
     shutil.copytree(ROOT / "web", tmp_path / "lab")
-    for name in ("page", "embed", "front"):
+    for name in ("page", "embed", "front", "atlas"):
         text = (ROOT / "web" / f"{name}.html").read_text(encoding="utf-8")
         scripts = {"lab_script": script("lab.js"), "embed_script": script("embed.js")}
+        scripts |= {"atlas_script": script("atlas.js")}
         html = Template(text).safe_substitute(scripts)
         (tmp_path / "book" / f"{name}.html").write_text(f"<meta charset=utf-8>{html}", encoding="utf-8")
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["page", "embed", "front"])
+@pytest.mark.parametrize("name", ["page", "embed", "front", "atlas"])
 def test_opened_as_a_file_the_page_says_how_to_serve_it(page, book, name):
     page.goto((book / "book" / f"{name}.html").as_uri())
     page.wait_for_selector("#lab-unserved:not([hidden])")
     assert page.inner_text("#lab-unserved").startswith(UNSERVED)
 
 
-@pytest.mark.parametrize("name", ["page", "embed", "front"])
+@pytest.mark.parametrize("name", ["page", "embed", "front", "atlas"])
 def test_scripts_of_another_type_are_told(page, book, name):
     with mistyped(book, {".js": "text/plain"}) as address:
         page.goto(f"{address}/book/{name}.html")
