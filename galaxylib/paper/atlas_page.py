@@ -50,10 +50,10 @@ def dreams_said(atlas: Mapping[str, Any]) -> str:
     """Whether the dreams of cells excite the network as the cells' galaxies do."""
     told, count = atlas["dreams"], len(atlas["cells"])
     return (
-        f"By the direction of what it excites in the network, a dream is most like its own cell "
-        f"of all {count} in {told['first']:.0%} of cases (by chance {1 / count:.1%}); in the median its own cell comes at "
-        f"place {told['rank']:g}. The network gives {told['named']:.0%} of the dreams the class that most "
-        f"galaxies of their cell have."
+        "By the direction of what it excites in the network, a dream is most like its own cell of all "
+        f"{count} in {told['first']:.0%} of cases (by chance {1 / count:.1%}); in the median its own cell "
+        f"comes at place {told['rank']:g}. The network gives {told['named']:.0%} of the dreams the class "
+        "that most galaxies of their cell have."
     )
 
 
