@@ -72,6 +72,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Parts(config, log)
 
 
+def pytest_make_parametrize_id(val: Any) -> str | None:
+    """Call bytes by their number: some hold the time of packing, and the processes compare names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark as slow what waits for the smoke book or a browser; let one process build the book meanwhile.
 
