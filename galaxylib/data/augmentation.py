@@ -91,7 +91,7 @@ class Augment:
         Returns:
             (N, 3, crop or H, crop or W) float in [0, 1], on the same device.
         """
-        changes = self.draw(seed=seed, epoch=epoch, rows=rows).to(images.device, images.dtype)
+        changes = sent(self.draw(seed=seed, epoch=epoch, rows=rows), images)
         zoom = shift = None
         if self.jitter:
             zoom, shift = Jitter(self.jitter).frame(seed=seed, epoch=epoch, rows=rows, like=images)
@@ -100,7 +100,7 @@ class Augment:
             return turned
         brightness, contrast = changes[:, 3:, None, None].unsqueeze(-1).unbind(1)
         turned = (turned * brightness).clamp_(0, 1)
-        grey = torch.tensor(GREY, device=images.device, dtype=images.dtype).view(1, 3, 1, 1)
+        grey = sent(torch.tensor(GREY), images).view(1, 3, 1, 1)
         middle = (turned * grey).sum(1, keepdim=True).mean((2, 3), keepdim=True)
         return torch.lerp(middle, turned, contrast).clamp_(0, 1)
 
@@ -134,7 +134,7 @@ class Jitter:
         drawn = [np.random.default_rng((seed, epoch, int(row), 1)) for row in rows]
         zoom = np.exp(self.strength * self.ZOOM * np.array([one.standard_normal() for one in drawn]))
         shift = self.strength * self.SHIFT * np.stack([one.uniform(-1, 1, 2) for one in drawn])
-        return tuple(torch.from_numpy(part).to(like.device, like.dtype) for part in (zoom, shift))
+        return sent(torch.from_numpy(zoom), like), sent(torch.from_numpy(shift), like)
 
     def __call__(
         self, images: torch.Tensor, *, seed: int, epoch: int, rows: Rows, scale: float
@@ -182,6 +182,11 @@ class Jitter:
         images = torch.lerp(images, soft, much * uniform(-1 / 3, 1))  # below 0 it sharpens
         grain = torch.randn(images.shape, generator=generator, device=images.device)
         return images + grain * much * uniform(0, self.NOISE) * math.sqrt(scale)
+
+
+def sent(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A few numbers in another tensor's type and on its device, without waiting for what is at work there."""
+    return values.to(like.device, like.dtype, non_blocking=True)
 
 
 def _turn(

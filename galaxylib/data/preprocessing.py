@@ -6,7 +6,7 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F
 
-from galaxylib.data.augmentation import Augment, Jitter, Rows
+from galaxylib.data.augmentation import Augment, Jitter, Rows, sent
 from galaxylib.errors import GalaxyError
 
 MEAN = (0.16797, 0.16304, 0.15937)
@@ -119,7 +119,7 @@ class Preprocess:
 
     @staticmethod
     def _column(values: tuple[float, ...], images: torch.Tensor) -> torch.Tensor:
-        return torch.tensor(values, device=images.device, dtype=images.dtype).view(3, 1, 1)
+        return sent(torch.tensor(values, dtype=images.dtype), images).view(3, 1, 1)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from galaxylib.data.augmentation import sent
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.errors import GalaxyError
 from galaxylib.training.recipes import Recipe
@@ -143,8 +144,8 @@ class Companions:
         Returns:
             () float32.
         """
-        targets = torch.from_numpy(self.targets[rows]).to(logits)
-        partial = torch.from_numpy(self.partial[rows]).to(logits.device)
+        targets = sent(torch.from_numpy(self.targets[rows]), logits)
+        partial = torch.from_numpy(self.partial[rows]).to(logits.device, non_blocking=True)
         logs = F.log_softmax(logits, dim=1)
         smooth = (1 - label_smoothing) * targets + label_smoothing / targets.shape[1]
         soft = -(smooth * logs).sum(dim=1)

@@ -126,7 +126,13 @@ class Devices:
         world, local = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
         return cls(local=local, hosts=world // local, rank=int(os.environ["RANK"]))
 
+    def own_device(self) -> torch.device:
+        """This process's own GPU, one a process in the order of their numbers; the processor without any."""
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        return torch.device("cuda", self.rank % self.local % torch.cuda.device_count())
+
     def take_own(self) -> None:
-        """Compute on this process's own GPU from now on: one a process, in the order of their numbers."""
+        """Compute on this process's own GPU from now on."""
         if torch.cuda.is_available():
-            torch.cuda.set_device(self.rank % self.local % torch.cuda.device_count())
+            torch.cuda.set_device(self.own_device())

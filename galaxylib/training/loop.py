@@ -45,6 +45,7 @@ def train(
     callbacks: Sequence[L.Callback] = (),
     resume: bool = False,
     replace: bool = False,
+    compiled: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Train a network and leave a checkpoint folder.
@@ -67,6 +68,8 @@ def train(
         out: the checkpoint's folder; a run that it holds already is refused.
         resume: go on with that run, which must have had the same recipe, data, split,
             companions and start.
+        compiled: on a GPU, put torch.compile and CUDA graphs under the training steps, each size of images
+            anew: the first steps take a minute or more, the others less. Without a GPU it changes nothing.
         replace: without `resume`, remove that run once all is checked.
         progress: show progress on standard output.
 
@@ -129,13 +132,24 @@ def train(
             if replace:
                 remove_run(out)
             split.save(out / SPLIT)
+        plan.keep_at_hand(devices.own_device())
         for number, epochs in enumerate((recipe.epochs, recipe.more_epochs), start=1):
             if number < keeper.round or epochs == 0 or (number == keeper.round and keeper.round_is_over()):
                 continue
             going_on = former is not None and number == keeper.round
             if number == 2 and not going_on:
                 keeper.begin_second_round(network, rank=devices.rank)
-            run = Run(network, plan, recipe, task, mode, keeper, epochs=epochs, companions=companions)
+            run = Run(
+                network,
+                plan,
+                recipe,
+                task,
+                mode,
+                keeper,
+                epochs=epochs,
+                companions=companions,
+                compiled=compiled and torch.cuda.is_available(),
+            )
             bar = [Progress(keeper, total=recipe.epochs + recipe.more_epochs)] if progress else []
             trainer = _trainer(plan, recipe, mode, epochs, [keeper, *bar, *callbacks])
             with restoring(keeper) if going_on else nullcontext():

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from galaxylib.data.loader import Images, batches
 from galaxylib.data.splits import Split, check_file
 from galaxylib.errors import DataError, GalaxyError
+from galaxylib.training.at_hand import AtHand, fit
 from galaxylib.training.hardware import Devices
 from galaxylib.training.recipes import Recipe
 
@@ -21,7 +23,10 @@ class Plan:
         steps: optimiser steps an epoch; rows that fill no whole batch sit out this epoch.
         images: training images an epoch.
         companions: companions that one device works on beside each part; 0 for none.
+        at_hand: the images on the device, once `keep_at_hand` found room for them.
     """
+
+    at_hand: AtHand | None = None
 
     def __init__(self, data: Images, split: Split, recipe: Recipe, devices: Devices) -> None:
         self.data, self.train, self.validation = data, split.train, split.validation
@@ -62,6 +67,12 @@ class Plan:
         parts = order.reshape(self.steps, self.devices.world, self.accumulate * self.part)
         return parts[:, self.devices.rank].ravel()
 
+    def keep_at_hand(self, device: torch.device) -> None:
+        """Send all training and validation images to a GPU, if they fit there."""
+        rows = np.concatenate([self.train, self.validation])
+        if fit(self.data, rows, device):
+            self.at_hand = AtHand(self.data, rows, device)
+
     def companion_places(self, batch: int) -> tuple[int, slice]:
         """Which of an epoch's steps the part `batch` belongs to, and its places among that step's companions.
 
@@ -91,4 +102,7 @@ class Feed:
         return -(-len(self.rows()) // self.plan.part)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        return batches(self.plan.data, self.rows(), batch_size=self.plan.part)
+        rows, size = self.rows(), self.plan.part
+        if self.plan.at_hand is not None:
+            return self.plan.at_hand.batches(rows, batch_size=size)
+        return batches(self.plan.data, rows, batch_size=size)

@@ -1,6 +1,6 @@
 """One round of training as a Lightning module: the step, its figures, the optimiser, the moving average."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -26,6 +26,27 @@ from galaxylib.training.tasks import Task
 PARTS = ("train", "validation")
 
 
+class Unchecked:
+    """Whether a step's loss is a number, on its way from the device.
+
+    Attributes:
+        step: counted from 1.
+    """
+
+    def __init__(self, step: int, loss: Tensor) -> None:
+        self.step = step
+        self.finite = torch.isfinite(loss).to("cpu", non_blocking=True)
+        self.arrived = None if loss.device.type == "cpu" else torch.cuda.Event()
+        if self.arrived is not None:
+            self.arrived.record()
+
+    def is_finite(self) -> bool:
+        """Wait for that step's loss alone; asking for the value would wait for all that was begun since."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return bool(self.finite)
+
+
 class Run(L.LightningModule):
     """One round of training: what a step is, what is measured, and how the learning rate goes."""
 
@@ -40,9 +61,15 @@ class Run(L.LightningModule):
         *,
         epochs: int,
         companions: Companions | None = None,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
+        # In a tuple, since Lightning would list the weights of an attribute a second time.
+        self.steps: tuple[Callable[[Tensor], Tensor]] = (network,)
+        self.compiled = compiled
+        if compiled:
+            self.steps = (torch.compile(network.forward, mode="reduce-overhead", dynamic=False),)
         if not torch.cuda.is_available():
             quicken(network)
         self.average: AveragedModel | None = None
@@ -54,7 +81,7 @@ class Run(L.LightningModule):
             self.average.requires_grad_(requires_grad=False)
         self.plan, self.recipe, self.task, self.mode = plan, recipe, task, mode
         self.keeper, self.epochs, self.companions = keeper, epochs, companions
-        self.unchecked: tuple[int, Tensor] | None = None
+        self.unchecked: Unchecked | None = None
         self.augment = Augment(
             rotate=recipe.rotate,
             flip=recipe.flip,
@@ -101,7 +128,7 @@ class Run(L.LightningModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Everything but the row numbers, which the augmentation needs on the CPU."""
         images, labels, rows = batch
-        return images.to(device, non_blocking=True), labels.to(device, non_blocking=True), rows
+        return on_its_way(images, device), labels.to(device, non_blocking=True), rows
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Stored pixels -> what the network reads, in float32, the whole batch at once."""
@@ -133,12 +160,14 @@ class Run(L.LightningModule):
         """The task's loss, and the companions' beside it."""
         key = (self.recipe.seed, self.epoch, batch_idx, self.plan.devices.rank)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))  # for dropout
+        if self.compiled:
+            torch.compiler.cudagraph_mark_step_begin()
         loss = self._measured(batch, "train")
         if self.recipe.companions and self.companions is not None:
             loss = loss + self.recipe.companion_weight * self._beside(self.companions, batch_idx)
         # The loss of the step before is known by now; asking for this one would let a GPU run dry.
         self._check_loss()
-        self.unchecked = (self.trainer.global_step + 1, loss.detach())
+        self.unchecked = Unchecked(self.trainer.global_step + 1, loss.detach())
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -146,9 +175,9 @@ class Run(L.LightningModule):
         self._measured(batch, "validation")
 
     def _check_loss(self) -> None:
-        if self.unchecked is not None and not torch.isfinite(self.unchecked[1]):
+        if self.unchecked is not None and not self.unchecked.is_finite():
             raise GalaxyError(
-                f"The loss stopped being a number at step {self.unchecked[0]} (epoch {self.epoch + 1}): "
+                f"The loss stopped being a number at step {self.unchecked.step} (epoch {self.epoch + 1}): "
                 "lower the learning rate (or train in float32); the last good checkpoint is kept."
             )
         self.unchecked = None
@@ -225,7 +254,7 @@ class Run(L.LightningModule):
 
     def _measured(self, batch: tuple[Tensor, Tensor], part: str) -> Tensor:
         images, labels = batch
-        network = self.network if part == "train" else self.kept
+        network = self.steps[0] if part == "train" else self.kept
         logits = network(images).float()
         loss = self.task.loss(logits, labels)
         values: dict[str, Any] = {f"{part}_loss": loss.detach()}
@@ -245,11 +274,11 @@ class Run(L.LightningModule):
         count, seed = self.recipe.companions, self.recipe.seed
         rows = companions.rows(seed=seed, epoch=self.epoch, step=step, count=count)[places]
         numbers = np.arange(step * count, (step + 1) * count)[places]
-        images = torch.from_numpy(companions.images[rows]).to(self.device, non_blocking=True)
+        images = on_its_way(torch.from_numpy(companions.images[rows]), self.device)
         with torch.autocast(self.device.type, enabled=False):
             view = self.recipe.view(self.epoch)
             x = self.prepared(images, numbers, view=view, augment=self.augment, seed=stream(seed))
-        logits = self.network(x).float()
+        logits = self.steps[0](x).float()
         loss = companions.loss(logits, rows, label_smoothing=self.recipe.label_smoothing)
         self.log(
             "companion_loss",
@@ -260,6 +289,13 @@ class Run(L.LightningModule):
             sync_dist=True,
         )
         return loss
+
+
+def on_its_way(images: Tensor, device: torch.device) -> Tensor:
+    """Images on a device; to a GPU from memory that it reads by itself, else the copy waits for its work."""
+    if device.type == "cuda" and images.device.type == "cpu":
+        images = images.pin_memory()
+    return images.to(device, non_blocking=True)
 
 
 @torch.no_grad()

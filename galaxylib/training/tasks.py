@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
+from galaxylib.data.augmentation import sent
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import MEAN, STD
 
@@ -57,15 +58,16 @@ class Classification:
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy with smoothed labels, each galaxy weighted by its class."""
-        weights = None if self.weights is None else self.weights.to(logits)
+        weights = None if self.weights is None else sent(self.weights, logits)
         return F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing)
 
     def metrics(self) -> dict[str, Metric]:
         """Accuracy, and F1 averaged over the classes."""
-        count = len(self.class_names)
+        # Labels were checked when they were read; doing so at every step would make a GPU wait.
+        kinds = {"num_classes": len(self.class_names), "validate_args": False}
         return {
-            "accuracy": MulticlassAccuracy(count, average="micro"),
-            "macro_f1": MulticlassF1Score(count, average="macro"),
+            "accuracy": MulticlassAccuracy(average="micro", **kinds),
+            "macro_f1": MulticlassF1Score(average="macro", **kinds),
         }
 
     def description(self) -> dict[str, Any]:
