@@ -4,15 +4,15 @@
 
 "The usual way" is what one would write first: a folder of PNG files per class, torchvision's ImageFolder and
 transforms for each image, a DataLoader with a worker a core, float32, PyTorch's default memory layout and
-optimiser. Ours is `galaxylib.training.loop.train` as it stands, on a GPU also with its steps compiled. Both train the same DMAGNet at the paper's
-size with the paper's augmentation, AdamW, one cycle and clipping; each goes `--passes` times through the same
-images, and the median of all but the first counts. With `--compiled` both loops also run with the network
-under torch.compile (mode reduce-overhead, which records CUDA graphs on a GPU; the usual loop in bfloat16
-there): what the first pass takes longer than the others is the time it took to compile. The hours of the paper's recipe,
-180 passes over 12,763 images, follow from each rate. The rounds alternate, so that a machine that slows down
-slows all. Beside images a second stand images a core-second: processor time of the process and its workers,
-which other work on the machine does not stretch; run with OMP_NUM_THREADS=1 for it, since threads that wait
-for each other count too.
+optimiser. Ours is `galaxylib.training.loop.train` as it stands, on a GPU also with its steps compiled. Both
+train the same DMAGNet at the paper's size with the paper's augmentation, AdamW, one cycle and clipping; each
+goes `--passes` times through the same images, and the median of all but the first counts. With `--compiled`
+both loops also run with the network under torch.compile (mode reduce-overhead, which records CUDA graphs on a
+GPU; the usual loop in bfloat16 there): what the first pass takes longer than the others is the time it took
+to compile. The hours of the paper's recipe, 180 passes over 12,763 images, follow from each rate. The rounds
+alternate, so that a machine that slows down slows all. Beside images a second stand images a core-second:
+processor time of the process and its workers, which other work on the machine does not stretch; run with
+OMP_NUM_THREADS=1 for it, since threads that wait for each other count too.
 
 On a GPU, everything in one run:
 
