@@ -9,7 +9,7 @@ from galaxylib.paper.reference_votes import NAMES, VoteTraining
 from galaxylib.paper.trials import CONVNET
 
 LABELS = np.tile(np.arange(10), 40)
-MADE = {"time": "2026-11-26T12:00:00+00:00", "hardware": {"processor": "AMD EPYC"}}
+MADE = {"time": "2026-11-26T12:00:00+00:00", "hardware": {"processor": "AMD EPYC", "gpus": []}}
 
 
 def records(folder, shares, *, seeds=3, group="experiments", train_accuracy=0.9):

@@ -129,10 +129,10 @@ class Reference:
 def machines_of(made: Iterable[Mapping[str, Any]]) -> str:
     """On what some trainings ran and when, in words."""
     made = list(made)
-    processors = sorted({one["hardware"]["processor"] for one in made})
+    machines = sorted({(one["hardware"]["gpus"] or [one["hardware"]["processor"]])[0] for one in made})
     days = sorted({one["time"][:10] for one in made})
     span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    return f"{' and '.join(processors)}, {span}"
+    return f"{' and '.join(machines)}, {span}"
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -197,8 +197,8 @@ def network_rows(reference: Reference, group: str) -> list[dict[str, Any]]:
     """One dict a network of a group, in the order of the plan: what it is, and its scores.
 
     Returns:
-        `name`, `network`, `parameters`, `size` (px), `crop` (px), `epochs`, `seeds`, `seconds` of a training;
-        `accuracy`, `accuracy_low`, `accuracy_high` (95 %, galaxies and trainings), `macro_f1`,
+        `name`, `network`, `parameters`, `size` (px), `crop` (px), `epochs`, `seeds`, `seconds` of the
+        shortest and the longest training; `accuracy`, `accuracy_low`, `accuracy_high` (95 %, galaxies and trainings), `macro_f1`,
         `train_accuracy`, all from 0 to 1; `last_change`, the change of the validation loss over the last
         three epochs (nats), None where nothing was validated.
     """
@@ -219,7 +219,7 @@ def network_rows(reference: Reference, group: str) -> list[dict[str, Any]]:
                 "crop": ones[0].recipe["crop"],
                 "epochs": len(ones[0].history),
                 "seeds": len(ones),
-                "seconds": float(np.mean([one.seconds for one in ones])),
+                "seconds": [min(one.seconds for one in ones), max(one.seconds for one in ones)],
                 "accuracy": accuracy,
                 "accuracy_low": max(0.0, accuracy - half),
                 "accuracy_high": min(1.0, accuracy + half),

@@ -17,6 +17,12 @@ def points(share: float, low: float, high: float, *, sign: bool = False) -> str:
     return f"{100 * share:{form}} [{100 * low:{form}}, {100 * high:{form}}]"
 
 
+def minutes(seconds: Sequence[float]) -> str:
+    """The shortest and the longest of some trainings in minutes: "1 to 15", or one figure if they agree."""
+    least, most = (f"{one / 60:.0f}" if one >= 60 else f"{one / 60:.1f}" for one in seconds)
+    return least if least == most else f"{least} to {most}"
+
+
 def networks_shown(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows of `network_rows` in words, one line a network."""
     return pd.DataFrame(
@@ -25,7 +31,7 @@ def networks_shown(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "parameters": f"{row['parameters']:,}",
             "input, px": row["size"],
             "trainings": row["seeds"],
-            "minutes each": f"{row['seconds'] / 60:.0f}",
+            "minutes each": minutes(row["seconds"]),
             "accuracy, %": points(row["accuracy"], row["accuracy_low"], row["accuracy_high"]),
             "macro F1": f"{row['macro_f1']:.3f}",
         }

@@ -15,6 +15,7 @@ import pandas as pd
 from galaxylib.errors import GalaxyError
 from galaxylib.paper.parameters import repository
 from galaxylib.paper.reference import FOLDER, Scatter, last_change, machines_of, read_record
+from galaxylib.paper.reference_page import minutes
 
 GROUP = "votes"
 """The folder of the records, within that of the reference run."""
@@ -95,7 +96,8 @@ def vote_rows(trainings: Mapping[str, Sequence[VoteTraining]]) -> list[dict[str,
     """One dict a network: what it is, and its errors.
 
     Returns:
-        `name`, `model` (its title), `parameters`, `epochs`, `seeds`, `seconds` of a training; `rmse` with
+        `name`, `model` (its title), `parameters`, `epochs`, `seeds`, `seconds` of the shortest and the
+        longest training; `rmse` with
         `low` and `high` (95 %, galaxies and trainings), and `train_rmse`, means over the trainings;
         `last_change`, the change of the validation error over the last three epochs.
     """
@@ -111,7 +113,7 @@ def vote_rows(trainings: Mapping[str, Sequence[VoteTraining]]) -> list[dict[str,
                 "parameters": ones[0].parameters,
                 "epochs": len(ones[0].history),
                 "seeds": len(ones),
-                "seconds": float(np.mean([one.seconds for one in ones])),
+                "seconds": [min(one.seconds for one in ones), max(one.seconds for one in ones)],
                 "rmse": rmse,
                 "low": max(0.0, rmse - half),
                 "high": rmse + half,
@@ -205,7 +207,7 @@ def votes_shown(trainings: Mapping[str, Sequence[VoteTraining]], printed: Mappin
             "model": row["model"],
             "trainings": str(row["seeds"]),
             "passes": str(row["epochs"]),
-            "minutes each": f"{row['seconds'] / 60:.0f}",
+            "minutes each": minutes(row["seconds"]),
             "RMSE here, simulated": f"{row['rmse']:.4f} [{row['low']:.4f}, {row['high']:.4f}]",
             "on its training images": f"{row['train_rmse']:.4f}",
         }

@@ -18,12 +18,13 @@ from galaxylib.paper.reference import (
     Training,
     differences,
     digits,
+    machines_of,
     network_rows,
     recalls,
 )
 
 LABELS = np.tile(np.arange(10), 40)
-MADE = {"time": "2026-01-02T03:04:05+00:00", "hardware": {"processor": "a processor"}}
+MADE = {"time": "2026-01-02T03:04:05+00:00", "hardware": {"processor": "a processor", "gpus": []}}
 LOSSES = (1.9, 1.5, 1.4, 1.35, 1.34)
 
 
@@ -189,6 +190,9 @@ def test_words(run):
     assert reference_page.progress_in_words(whole) == "All 5 trainings of its plan are done."
     assert reference_page.listed(["a", "b", "c"]) == "a, b and c"
     assert run.machines("networks") == "a processor, 2026-01-02"
+    later = {"time": "2026-01-03T00:00:00", "hardware": {"processor": "another", "gpus": ["a GPU"]}}
+    assert machines_of([MADE, later]) == "a GPU and a processor, 2026-01-02 to 2026-01-03"
+    assert [reference_page.minutes(pair) for pair in ((30, 930), (100, 110))] == ["0.5 to 16", "2"]
 
 
 def test_one_line_in_words(run):
