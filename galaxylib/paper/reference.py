@@ -198,9 +198,9 @@ def network_rows(reference: Reference, group: str) -> list[dict[str, Any]]:
 
     Returns:
         `name`, `network`, `parameters`, `size` (px), `crop` (px), `epochs`, `seeds`, `seconds` of the
-        shortest and the longest training; `accuracy`, `accuracy_low`, `accuracy_high` (95 %, galaxies and trainings), `macro_f1`,
-        `train_accuracy`, all from 0 to 1; `last_change`, the change of the validation loss over the last
-        three epochs (nats), None where nothing was validated.
+        shortest and the longest training; `accuracy`, `accuracy_low`, `accuracy_high` (95 %, galaxies and
+        trainings), `macro_f1`, `train_accuracy`, all from 0 to 1; `last_change`, the change of the validation
+        loss over the last three epochs (nats), None where nothing was validated.
     """
     runs = reference.of(group)
     scatter = Scatter.of([reference.right(ones).mean(axis=1) for ones in runs.values()])
