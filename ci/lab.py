@@ -227,7 +227,7 @@ def make_network(
         "unlike": None if before.unlike is None else rounded(before.unlike),
         "dreams": made,
         "examples": exciting,
-        "concepts": lab_examples.told(lab_examples.concepts_of(loaded)),
+        "concepts": about["concepts"],
     }
 
 

@@ -1,7 +1,6 @@
 """The galaxies that excite each channel most, for the dream lab: a sheet of pictures, a list a network."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from PIL import Image
 from galaxylib.data.galaxy10 import CLASS_NAMES, SHAPE
 from galaxylib.dream import concept, logit
 from galaxylib.dream.examples import each_channel, top_galaxies
-from galaxylib.errors import CheckpointError
 from galaxylib.networks.checkpoint import Loaded
 from galaxylib.networks.concepts import Concept
 from galaxylib.paper.dream_panels import DREAMT
@@ -84,28 +82,7 @@ def listed(loaded: Loaded, images: np.ndarray, *, batch: int = 20) -> dict[str, 
 
 def concepts_of(loaded: Loaded) -> list[Concept]:
     """The concepts of a network, each at the stage that reads it best; none where it has none."""
-    try:
-        return loaded.concepts.best()
-    except CheckpointError:
-        return []
-
-
-def told(concepts: list[Concept]) -> list[dict[str, Any]]:
-    """Concepts as the page reads them."""
-    return [
-        {
-            "name": one.name,
-            "stage": one.stage,
-            "r2": round(one.read_out.r2, 2),
-            "vector": [float(f"{number:.4g}") for number in unit(one.read_out.vector)],
-        }
-        for one in concepts
-    ]
-
-
-def unit(vector: Sequence[float]) -> np.ndarray:
-    """A vector of length 1 along another."""
-    return np.asarray(vector) / np.linalg.norm(vector)
+    return loaded.concepts.best() if loaded.concepts.there else []
 
 
 def write(path: Path, content: dict[str, Any]) -> None:

@@ -72,9 +72,10 @@ function roundEven(x) {
  * Dream. Yields after each step {step, total, size, value, image}; `value` is the objective before the step,
  * `image` in [0, 1] after it, at the octave's size. Returns the finished image.
  *
- * `gradient(image)` takes an image in [0, 1] and promises {value, gradient} with respect to that image.
+ * `gradient(image)` takes an image in [0, 1] and promises {value, gradient} with respect to that image. `mask` is
+ * given the gradient of each step.
  */
-export async function* ascend({ image, gradient, settings, mean, std }) {
+export async function* ascend({ image, gradient, settings, mean, std, mask }) {
   const random = generator(settings.seed);
   const shorter = Math.min(image.width, image.height);
   const scaled = (size) => [image.width, image.height].map((side) => roundEven((side * size) / shorter));
@@ -92,7 +93,9 @@ export async function* ascend({ image, gradient, settings, mean, std }) {
         const [down, right] = [0, 1].map(() => Math.floor(random() * (2 * jitter + 1)) - jitter);
         const sigma = (2 * (index + 1)) / steps + settings.smoothing;
         const found = await gradient(denormalise(roll(x, down, right), mean, std));
-        const direction = roll(shape(found.gradient, sigma, std), -down, -right);
+        const normalised = planewise(found.gradient, (value, plane) => value * std[plane]);
+        const direction = roll(shape(normalised, sigma), -down, -right);
+        mask.add(roll(normalised, -down, -right));
         x = climb(x, direction, settings.rate[number], mean, std);
         step += 1;
         const shown = clamp(denormalise(x, mean, std));
@@ -105,9 +108,8 @@ export async function* ascend({ image, gradient, settings, mean, std }) {
 }
 
 // The gradient with respect to normalised pixels, blurred, with mean 0 and deviation 1.
-function shape(gradient, sigma, std) {
-  const normalised = planewise(gradient, (value, plane) => value * std[plane]);
-  return standardise(convolve(normalised, gaussianCascade(sigma)));
+function shape(gradient, sigma) {
+  return standardise(convolve(gradient, gaussianCascade(sigma)));
 }
 
 // A step, and back to what pixels can be.

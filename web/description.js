@@ -6,7 +6,7 @@ const MOST_BYTES = 2 ** 31;
 /** The first field that is missing, of another type or out of range, with what it must be; null where all is well. */
 export function wrongField(about) {
   if (about === null || typeof about !== "object") return "it must be an object";
-  for (const [name, fits, what] of FIELDS) if (!fits(about[name])) return `${name} must be ${what}`;
+  for (const [name, fits, what] of FIELDS) if (!fits(about[name], about)) return `${name} must be ${what}`;
   return null;
 }
 
@@ -36,6 +36,16 @@ function graphs(value) {
   );
 }
 
+// Folders that were exported before there were concepts say nothing of them.
+function concepts(value, { graphs: stages }) {
+  const fits = (one) =>
+    like(/^[\w.]{1,100}$/)(one?.name) &&
+    number(-1e6, 1)(one.r2) &&
+    Object.hasOwn(stages, one.stage) &&
+    list(number(-1, 1), stages[one.stage].channels, stages[one.stage].channels)(one.vector);
+  return value === undefined || list(fits, 0, 1000)(value);
+}
+
 const FILE = "a file with its name, its number of bytes and its SHA-256";
 const FIELDS = [
   ["format", (value) => value === FORMAT, `${FORMAT}`],
@@ -48,4 +58,5 @@ const FIELDS = [
   ["weights", file, FILE],
   ["forward", file, FILE],
   ["graphs", graphs, "a file and a number of channels for each stage"],
+  ["concepts", concepts, "a list of a name, a stage, a share and a direction each"],
 ];

@@ -16,9 +16,10 @@ export class Engine {
    * @param {string} base folder with `worker.js` and `ort/`, as an address; by default this module's own.
    * @param {function} onEvent called with
    *   {type: "step", step, total, size, value, image, activation, probabilities, seconds},
-   *   {type: "done" | "stopped", steps, image, values, probabilities, settings, objective, backend, seconds},
+   *   {type: "done" | "stopped", steps, image, alpha, values, probabilities, settings, objective, backend, seconds},
    *   {type: "backend", backend, message} when the graphics card was lost, and
-   *   {type: "error", message, kind}; images are {width, height, data: RGBA bytes}.
+   *   {type: "error", message, kind}; images are {width, height, data: RGBA bytes},
+   *   and `alpha` is the opacity of each pixel under the dream's mask, from 0 to 255.
    * @param {string} backend "wasm", or "webgpu": the graphics card, where there is one.
    */
   constructor({ base = new URL(".", import.meta.url).href, onEvent = () => {}, backend = "wasm" } = {}) {

@@ -1,6 +1,6 @@
 // A dream's steps as a film: an animated PNG, written here, that is the finished dream where films do not play.
 
-import { pngChunk, SIGNATURE } from "./png.js";
+import { fourBytes, packed, pngChunk, pngHeader, SIGNATURE } from "./png.js";
 
 const MOST_FRAMES = 120;
 const MOST_BYTES = 64e6; // of all frames together, as they are kept
@@ -30,27 +30,23 @@ export class Film {
     const frames = this.frames.at(-1) === this.last ? this.frames : [...this.frames, this.last];
     const parts = [
       Uint8Array.from(SIGNATURE),
-      pngChunk("IHDR", [...number(width), ...number(height), 8, 2, 0, 0, 0]),
-      pngChunk("acTL", [...number(frames.length), ...number(0)]), // again and again
-      pngChunk("IDAT", await packed(this.last)), // no part of the film: what other programs show
+      pngHeader(width, height, 3),
+      pngChunk("acTL", [...fourBytes(frames.length), ...fourBytes(0)]), // again and again
+      pngChunk("IDAT", await packed(this.last, 3)), // no part of the film: what other programs show
     ];
     let turn = 0;
     for (const [i, frame] of frames.entries()) {
       const delay = i === frames.length - 1 ? [0, HOLD, 0, 1] : [0, 1, 0, RATE];
-      parts.push(pngChunk("fcTL", [...number(turn), ...number(width), ...number(height), ...number(0), ...number(0), ...delay, 0, 0]));
-      const pixels = await packed(fitted(frame, width, height));
+      parts.push(pngChunk("fcTL", [...fourBytes(turn), ...fourBytes(width), ...fourBytes(height), ...fourBytes(0), ...fourBytes(0), ...delay, 0, 0]));
+      const pixels = await packed(fitted(frame, width, height), 3);
       const body = new Uint8Array(4 + pixels.length);
-      body.set(number(turn + 1));
+      body.set(fourBytes(turn + 1));
       body.set(pixels, 4);
       parts.push(pngChunk("fdAT", body));
       turn += 2;
     }
     return new Blob([...parts, pngChunk("IEND", [])], { type: "image/png" });
   }
-}
-
-function number(value) {
-  return [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
 }
 
 function fitted(frame, width, height) {
@@ -63,18 +59,4 @@ function fitted(frame, width, height) {
   context.imageSmoothingQuality = "high";
   context.drawImage(small, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
-}
-
-// Red, green and blue in rows, each as its difference from the row above, which packs better.
-async function packed({ width, height, data }) {
-  const rows = new Uint8Array(height * (1 + 3 * width));
-  for (let y = 0, at = 0; y < height; y += 1) {
-    rows[at++] = 2;
-    for (let x = 0; x < width; x += 1) {
-      const from = 4 * (y * width + x);
-      for (let c = 0; c < 3; c += 1) rows[at++] = data[from + c] - (y ? data[from + c - 4 * width] : 0);
-    }
-  }
-  const stream = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

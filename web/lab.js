@@ -6,14 +6,13 @@ import { Examples } from "./examples.js";
 import { Film } from "./film.js";
 import { listenToTable, smallPicture } from "./gallery.js";
 import { Live } from "./live.js";
-import { drawCurve, showChannels, showProbabilities } from "./measures.js";
 import { describeNetwork } from "./own_network.js";
 import { listenForFiles, noise, paint, planes, readAddress } from "./picture.js";
 import { dreamFile, filmFile, offer, openFile } from "./record.js";
 import {
   ASCENT,
   beginning,
-  classesOf,
+  dreamHash,
   madeBefore,
   networkOf,
   objective,
@@ -25,8 +24,8 @@ import {
   writeHash,
 } from "./state.js";
 import { busy, clearFault, fault, id, progress, say } from "./status.js";
-import { verdict } from "./verdict.js";
-import { fetchHint, megabytes, networkName, objectiveName, startName } from "./words.js";
+import { asShown, showMeasures, showPictures, showVerdict } from "./view.js";
+import { fetchHint, megabytes } from "./words.js";
 
 const base = new URL(document.getElementById("lab-root").dataset.base, document.baseURI).href;
 const form = id("form");
@@ -64,30 +63,18 @@ async function begin() {
 
 function show() {
   if (!id("stop").disabled) stop(); // something else was chosen
-  if (dream && dream.address !== writeHash(state, index)) dream = null;
+  if (dream && dream.address !== dreamHash(state, index)) dream = null;
   fillForm(form, state, index);
-  showBefore();
-  const made = madeBefore(state, index);
-  id("canvas").hidden = !dream;
-  id("after").hidden = Boolean(dream) || !made;
-  id("none").hidden = Boolean(dream) || Boolean(made);
-  if (made && !dream) {
-    id("after").src = base + made.file;
-    id("after").alt = `The dream of ${objectiveName(state, index)} on ${startName(state, index)}`;
-  }
   const said = saidBefore(state, index) ?? (seen?.key === startKey(state) ? seen : null);
-  showVerdict(said);
+  const there = { base, state, index, own, dream, said };
+  showPictures(there);
+  showVerdict(there);
+  showMeasures(there, go);
   examples.show(state, index);
-  const { values, probabilities } = dream ?? made ?? {};
-  drawCurve(id("curve"), values ?? [], dream?.total ?? values?.length ?? 1);
-  showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream?.before ?? said?.probabilities, probabilities);
-  showChannels(id("channels"), dream?.finished && state.channel === null && state.stage !== "concept" ? dream.activation : null, (channel) => go({ channel }));
   id("save").disabled = id("film").disabled = !dream?.finished;
-  id("keep").disabled = dream ? !dream.finished : !made;
+  id("keep").disabled = !onShow();
+  id("mask").setAttribute("aria-pressed", state.mask);
   compare.show();
-  const how = dream ? "dreamed in this browser" : made ? "made when this book was built" : "not dreamed yet";
-  id("caption").textContent =
-    `Start: ${startName(state, index)}. Dream: ${objectiveName(state, index)} at ${state.size} pixels by ${networkName(state, index)}, ${how}.`;
   id("hint").textContent = fetchHint(state, index, live);
 }
 
@@ -97,28 +84,6 @@ function onShow() {
   if (dream ? !dream.finished : !made) return null;
   const src = dream ? id("canvas").toDataURL() : base + made.file;
   return { src, words: inWords(state, index), address: writeHash(state, index) };
-}
-
-function showBefore() {
-  const image = id("before");
-  if (state.galaxy === "noise") image.src = noise(state.size, state.seed).toDataURL();
-  else if (state.galaxy === "own") image.src = own ? own.toDataURL() : "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=";
-  else image.src = `${base}galaxies/${state.galaxy}.webp`;
-  image.alt = state.galaxy === "own" && !own ? "No picture was chosen yet" : startName(state, index);
-}
-
-/** What the network says of the start, or what to do so that it does. */
-function showVerdict(said) {
-  const missing = state.galaxy === "own" && !own;
-  id("look").hidden = Boolean(said) || missing;
-  if (missing) {
-    id("own").open = true;
-    id("verdict").textContent =
-      `Open your picture: paste it, drop it on the square above, or choose its file under “My own picture”. The network then names its class, and “Dream it live” makes its dream of ${objectiveName(state, index)}.`;
-    return;
-  }
-  const { name, likeness } = said ? verdict(said, classesOf(state, index)) : {};
-  id("verdict").textContent = said ? `${name} ${likeness}` : "";
 }
 
 function go(changes) {
@@ -153,7 +118,7 @@ async function run(event) {
       objective: objective(asked, index),
       network,
       start,
-      address: writeHash(asked, index),
+      address: dreamHash(asked, index),
       values: [],
       film: new Film(),
       total: asked.steps * asked.octaves,
@@ -229,15 +194,15 @@ function hear(event) {
     fault(event.message);
     return;
   }
-  if (!dream) {
-    busy(false); // it was stopped because something else was chosen
+  if (!dream || !event.image) {
+    dream = null; // it was stopped: something else was chosen, or no step was made
+    busy(false);
+    show();
     say("");
     return;
   }
-  if (event.image) {
-    paint(id("canvas"), event.image);
-    dream.film.add(event.image);
-  }
+  paint(id("canvas"), event.image);
+  dream.film.add(event.image);
   if (event.probabilities) dream.probabilities = [...event.probabilities];
   if (event.type === "step") {
     dream.values.push(event.value);
@@ -248,14 +213,13 @@ function hear(event) {
     dream.first ??= event.seconds;
     dream.rate = (event.step - 1) / (event.seconds - dream.first) || 0;
     id("counter").textContent = `step ${event.step} of ${event.total}, ${dream.rate.toFixed(1)} a second`;
-    drawCurve(id("curve"), dream.values, dream.total);
   }
   id("canvas").hidden = false;
   id("after").hidden = id("none").hidden = true;
-  showProbabilities(id("probabilities"), classesOf(dream?.asked ?? state, index), dream.before, dream.probabilities);
+  showMeasures({ state, index, dream }, go);
   if (event.type === "step") return;
-  Object.assign(dream, { seconds: event.seconds, backend: event.backend });
-  dream.finished = true;
+  const { image, alpha, seconds, backend } = event;
+  Object.assign(dream, { image, alpha, seconds, backend, finished: true });
   busy(false);
   show();
   const steps = dream.values.length;
@@ -287,7 +251,7 @@ function stop() {
 
 async function save() {
   const { stage, galaxy, size } = dream.asked;
-  offer(await dreamFile(id("canvas"), dream), `dream-${stage}-${galaxy}-${size}.png`);
+  offer(await dreamFile(dream, asShown(dream, state), writeHash(state, index)), `dream-${stage}-${galaxy}-${size}.png`);
 }
 
 async function saveFilm() {
@@ -361,6 +325,7 @@ function listen() {
   id("stop").addEventListener("click", stop);
   id("save").addEventListener("click", save);
   id("film").addEventListener("click", saveFilm);
+  id("mask").addEventListener("click", () => go({ mask: !state.mask }));
   id("link").addEventListener("click", copyLink);
   id("reset").addEventListener("click", () => go(Object.fromEntries(ASCENT.map((name) => [name, index.settings[name]]))));
   listenForFiles(id("file"), document.querySelector("#lab-root .lab-pictures"), take);

@@ -23,6 +23,7 @@ export async function describeNetwork(name, source) {
     channels: Object.fromEntries(Object.entries(about.graphs).map(([stage, graph]) => [stage, graph.channels])),
     stages: Object.keys(about.graphs).filter((stage) => stage !== "logits"),
     class_names: about.class_names,
+    concepts: about.concepts ?? [],
     dreams: {},
     before: [],
     unlike: null,

@@ -91,6 +91,13 @@ export function paint(canvas, image) {
   canvas.getContext("2d").putImageData(new ImageData(bytes, image.width, image.height), 0, 0);
 }
 
+/** The engine's bytes with other opacities, a byte for each pixel. */
+export function withAlpha({ width, height, data }, alpha) {
+  const bytes = new Uint8ClampedArray(data);
+  for (let i = 0; i < alpha.length; i += 1) bytes[4 * i + 3] = alpha[i];
+  return { width, height, data: bytes };
+}
+
 function blank(size) {
   return Object.assign(document.createElement("canvas"), { width: size, height: size });
 }

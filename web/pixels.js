@@ -126,20 +126,22 @@ function normalisedTaps(outputs, taps) {
   });
 }
 
+// Of as many planes as there are.
 function resample(image, width, height, filter) {
   if (image.width === width && image.height === height) return image;
+  const planes = image.data.length / (image.width * image.height);
   const across = filter(image.width, width);
   const along = filter(image.height, height);
-  const between = new Float32Array(PLANES * image.height * width);
-  for (let row = 0; row < PLANES * image.height; row++) {
+  const between = new Float32Array(planes * image.height * width);
+  for (let row = 0; row < planes * image.height; row++) {
     for (let column = 0; column < width; column++) {
       let sum = 0;
       for (const [source, weight] of across[column]) sum += weight * image.data[row * image.width + source];
       between[row * width + column] = sum;
     }
   }
-  const data = new Float32Array(PLANES * height * width);
-  for (let plane = 0; plane < PLANES; plane++) {
+  const data = new Float32Array(planes * height * width);
+  for (let plane = 0; plane < planes; plane++) {
     for (let row = 0; row < height; row++) {
       const to = (plane * height + row) * width;
       for (const [source, weight] of along[row]) {

@@ -1,21 +1,24 @@
 // A live dream on disk: a PNG with the record of how it was made, and what such a PNG gives back.
 
 import { readFile } from "./picture.js";
-import { asciiJson, readTexts, RECORD, START, withTexts } from "./png.js";
+import { asciiJson, pngFile, readTexts, RECORD, START, withTexts } from "./png.js";
 import { settings } from "./state.js";
 
-/** The dream on a canvas as a PNG that carries its record, and the picture it started from if that was the reader's. */
-export async function dreamFile(canvas, dream) {
-  return withTexts(await new Promise((resolve) => canvas.toBlob(resolve, "image/png")), recordTexts(dream));
+/**
+ * A dream as a PNG that carries its record, and the picture it started from if that was the reader's. `image` is as it
+ * is shown, with its mask or without, and `address` says the same.
+ */
+export async function dreamFile(dream, image, address) {
+  return withTexts(await pngFile(image), recordTexts(dream, address));
 }
 
 /** The dream's steps as a film that carries the same. */
 export async function filmFile(dream) {
-  return withTexts(await dream.film.file(), recordTexts(dream));
+  return withTexts(await dream.film.file(), recordTexts(dream, dream.address));
 }
 
-function recordTexts(dream) {
-  const { asked, network, before, probabilities, values, backend, seconds, address } = dream;
+function recordTexts(dream, address) {
+  const { asked, network, before, probabilities, values, backend, seconds } = dream;
   const record = {
     format: 1,
     link: location.href.split("#")[0] + address,

@@ -18,7 +18,7 @@ const ALWAYS = ["galaxy", "stage", "size"];
 
 /** The state that the page begins with, from the lab's index.json. */
 export function beginning(index) {
-  return { ...index.settings, ...index.first, channel: null, concept: null, network: index.networks[0].name };
+  return { ...index.settings, ...index.first, channel: null, concept: null, mask: false, network: index.networks[0].name };
 }
 
 /** A number in its range, or null. */
@@ -46,7 +46,8 @@ export function readHash(hash, index) {
   const stage = said.get("stage") ?? "";
   const stages = networkOf(state, index) ? stagesOf(state, index) : null;
   if (stages ? objectivesOf(state, index).includes(stage) : /^\w+$/.test(stage)) state.stage = stage;
-  if (/^-?\w+$/.test(said.get("concept") ?? "")) state.concept = said.get("concept");
+  state.mask = said.get("mask") === "1";
+  if (/^-?[\w.]+$/.test(said.get("concept") ?? "")) state.concept = said.get("concept");
   if (state.stage === "concept" && !state.concept) state.stage = index.first.stage;
   if (state.stage === "logits" && !(state.channel in classesOf(state, index))) state.channel = 0;
   return settle(state, index);
@@ -69,7 +70,13 @@ export function writeHash(state, index) {
     if (state[name] === null || state[name] === undefined) continue;
     if (ALWAYS.includes(name) || state[name] !== usual[name]) said.set(name, state[name]);
   }
+  if (state.mask) said.set("mask", 1);
   return `#${said}`;
+}
+
+/** The address of a state's dream, which is the same with its mask and without. */
+export function dreamHash(state, index) {
+  return writeHash({ ...state, mask: false }, index);
 }
 
 /** The entry of the state's network, undefined of one that was not opened yet. */

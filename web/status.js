@@ -27,6 +27,7 @@ export function busy(yes, { pausable = true } = {}) {
   const starting = [id("run"), id("look")];
   for (const button of starting) button.disabled = yes;
   id("stop").disabled = !yes;
+  id("mask").disabled = yes;
   id("pause").disabled = !yes || !pausable;
   if (yes && starting.includes(focused)) id("stop").focus();
   if (!yes && [id("pause"), id("stop")].includes(focused)) id("run").focus();

@@ -3,10 +3,9 @@
 // Messages in: {id, command, ...}. Messages out: {id, result} or {id, fault}, and {event} on the way.
 
 import { ascend, complete } from "./ascent.js";
+import { Mask } from "./mask.js";
 import { download, Fault, openNetwork } from "./network.js";
 import { asSeen, toRGBA } from "./pixels.js";
-
-// Below this, starting hundreds of small kernels on a graphics card takes longer than computing them here.
 
 // The runtime's script, and the stem of its two halves.
 const runtimes = {
@@ -256,6 +255,7 @@ async function dream(image, objective, settings, control) {
   const seconds = () => (performance.now() - begun) / 1000;
   const { mean, std } = network.about;
   const graph = gradient(objective.stage, weigh(objective));
+  const mask = new Mask();
   let activation = null;
   const values = [];
   const steps = ascend({
@@ -263,6 +263,7 @@ async function dream(image, objective, settings, control) {
     settings,
     mean,
     std,
+    mask,
     gradient: async (now) => {
       const found = await graph(now);
       activation = found.activation;
@@ -295,6 +296,7 @@ async function dream(image, objective, settings, control) {
     type: next.done ? "done" : "stopped",
     steps: values.length,
     image: picture(shown),
+    alpha: mask.bytes(shown.width, shown.height),
     value: values.at(-1) ?? null,
     values,
     probabilities: await probabilities(shown),

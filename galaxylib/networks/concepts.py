@@ -7,7 +7,7 @@ stands there with its figures and without a direction.
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +124,11 @@ class Concepts:
         self.folder, self.sha256 = folder, sha256
 
     @property
+    def there(self) -> bool:
+        """Whether any were learned: whether there is a file, whatever it says."""
+        return self.folder is not None and (self.folder / CONCEPTS).is_file()
+
+    @property
     def cure(self) -> str:
         """The command that makes them."""
         return f"run `galaxylib probe {self.folder or 'CHECKPOINT'} --data FILE` on drawn galaxies"
@@ -131,9 +136,9 @@ class Concepts:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The whole file, as JSON has it."""
-        path = None if self.folder is None else self.folder / CONCEPTS
-        if path is None or not path.is_file():
+        if not self.there:
             raise CheckpointError(f"This network has no concepts yet: {self.cure}.")
+        path = self.folder / CONCEPTS
         try:
             content = read_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as fault:
@@ -151,10 +156,12 @@ class Concepts:
             for stage, found in self.content["stages"].items()
         }
 
-    def best(self) -> list[Concept]:
-        """Each concept once, at the stage that reads it best; the best read first."""
+    def best(self, stages: Collection[str] | None = None) -> list[Concept]:
+        """Each concept once, at the stage (of these, if given) that reads it best; the best read first."""
         found: dict[str, Concept] = {}
         for stage, read_outs in self.read_outs.items():
+            if stages is not None and stage not in stages:
+                continue
             for name, one in read_outs.items():
                 if one.vector and (name not in found or one.r2 > found[name].read_out.r2):
                     found[name] = Concept(name, stage, one)

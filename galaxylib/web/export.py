@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from galaxylib.data.preprocessing import Preprocess
 from galaxylib.evaluation.unlike import Reference
 from galaxylib.files import filling, sha256, write_json
 from galaxylib.networks.checkpoint import Loaded, load
+from galaxylib.networks.concepts import Concept
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.web.score_graph import write_score
 from galaxylib.web.store import WEIGHTS
@@ -36,10 +38,12 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
     Returns:
         `out`, with `network.json`, `weights.bin` and the graphs: one for each stage of the network, one for
         its logits, and `forward.onnx` from image to logits and, where the checkpoint has a reference, to the
-        score for being unlike the images of its training.
+        score for being unlike the images of its training. The concepts that `galaxylib probe` left in the
+        checkpoint's folder stand in `network.json`; of a network that is not in the registry their stages
+        are those that are written.
 
     Raises:
-        CheckpointError: there is no whole checkpoint.
+        CheckpointError: there is no whole checkpoint, or its concepts are damaged or another network's.
         GalaxyError: the network does something that no rule is there for, the folder holds other things than
             an export or cannot be written, or the disk is full.
     """
@@ -47,7 +51,10 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
     with filling(out) as folder:
         loaded = checkpoint if isinstance(checkpoint, Loaded) else load(checkpoint)
         entry = NETWORKS.get(loaded.meta["network"])
-        dreamable = _dreamable(loaded.network, entry.stages if entry else ())
+        learned = loaded.concepts.best() if loaded.concepts.there else []
+        stages = entry.stages if entry else tuple(dict.fromkeys(one.stage for one in learned))
+        dreamable = _dreamable(loaded.network, stages)
+        concepts = loaded.concepts.best(dreamable) if learned else []
         reference = None if loaded.reference is None else Reference.from_arrays(loaded.reference)
         compared = reference.stages if reference else ()
         network = Network(loaded.network, tuple(dict.fromkeys((*dreamable, *compared))))
@@ -59,7 +66,7 @@ def export_web(checkpoint: str | Path | Loaded, out: str | Path) -> Path:
         model = forward_graph(network, loaded.preprocess, temperature=loaded.temperature, reference=reference)
         (folder / "forward.onnx").write_bytes(model.SerializeToString(deterministic=True))
         (folder / WEIGHTS).write_bytes(network.store.content)
-        write_json(folder / DESCRIPTION, _describe(loaded, graphs, folder))
+        write_json(folder / DESCRIPTION, _describe(loaded, graphs, concepts, folder))
     return out
 
 
@@ -69,7 +76,9 @@ def _dreamable(network: nn.Module, stages: tuple[str, ...]) -> list[str]:
     return [stage for stage in stages if stage not in last]
 
 
-def _describe(loaded: Loaded, graphs: dict[str, dict[str, Any]], folder: Path) -> dict[str, Any]:
+def _describe(
+    loaded: Loaded, graphs: dict[str, dict[str, Any]], concepts: list[Concept], folder: Path
+) -> dict[str, Any]:
     def stored(name: str) -> dict[str, Any]:
         return {"file": name, "bytes": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
 
@@ -86,9 +95,23 @@ def _describe(loaded: Loaded, graphs: dict[str, dict[str, Any]], folder: Path) -
         "weights": stored(WEIGHTS),
         "graphs": {stage: about | stored(about["file"]) for stage, about in graphs.items()},
         "forward": stored("forward.onnx"),
+        "concepts": [
+            {
+                "name": one.name,
+                "stage": one.stage,
+                "r2": round(one.read_out.r2, 2),
+                "vector": _unit(one.read_out.vector),
+            }
+            for one in concepts
+        ],
         "checkpoint_sha256": meta["sha256"],
         "opset": OPSET,
     }
+
+
+def _unit(vector: tuple[float, ...]) -> list[float]:
+    """A vector of length 1 along another, with the four digits that a page needs."""
+    return [float(f"{number:.4g}") for number in np.array(vector) / np.linalg.norm(vector)]
 
 
 def gradient_graph(network: Network, preprocess: Preprocess, stage: str) -> tuple[onnx.ModelProto, int]:

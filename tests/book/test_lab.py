@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from written_concepts import write_concepts
 
 from ci import lab_examples
 from ci.lab import LabSettings, Network, accuracy, control, galaxies, networks
@@ -304,7 +306,8 @@ def test_every_state_has_an_address(page, address: str, index: dict) -> None:
         """async (index) => {
             const { beginning, readHash, writeHash } = await import("../lab/state.js");
             const wrong = [];
-            const rest = { steps: 33, size: 192, rate: 0.015, seed: 4294967295, network: "https://a.b/c/" };
+            const rest = { mask: true, steps: 33, size: 192, rate: 0.015, seed: 4294967295,
+                           network: "https://a.b/c/" };
             for (const galaxy of [0, 9, "noise", "own"])
                 for (const stage of [...index.stages, "logits"])
                     for (const channel of stage === "logits" ? [0, 9] : [null, 0, 7])
@@ -420,6 +423,93 @@ def test_dream_along_a_concept_is_that_of_the_library(
     assert "concept" not in page.url
     visit(page, address, "#galaxy=5&stage=concept&concept=nothing")
     assert page.input_value("[name=concept]") == names[0]
+
+
+def saved_picture(page, path: Path) -> Image.Image:
+    with page.expect_download() as waiting:
+        page.click("#lab-save")
+    waiting.value.save_as(path)
+    with Image.open(path) as file:
+        file.load()
+        return file
+
+
+def test_mask_is_the_librarys_shown_saved_and_kept_in_the_address(
+    page, address: str, lab: Path, index: dict, tmp_path: Path
+) -> None:
+    loaded, size = load(BROUGHT / "real-small"), index["sizes"][1]
+    asked = f"#galaxy=5&stage=dma1&size={size}"
+    visit(page, address, asked)
+    page.focus("#lab-mask")
+    page.keyboard.press("Space")
+    assert page.get_attribute("#lab-mask", "aria-pressed") == "true"
+    assert page.inner_text("#lab-caption").endswith(
+        "Only a dream made live has a mask: press “Dream it live”."
+    )
+    page.evaluate(f"location.hash = '{asked}&steps=3&octaves=1&jitter=0&mask=1'")
+    page.wait_for_selector("#lab-none:not([hidden])")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 3 steps")
+    assert page.inner_text("#lab-caption").endswith(
+        "transparent where the gradients of its steps hardly reached."
+    )
+    masked = saved_picture(page, tmp_path / "masked.png")
+    shown = page.evaluate(
+        """() => {
+            const canvas = document.getElementById("lab-canvas");
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            return [...data].filter((_, i) => i % 4 === 3);
+        }"""
+    )
+    assert masked.mode == "RGBA"
+    alpha = np.asarray(masked)[..., 3]
+    np.testing.assert_array_equal(alpha.ravel(), shown)
+    made = dream(
+        loaded.network,
+        read_image(lab / "galaxies" / "5.webp"),
+        layer("dma1"),
+        settings=LabSettings(steps=3).protocol(size).but(levels=1, jitter=(0,)),
+        preprocess=loaded.preprocess,
+    )
+    # The browser makes the picture smaller by a filter of its own.
+    assert np.corrcoef(alpha.ravel(), made.rgba[..., 3].ravel())[0, 1] > 0.9
+    assert np.mean(alpha == 255) == pytest.approx(0.2, abs=0.01)
+    page.click("#lab-mask")
+    bare = saved_picture(page, tmp_path / "bare.png")
+    assert bare.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(bare), np.asarray(masked)[..., :3])
+    # Both stand side by side, and the saved picture brings the mask back.
+    page.click("#lab-keep")
+    page.click("#lab-mask")
+    assert page.inner_text("#lab-compare-caption").endswith("Right: the same with other settings.")
+    visit(page, address)
+    page.set_input_files("#lab-file", tmp_path / "masked.png")
+    page.wait_for_function("location.hash.endsWith('&mask=1')")
+    assert page.get_attribute("#lab-mask", "aria-pressed") == "true"
+
+
+def test_own_network_brings_its_concepts(page, address: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "run"))
+    loaded = load(folder)
+    found = {"dma1": {"bar_fraction": 0.7}, "dma2": {"arm_pitch": 0.8}}
+    write_concepts(folder, loaded.network, loaded.meta["sha256"], found)
+    visit(page, address, "#galaxy=5&stage=stem&size=64&steps=3&octaves=1")
+    page.set_input_files("#lab-folder", export_web(folder, tmp_path / "exported"))
+    page.wait_for_function("document.querySelector('[name=network]').value === 'own'")
+    page.select_option("[name=stage]", "concept")
+    names = page.evaluate("[...document.querySelector('[name=concept]').options].map(one => one.text)")
+    assert names == ["more arm pitch", "less arm pitch", "more bar fraction", "less bar fraction"]
+    page.select_option("[name=concept]", "-bar_fraction")
+    page.click("#lab-run")
+    assert finish(page).startswith("Done: 3 steps")
+    assert "the concept “less bar fraction” of DMA 1" in page.inner_text("#lab-caption")
+    record = json.loads(saved_picture(page, tmp_path / "dream.png").text["galaxylib.dream.lab"])
+    (along,) = (one for one in loaded.concepts.best() if one.name == "bar_fraction")
+    np.testing.assert_allclose(record["objective"]["linear"], -np.array(along.read_out.vector), atol=1e-4)
+    # A network without any, opened next, offers none.
+    page.set_input_files("#lab-folder", export_web(tiny_checkpoint, tmp_path / "without"))
+    page.wait_for_function("document.querySelector('[name=stage]').value === 'lam'")
+    assert "concept" not in page.url
 
 
 def test_film_of_a_dream_ends_with_it_and_carries_its_record(

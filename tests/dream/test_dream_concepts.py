@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from written_concepts import write_concepts
 
 from galaxylib import DMAGNet
 from galaxylib.cli import main
@@ -17,8 +18,7 @@ from galaxylib.dream.record import read_png
 from galaxylib.dream.widget import DreamLab
 from galaxylib.errors import GalaxyError
 from galaxylib.networks.checkpoint import load, save
-from galaxylib.networks.concepts import CONCEPTS, write
-from galaxylib.networks.inspection import stage_outputs
+from galaxylib.networks.concepts import CONCEPTS
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +35,11 @@ def folder(tmp_path_factory):
         class_names=CLASS_NAMES,
     )
     loaded = load(path)
-    outputs = stage_outputs(loaded.network, torch.zeros(1, 3, 64, 64), stages=("dma2", "dma3"))
-    figures = {"galaxies": 50, "low": 0.3, "high": 0.9, "control": 0.0, "gain": 0.6, "gain_low": 0.3}
-    stages = {}
-    for (stage, output), r2 in zip(outputs.items(), (0.5, 0.6), strict=True):
-        vector = np.random.default_rng(7).integers(-999, 1000, output.shape[1]).tolist()
-        read_out = figures | {"r2": r2, "vector": vector, "scale": 1.0, "offset": 0.0}
-        stages[stage] = {"bar_fraction": read_out}
-    write(
+    write_concepts(
         path,
-        {
-            "sha256": loaded.meta["sha256"],
-            "data": {"fingerprint": "x", "galaxies": 50, "simulated": True},
-            "divisions": 1,
-            "twins": 1,
-            "stages": stages,
-        },
+        loaded.network,
+        loaded.meta["sha256"],
+        {"dma2": {"bar_fraction": 0.5}, "dma3": {"bar_fraction": 0.6}},
     )
     return path
 

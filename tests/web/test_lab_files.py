@@ -186,6 +186,33 @@ def test_a_network_that_says_something_else_is_refused(
     assert wrong_field(page, about).startswith(f"{field} must be ")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "<b>"},
+        {"r2": "much"},
+        {"stage": "elsewhere"},
+        {"stage": "constructor"},
+        {"vector": [1]},
+        {"vector": [None] * 8},
+        {"vector": "10101010"},
+    ],
+)
+def test_concepts_that_are_none_are_refused(page, exported: Path, wrong: dict[str, object]) -> None:
+    about = json.loads((exported / "network.json").read_text())
+    del about["concepts"]  # folders that were exported before say nothing of them
+    assert wrong_field(page, about) is None
+    right = {
+        "name": "bar",
+        "stage": "stem",
+        "r2": 0.5,
+        "vector": [0.25] * about["graphs"]["stem"]["channels"],
+    }
+    assert wrong_field(page, about | {"concepts": [right]}) is None
+    for concepts in ([right, right | wrong], [None], None, right):
+        assert wrong_field(page, about | {"concepts": concepts}).startswith("concepts must be ")
+
+
 def test_both_doors_refuse_it_in_one_sentence(page) -> None:
     """The page asks before it shows a network, the worker before it loads one."""
     told = page.evaluate(

@@ -187,7 +187,7 @@ DREAM = """async (image, objective, settings) => {
     const last = await engine.run(as(image), objective, settings);
     const steps = events.filter((event) => event.type === "step");
     return {
-        ...last, image: { ...last.image, data: [...last.image.data] },
+        ...last, image: { ...last.image, data: [...last.image.data] }, alpha: [...last.alpha],
         steps: steps.map(({ step, total, size, image }) => [step, total, size, image.width]),
         watched: steps.filter((event) => event.probabilities).map((event) => event.step),
         channels: steps[0].activation.length,
@@ -198,7 +198,7 @@ SETTINGS = Settings(sizes=(64, 96), steps=(4, 3), rates=(0.05, 0.03), jitter=(0,
 
 
 def test_dream_is_pythons(loaded_page, checkpoint):
-    """Two sizes, two octaves, unsharp mask: all but the shifts, whose random numbers differ."""
+    """Two sizes, two octaves, unsharp mask, opacity: all but the shifts, whose random numbers differ."""
     loaded, image = load(checkpoint), an_image(110, 90)
     objective = objective_of("stem", None)
     expected = dream(loaded.network, image[0], objective, settings=SETTINGS, preprocess=loaded.preprocess)
@@ -210,6 +210,9 @@ def test_dream_is_pythons(loaded_page, checkpoint):
     pixels = np.array(found["image"]["data"]).reshape(height, width, 4)[..., :3]
     assert np.abs(pixels - expected.pixels.astype(int)).max() <= 1
     assert np.abs(expected.pixels - pictures.to_uint8(pictures.fit(image, height, width)[0])).mean() > 5
+    alpha = np.array(found["alpha"]).reshape(height, width)
+    np.testing.assert_allclose(alpha, 255 * expected.alpha, atol=1.5)
+    assert np.unique(alpha).size > 100
     sides = [SETTINGS.level_side(side, level) for side in (64, 96) for level in (0, 1)]
     assert [side for *_, side in found["steps"]] == np.repeat(sides, [4, 4, 3, 3]).tolist()
     assert found["steps"][-1][:3] == [14, 14, 96]

@@ -1,6 +1,7 @@
 """Exported networks in onnxruntime, against PyTorch's own gradients."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,11 @@ import torch
 from safetensors.torch import load_file
 from test_cli import one_sentence, run
 from torch import Tensor, nn
+from written_concepts import write_concepts
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import Objective, channel, layer, logit
+from galaxylib.dream import Objective, channel, concept, layer, logit
 from galaxylib.dream.forward import Tap
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.evaluation.judge import judge, look_at_batches
@@ -238,6 +240,63 @@ def test_folder_is_what_its_description_says(checkpoint, exported, tmp_path):
         assert sha256(exported / file["file"]) == file["sha256"]
     again = export_web(checkpoint, tmp_path / "again")
     assert all((again / path.name).read_bytes() == path.read_bytes() for path in exported.iterdir())
+
+
+def concepts_in(folder: Path) -> list[tuple[str, str, float]]:
+    about = json.loads((folder / "network.json").read_text())
+    return [(one["name"], one["stage"], one["r2"]) for one in about["concepts"]]
+
+
+def test_concepts_beside_a_checkpoint_come_along(checkpoint, exported, tmp_path):
+    """Each once, at the stage that reads it best; a dream along one has the library's gradient."""
+    assert concepts_in(exported) == []
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
+    loaded = load(folder)
+    found = {"dma1": {"arm_pitch": 0.5, "bar_fraction": 0.7}, "dma3": {"arm_pitch": 0.604}}
+    path = write_concepts(folder, loaded.network, loaded.meta["sha256"], found)
+    out = export_web(folder, tmp_path / "out")
+    assert concepts_in(out) == [("bar_fraction", "dma1", 0.7), ("arm_pitch", "dma3", 0.6)]
+    about = json.loads((out / "network.json").read_text())
+    vector = np.array(about["concepts"][1]["vector"], np.float32)
+    image = torch.rand(1, 3, 80, 64, generator=torch.Generator().manual_seed(0))
+    feeds = {"image": image.numpy(), "square": np.zeros_like(vector), "linear": vector}
+    value, gradient = session(out / "dma3.onnx").run(["value", "gradient"], feeds)
+    along = concept("arm_pitch", concepts=load(folder).concepts)
+    expected_value, expected = by_torch(folder, along, image)
+    assert value == pytest.approx(expected_value, rel=1e-3)  # a direction is written with four digits
+    assert np.corrcoef(gradient.ravel(), expected.ravel())[0, 1] > 0.99999
+    path.write_text(path.read_text().replace(loaded.meta["sha256"], "0" * 64))
+    with pytest.raises(CheckpointError, match="was learned on other weights than these"):
+        export_web(folder, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+class Own(nn.Module):
+    """A network that is not in the registry, and does not say which of its parts are worth dreaming."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+        self.second = nn.Conv2d(4, 6, 3)
+        self.pool, self.flat, self.head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.flat(self.pool(self.second(self.first(x)))))
+
+
+def test_own_network_is_dreamed_at_the_stages_of_its_concepts(tmp_path):
+    torch.manual_seed(0)
+    network = Own().eval()
+    meta = {"network": "mine:Own", "options": {}, "sha256": "0" * 64}
+    loaded = Loaded(network, PREPROCESS, CLASS_NAMES, meta, folder=tmp_path)
+    assert [*json.loads((export_web(loaded, tmp_path / "bare") / "network.json").read_text())["graphs"]] == [
+        "logits"
+    ]
+    write_concepts(tmp_path, network, "0" * 64, {"second": {"axis_ratio": 0.9, "colour": 0.2}})
+    loaded = replace(loaded)  # what was said of its concepts is not remembered
+    out = export_web(loaded, tmp_path / "out")
+    assert [*json.loads((out / "network.json").read_text())["graphs"]] == ["second", "logits"]
+    assert concepts_in(out) == [("axis_ratio", "second", 0.9), ("colour", "second", 0.2)]
 
 
 def test_half_precision_loses_nothing_of_shipped_weights(checkpoint):
