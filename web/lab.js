@@ -1,6 +1,6 @@
 // The dream lab's page: controls and address on one side, dreams made beforehand and the live engine on the other.
 
-import { Compare, inWords } from "./compare.js";
+import { Compare } from "./compare.js";
 import { changed, fillForm } from "./controls.js";
 import { Examples } from "./examples.js";
 import { Film } from "./film.js";
@@ -13,7 +13,6 @@ import {
   ASCENT,
   beginning,
   dreamHash,
-  madeBefore,
   networkOf,
   objective,
   readHash,
@@ -24,7 +23,7 @@ import {
   writeHash,
 } from "./state.js";
 import { busy, clearFault, fault, id, progress, say } from "./status.js";
-import { asShown, showMeasures, showPictures, showVerdict } from "./view.js";
+import { asShown, onShow, showMeasures, showPictures, showVerdict } from "./view.js";
 import { fetchHint, megabytes } from "./words.js";
 
 const base = new URL(document.getElementById("lab-root").dataset.base, document.baseURI).href;
@@ -32,7 +31,7 @@ const form = id("form");
 const WATCH = 4; // steps between two looks at the probabilities
 const live = new Live(base, hear);
 const examples = new Examples(base, id("examples-said"), id("examples"));
-const compare = new Compare(onShow);
+const compare = new Compare(() => onShow(there()));
 let index; // what there is: lab/index.json
 let state; // what is shown
 let own = null; // the reader's picture, a canvas
@@ -61,29 +60,25 @@ async function begin() {
 
 // ---- what is shown
 
+/** What the page shows. */
+function there() {
+  const said = saidBefore(state, index) ?? (seen?.key === startKey(state) ? seen : null);
+  return { base, state, index, own, dream, said };
+}
+
 function show() {
   if (!id("stop").disabled) stop(); // something else was chosen
   if (dream && dream.address !== dreamHash(state, index)) dream = null;
   fillForm(form, state, index);
-  const said = saidBefore(state, index) ?? (seen?.key === startKey(state) ? seen : null);
-  const there = { base, state, index, own, dream, said };
-  showPictures(there);
-  showVerdict(there);
-  showMeasures(there, go);
+  showPictures(there());
+  showVerdict(there());
+  showMeasures(there(), go);
   examples.show(state, index);
   id("save").disabled = id("film").disabled = !dream?.finished;
-  id("keep").disabled = !onShow();
+  id("keep").disabled = !onShow(there());
   id("mask").setAttribute("aria-pressed", state.mask);
   compare.show();
   id("hint").textContent = fetchHint(state, index, live);
-}
-
-/** The finished dream on show, made live or beforehand; null where there is none. */
-function onShow() {
-  const made = madeBefore(state, index);
-  if (dream ? !dream.finished : !made) return null;
-  const src = dream ? id("canvas").toDataURL() : base + made.file;
-  return { src, words: inWords(state, index), address: writeHash(state, index) };
 }
 
 function go(changes) {
@@ -216,7 +211,7 @@ function hear(event) {
   }
   id("canvas").hidden = false;
   id("after").hidden = id("none").hidden = true;
-  showMeasures({ state, index, dream }, go);
+  showMeasures(there(), go);
   if (event.type === "step") return;
   const { image, alpha, seconds, backend } = event;
   Object.assign(dream, { image, alpha, seconds, backend, finished: true });

@@ -3,9 +3,10 @@
 // All functions take what there is: {base, state, index, own: the reader's picture, dream: the live one or null, said:
 // what the network says of the start}.
 
+import { inWords } from "./compare.js";
 import { drawCurve, showChannels, showProbabilities } from "./measures.js";
 import { noise, paint, withAlpha } from "./picture.js";
-import { classesOf, madeBefore } from "./state.js";
+import { classesOf, madeBefore, writeHash } from "./state.js";
 import { id } from "./status.js";
 import { verdict } from "./verdict.js";
 import { networkName, objectiveName, startName } from "./words.js";
@@ -31,6 +32,15 @@ export function showPictures(there) {
 /** A finished dream's pixels, under its mask where the state asks for it. */
 export function asShown({ image, alpha }, { mask }) {
   return mask ? withAlpha(image, alpha) : image;
+}
+
+/** The finished dream on show, made live or beforehand, as `Compare` takes it; null where there is none. */
+export function onShow({ base, state, index, dream }) {
+  const made = madeBefore(state, index);
+  if (dream ? !dream.finished : !made) return null;
+  const src = dream ? id("canvas").toDataURL() : base + made.file;
+  const under = dream && state.mask ? ", under its mask" : "";
+  return { src, words: inWords(state, index) + under, address: writeHash(state, index) };
 }
 
 function how(dream, made) {

@@ -481,7 +481,7 @@ def test_mask_is_the_librarys_shown_saved_and_kept_in_the_address(
     # Both stand side by side, and the saved picture brings the mask back.
     page.click("#lab-keep")
     page.click("#lab-mask")
-    assert page.inner_text("#lab-compare-caption").endswith("Right: the same with other settings.")
+    assert page.inner_text("#lab-compare-caption").endswith(", under its mask.")
     visit(page, address)
     page.set_input_files("#lab-file", tmp_path / "masked.png")
     page.wait_for_function("location.hash.endsWith('&mask=1')")
