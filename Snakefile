@@ -94,7 +94,7 @@ FILES = {
     "03_training": [BLIND, *REFERENCE, *DESCRIPTIONS],
     "04_evaluation": [BLIND, *REFERENCE, *DESCRIPTIONS, *shipped("*")],
     "05_baselines": REFERENCE,
-    "06_deepdream": ["galaxylib/dream/prior.npz", *CONCEPTS, *shipped("real")],
+    "06_deepdream": ["galaxylib/dream/prior.npz", *CONCEPTS, *shipped("real"), *shipped("real-small")],
     "07_votes": [CLAIMS, *REFERENCE, "benchmarks/results/bridge.json", *shipped("zoo2"), *shipped("pretrained")],
     "08_ledger": [CLAIMS, *REFERENCE, "benchmarks/results/published_labels.json"],
     "09_your_galaxies": shipped("real*"),

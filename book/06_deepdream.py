@@ -55,7 +55,7 @@ from galaxylib.dream.measures import probabilities, random_twin, references
 from galaxylib.errors import DreamError
 from galaxylib.evaluation.intervals import wilson
 from galaxylib.files import filling
-from galaxylib.networks.checkpoint import BROUGHT
+from galaxylib.networks.checkpoint import BROUGHT, load
 from galaxylib.paper.channel_panels import beside, panel, silence, telling_channels
 from galaxylib.paper.dream_panels import (
     DREAMT,
@@ -70,7 +70,7 @@ from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
 from galaxylib.paper.report import Report
 from galaxylib.paper.trained import open_checkpoint
-from galaxylib.paper.visualisations import compared, looked, on_white, ways
+from galaxylib.paper.visualisations import APART, compared, looked, on_white, several, ways
 from galaxylib.paper.workspace import open_data, open_split
 
 # %% tags=["hide-input"]
@@ -86,6 +86,7 @@ network, preprocess = loaded.network, loaded.preprocess
 kind = "simulated" if catalogue.simulated else "real"
 origin = {
     "real": "the network that comes with the book and has met real galaxies",
+    "real-small": "the small network that comes with the book and has met real galaxies",
     "pretrained": "the network that comes with the book and learned from simulated galaxies alone",
     "": "the network of this run",
 }
@@ -577,7 +578,7 @@ report.number("n_claims", len(judged))
 # {term}`inversion <inversion>` begins with faint noise and does nothing but come near ({cite}`mahendran2015`), so that
 # it shows what a stage keeps; a {term}`caricature` goes further along $b$ ({cite}`mahendran2016`). {term}`MACO` begins
 # with noise too and moves nothing but phases; we show what is left where the gradient, summed over the steps, was large
-# ({cite}`fel2023`). In a batch, `diversity("dma2")` keeps several dreams of one objective apart ({cite}`olah2017`).
+# ({cite}`fel2023`).
 
 # %%
 goal = logit(CLASS_NAMES[7])
@@ -648,6 +649,50 @@ report.number("caricature_end", seen["trained"][3].record["values"][-1])
 # {glue:text}`random_lam_likeness:.2f`: one galaxy and as many steps for all, so this is no measure of all that a stage
 # keeps. The caricature's objective, one at the galaxy, ended at {glue:text}`caricature_end:.2f`; the closer to one, the
 # less its picture shows.
+#
+# ## Several dreams of one logit
+#
+# Pictures that a logit answers to need not look alike. In a batch of $N$ images, `diversity("dma3")` compares which
+# channels of a stage speak together: with the Gram matrix $G_i = \sum a_i a_i^\top$ over the places of image $i$, it is
+#
+# ```{math}
+# \mathrm{diversity}_i = - \frac{1}{N - 1} \sum_{j \neq i} \frac{\langle G_i, G_j \rangle}{\lVert G_i \rVert \lVert G_j \rVert} ,
+# ```
+#
+# and, added to the logit with a weight of {glue:text}`apart_weight:.0f`, keeps the dreams apart ({cite}`olah2017`).
+
+# %%
+small = load("real-small") if (BROUGHT / "real-small").exists() else loaded
+report.number("several_network", origin["real-small"] if small is not loaded else report.content["network"])
+one_logit = logit(CLASS_NAMES[7], class_names=small.class_names)
+sides = {
+    name: several(
+        small, one_logit, stage="dma3", weight=weight, size=views, turns=min(1.0, views / 128), seed=seed
+    )
+    for name, weight in (("alone", 0.0), ("apart", APART))
+}
+for name, found in sides.items():
+    report.number(f"{name}_alike", found.alike)
+    report.number(f"{name}_goal", found.goal)
+report.number("apart_weight", APART)
+
+# %% tags=["remove-output", "hide-input"]
+titles = [f"{name}, {number}" for name in sides for number in range(1, 5)]
+tiles = [shown(made.image) for found in sides.values() for made in found.dreams]
+report.figure("several", image_grid(tiles, titles=titles, columns=4))
+
+# %% [markdown]
+# ```{glue:figure} several
+# :alt: Two rows of four pictures dreamed from the same four noises, above without the term that keeps them apart, below with it.
+# :name: fig-06-several
+#
+# The logit of {glue:text}`views_goal` dreamed from four noises, {glue:text}`views_size:d` pixels wide, by
+# {glue:text}`several_network`: each dream alone (above), and kept apart in dma3 (below). The mean cosine between the
+# Gram matrices of two dreams is {glue:text}`alone_alike:.2f` above and {glue:text}`apart_alike:.2f` below.
+# ```
+#
+# The dreams that are kept apart reach a mean logit of {glue:text}`apart_goal:.1f`, those left alone
+# {glue:text}`alone_goal:.1f`: one draw of noise and one network, so an example and no law.
 
 # %% [markdown]
 # ## Dream yourself

@@ -1,4 +1,4 @@
-"""One galaxy seen through a network in several ways: dream, MACO, accentuation, caricature, inversion."""
+"""Ways to look into a network: dream, MACO, accentuation, caricature, inversion, dreams kept apart."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.dream import images as pictures
-from galaxylib.dream.dreaming import Dream, dream
+from galaxylib.dream.dreaming import Dream, dream, dream_batch
 from galaxylib.dream.forward import Tap
-from galaxylib.dream.objectives import Objective, caricature, near
+from galaxylib.dream.objectives import Objective, caricature, check_layers, diversity, near
 from galaxylib.dream.settings import PAPER_DREAM, Settings
+from galaxylib.networks.checkpoint import Loaded
 from galaxylib.paper.progress import steps
 
 STAY = 2.0
 """Weight of staying near, beside a logit: how far both may go is a matter of taste."""
+APART = 3.0
+"""Weight of diversity beside a logit: less is hardly seen, and with more the logit stays low."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,3 +136,56 @@ def compared(
                 }
             )
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """Dreams of one objective that began with noises of their own.
+
+    Attributes:
+        dreams: in their order.
+        alike: mean cosine between the Gram matrices of each two of them, 1 where all are alike.
+        goal: mean of the objective, without the term that keeps them apart.
+    """
+
+    dreams: list[Dream]
+    alike: float
+    goal: float
+
+
+def several(
+    loaded: Loaded, goal: Objective, *, stage: str, weight: float, size: int, turns: float = 1.0, seed: int
+) -> Several:
+    """Four dreams at once that are kept apart in a stage, or not; by the seed all begin with the same noises.
+
+    Args:
+        loaded: the network.
+        goal: what each climbs.
+        stage: whose Gram matrices tell how alike they are.
+        weight: of `diversity` beside the goal; 0 leaves each to itself.
+        size: pixels a side.
+        turns: factor on the number of steps.
+        seed: of noise and shifts.
+    """
+    settings = PAPER_DREAM.but(
+        sizes=(size,),
+        steps=(max(1, round(20 * turns)),),
+        rates=(0.15,),
+        jitter=(PAPER_DREAM.jitter[0],),
+        levels=1,
+        start="galaxies",
+        parametrisation="fourier",
+    )
+    apart = diversity(stage)
+    made = dream_batch(
+        loaded.network,
+        torch.zeros(1, 3, size, size),
+        [goal + weight * apart] * 4,
+        settings=settings,
+        preprocess=loaded.preprocess,
+        seed=seed,
+    )
+    tap = Tap(loaded.network, check_layers(loaded.network, [goal + apart]))
+    with torch.no_grad():
+        seen = tap(loaded.preprocess.normalise(torch.stack([one.image for one in made])))
+    return Several(dreams=made, alike=-float(apart.value(seen).mean()), goal=float(goal.value(seen).mean()))

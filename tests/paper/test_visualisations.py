@@ -7,7 +7,7 @@ import torch
 from galaxylib.dream import logit, near
 from galaxylib.dream.images import fit
 from galaxylib.networks.checkpoint import load
-from galaxylib.paper.visualisations import compared, looked, on_white, ways
+from galaxylib.paper.visualisations import compared, looked, on_white, several, ways
 
 GOAL = logit("Merging")
 
@@ -74,3 +74,25 @@ def test_the_table_by_hooks_on_the_network(made):
             a, b = (p - p.mean() for p in pixels)
             assert row.likeness == pytest.approx(float(a @ b / (a.norm() * b.norm())), abs=1e-5)
     handle.remove()
+
+
+def test_dreams_kept_apart_are_less_alike_and_begin_alike(tiny_checkpoint):
+    loaded = load(tiny_checkpoint)
+    asked = {"stage": "dma2", "size": 48, "turns": 0.2, "seed": 1}
+    alone, apart = (several(loaded, GOAL, weight=weight, **asked) for weight in (0.0, 3.0))
+    assert apart.alike < alone.alike
+    for one, other in zip(alone.dreams, apart.dreams, strict=True):
+        assert torch.equal(one.start, other.start)
+    assert not torch.equal(alone.dreams[0].start, alone.dreams[1].start)
+    # The figures by a hook and plain loops over pairs.
+    network, kept = loaded.network.eval(), []
+    handle = network.dma2.register_forward_hook(lambda m, i, output: kept.append(output[0].flatten(1)))
+    with torch.no_grad():
+        logits = [float(network(loaded.preprocess.normalise(one.image[None]))[0, 1]) for one in apart.dreams]
+    handle.remove()
+    grams = [(a.double() @ a.double().T).flatten() for a in kept]
+    cosines = [
+        float(grams[i] @ grams[j] / (grams[i].norm() * grams[j].norm())) for i in range(4) for j in range(i)
+    ]
+    assert apart.alike == pytest.approx(np.mean(cosines), abs=1e-4)
+    assert apart.goal == pytest.approx(np.mean(logits), abs=1e-3)
