@@ -15,7 +15,6 @@ corrected for the number of questions (Bonferroni).
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from benchmarks.probes import Scratch, rounded
+from benchmarks.probes import Scratch, parser, rounded
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.data.in_memory import InMemory
 from galaxylib.dream.probing import TWINS
@@ -224,13 +223,11 @@ def taught_by_votes(name: str, loaded: Loaded) -> bool:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="drawn galaxies that nothing was trained on")
-    parser.add_argument("--votes", type=Path, required=True, help="SDSS images with votes of Galaxy Zoo 2")
-    parser.add_argument("--networks", nargs="+", default=["small", "real-small", "real"])
-    parser.add_argument("--scratch", type=Path, default=Path("_build/probes"), help="where features are kept")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/concepts_real.json"))
-    given = parser.parse_args()
+    options = parser(
+        __doc__.splitlines()[0], networks=("small", "real-small", "real"), out="concepts_real.json"
+    )
+    options.add_argument("--votes", type=Path, required=True, help="SDSS images with votes of Galaxy Zoo 2")
+    given = options.parse_args()
     given.scratch.mkdir(parents=True, exist_ok=True)
     survey = read_voted(given.votes)
     with Galaxy10(given.data) as data:

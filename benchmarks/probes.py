@@ -12,7 +12,7 @@ The galaxies took no part in any training. Features are kept in a scratch folder
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,14 +111,20 @@ def _best(compared: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     return ", ".join(f"{name} {compared[at][name]['trained']['r2']:.2f} ({at})" for name, at in best.items())
 
 
+def parser(description: str, *, networks: Sequence[str], out: str) -> argparse.ArgumentParser:
+    """The options of a benchmark that asks what networks know; their defaults are given."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--data", type=Path, required=True, help="drawn galaxies that nothing was trained on")
+    made.add_argument("--networks", nargs="+", default=[*networks])
+    made.add_argument("--scratch", type=Path, default=Path("_build/probes"), help="where features are kept")
+    made.add_argument("--out", type=Path, default=Path("benchmarks/results", out))
+    return made
+
+
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="drawn galaxies that nothing was trained on")
-    parser.add_argument("--networks", nargs="+", default=["real", "real-small", "small"])
-    parser.add_argument("--scratch", type=Path, default=Path("_build/probes"), help="where features are kept")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/probes.json"))
-    given = parser.parse_args()
+    options = parser(__doc__.splitlines()[0], networks=("real", "real-small", "small"), out="probes.json")
+    given = options.parse_args()
     given.scratch.mkdir(parents=True, exist_ok=True)
     with Galaxy10(given.data) as data:
         write_json(given.out, measure(given.networks, Scratch(folder=given.scratch, drawn=data)))

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +9,8 @@ from torch import nn
 
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.dream.measures import random_twin
-from galaxylib.errors import DataError, GalaxyError, filled
+from galaxylib.errors import DataError, filled
+from galaxylib.evaluation.command import add_completed, folder_to_complete
 from galaxylib.evaluation.probes import (
     DIVISIONS,
     Features,
@@ -22,7 +22,7 @@ from galaxylib.evaluation.probes import (
 )
 from galaxylib.evaluation.unlike import placed_stages
 from galaxylib.files import check_outputs
-from galaxylib.networks.checkpoint import SHIPPED, Loaded, load
+from galaxylib.networks.checkpoint import Loaded, load
 from galaxylib.networks.concepts import CONCEPTS, Concepts, ReadOut, write
 from galaxylib.provenance import commit
 
@@ -98,9 +98,7 @@ def described(loaded: Loaded, data: Galaxy10, found: Mapping[str, Mapping[str, R
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The command's options."""
-    command.add_argument(
-        "checkpoint", type=filled, metavar="CHECKPOINT", help="a folder that `train` wrote, to be completed"
-    )
+    add_completed(command)
     command.add_argument(
         "--data",
         type=filled,
@@ -116,13 +114,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         GalaxyError: one sentence; the checkpoint then says what it said before.
     """
-    if options.checkpoint in SHIPPED:
-        raise GalaxyError(
-            f"The checkpoint {options.checkpoint} comes with galaxylib, its concepts too: copy its folder, "
-            "and give that of the copy."
-        )
-    loaded = load(options.checkpoint, own_network=options.own_network)
-    folder = Path(options.checkpoint)
+    folder = folder_to_complete(options.checkpoint)
+    loaded = load(folder, own_network=options.own_network)
     check_outputs(folder / CONCEPTS, inputs=[options.data])
     data = Galaxy10(options.data)
     if loaded.meta.get("data", {}).get("fingerprint") == data.fingerprint:

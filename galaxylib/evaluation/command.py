@@ -60,11 +60,32 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_calibrate(command: argparse.ArgumentParser) -> None:
-    """The options of `galaxylib calibrate`."""
+def add_completed(command: argparse.ArgumentParser) -> None:
+    """The checkpoint to which a command adds something, for `folder_to_complete`."""
     command.add_argument(
         "checkpoint", type=filled, metavar="CHECKPOINT", help="a folder that `train` wrote, to be completed"
     )
+
+
+def folder_to_complete(checkpoint: str) -> Path:
+    """The folder of such a checkpoint.
+
+    Raises:
+        GalaxyError: it is one that comes with the library.
+    """
+    from galaxylib.networks.checkpoint import SHIPPED
+
+    if checkpoint in SHIPPED:
+        raise GalaxyError(
+            f"The checkpoint {checkpoint} comes with galaxylib and stays as it is: copy its folder, and give "
+            "that of the copy."
+        )
+    return Path(checkpoint)
+
+
+def add_calibrate(command: argparse.ArgumentParser) -> None:
+    """The options of `galaxylib calibrate`."""
+    add_completed(command)
     command.add_argument(
         "--data",
         type=filled,
@@ -180,16 +201,11 @@ def calibrate(
     from galaxylib.evaluation.calibrating import calibrated
     from galaxylib.evaluation.unlike import ENOUGH, FEWEST
     from galaxylib.files import check_outputs
-    from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, SHIPPED, load, set_confidence
+    from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, load, set_confidence
     from galaxylib.provenance import provenance
 
-    if options.checkpoint in SHIPPED:
-        raise GalaxyError(
-            f"The checkpoint {options.checkpoint} comes with galaxylib and stays as it is: copy its folder, "
-            "and give that of the copy."
-        )
-    loaded = load(options.checkpoint, own_network=options.own_network)
-    folder = Path(options.checkpoint)
+    folder = folder_to_complete(options.checkpoint)
+    loaded = load(folder, own_network=options.own_network)
     check_outputs(folder / DESCRIPTION, folder / REFERENCE, inputs=[options.data])
     data = Galaxy10(options.data)
     if options.part == "all" and _trained_on(loaded, data):
