@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from galaxylib.data.galaxy10 import CLASS_NAMES, Catalogue
+from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.sky import Catalogue
 from galaxylib.files import sha256, write_json
 from galaxylib.provenance import provenance
 from galaxylib.votes.outputs import least_rmse_per_question

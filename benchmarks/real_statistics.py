@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from galaxylib.data.galaxy10 import Catalogue, Galaxy10
+from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.data.sky import Catalogue
 from galaxylib.data.splits import survey
 from galaxylib.files import sha256, write_json
 from galaxylib.provenance import provenance

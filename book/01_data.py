@@ -44,8 +44,9 @@ from IPython.display import display
 from matplotlib import pyplot as plt
 
 # %% tags=["hide-input", "remove-stderr"]
-from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue, Galaxy10
+from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10
 from galaxylib.data.preprocessing import MEAN, STD, Augment, Preprocess
+from galaxylib.data.sky import Catalogue
 from galaxylib.data.splits import make_split, survey
 from galaxylib.data.stretch import viewer_colours
 from galaxylib.evaluation.intervals import wilson

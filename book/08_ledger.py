@@ -37,7 +37,8 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib import pyplot as plt
 
-from galaxylib.data.galaxy10 import Catalogue, Galaxy10
+from galaxylib.data.galaxy10 import Galaxy10
+from galaxylib.data.sky import Catalogue
 from galaxylib.paper.chapter_results import CHAPTERS, GALAXIES, Results
 from galaxylib.paper.claim_checks import Evidence
 from galaxylib.paper.claims import load_claims

@@ -8,7 +8,6 @@ parameters of each galaxy in the group `truth`.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -86,7 +85,7 @@ class GalaxyImages:
         self.dec: np.ndarray
         self.redshift: np.ndarray
         self.pxscale: np.ndarray
-        _check_positions(self.ra, self.dec, self.path)
+        check_positions(self.ra, self.dec, self.path)
         if np.isfinite(self.redshift).any() and np.array_equal(self.redshift, self.dec, equal_nan=True):
             # So it is in the coordinate file published beside the set.
             notes.append("`redshift` repeats the declination: do not use it.")
@@ -186,48 +185,6 @@ class Galaxy10(GalaxyImages):
         return pd.DataFrame(columns)
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """The labels and positions of a Galaxy10 set without its pixels: enough to split it.
-
-    Attributes:
-        labels: (N,) int64 class numbers, 0 to 9.
-        ra, dec: (N,) float64 degrees; NaN where unknown.
-        fingerprint: a hash of the three columns.
-    """
-
-    labels: np.ndarray
-    ra: np.ndarray
-    dec: np.ndarray
-    fingerprint: str
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read a CSV file with the columns `label`, `ra`, `dec`.
-
-        Raises:
-            DataError: the file is missing or lacks a column, or its labels or positions are out of range.
-        """
-        import pandas as pd
-
-        path = Path(path)
-        try:
-            table = pd.read_csv(path)
-            labels, ra, dec = (table[name].to_numpy() for name in ("label", "ra", "dec"))
-            ra, dec = ra.astype(np.float64), dec.astype(np.float64)
-        except (OSError, KeyError, ValueError) as fault:
-            raise DataError(
-                f"{path} is not a catalogue ({fault}): give a CSV file with the columns label, ra and dec."
-            ) from fault
-        labels = _checked_labels(labels, path)
-        _check_positions(ra, dec, path)
-        content = b"".join(np.ascontiguousarray(column, "<f8").tobytes() for column in (labels, ra, dec))
-        return cls(labels, ra, dec, hashlib.sha256(content).hexdigest()[:16])
-
-
 def opened(path: Path) -> h5py.File:
     """Open an HDF5 file for reading.
 
@@ -290,10 +247,15 @@ def _read_labels(file: h5py.File, path: Path) -> np.ndarray:
             f"{path} holds {count} images but `ans` has the shape {answers.shape}: "
             f"it must have one label for each image."
         )
-    return _checked_labels(_values(answers, path), path)
+    return checked_labels(_values(answers, path), path)
 
 
-def _checked_labels(labels: np.ndarray, path: Path) -> np.ndarray:
+def checked_labels(labels: np.ndarray, path: Path) -> np.ndarray:
+    """Class numbers as (N,) int64.
+
+    Raises:
+        DataError: one is no class of the set; the sentence names the file `path` that holds it.
+    """
     if labels.dtype.kind not in "iu":
         raise DataError(
             f"The labels in {path} are of type {labels.dtype}: store class numbers as whole numbers."
@@ -338,7 +300,12 @@ def _values(dataset: h5py.Dataset, path: Path) -> np.ndarray:
         ) from fault
 
 
-def _check_positions(ra: np.ndarray, dec: np.ndarray, path: Path) -> None:
+def check_positions(ra: np.ndarray, dec: np.ndarray, path: Path) -> None:
+    """Refuse (N,) positions in degrees that are not on the sky; NaN is unknown.
+
+    Raises:
+        DataError: names the first, and the file `path` that holds it.
+    """
     wrong = np.flatnonzero((np.abs(dec) > 90) | (np.abs(ra) > 360) | np.isinf(ra) | np.isinf(dec))
     if len(wrong):
         raise DataError(

@@ -10,11 +10,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.sky import Positioned, sky_groups, sky_pairs
 from galaxylib.errors import SEEDS, DataError, GalaxyError
 from galaxylib.files import write_json
 
@@ -31,20 +32,6 @@ METHODS = ("sky", "paper", "published_code")
 PARTS = ("train", "validation", "test")
 FRACTIONS = (0.72, 0.10, 0.18)
 """Shares of the parts in the `sky` split; the test set is as large as the published ones."""
-
-
-class Positioned(Protocol):
-    """What can be split: a `Galaxy10` file, or a `Catalogue` without pixels."""
-
-    labels: np.ndarray
-    ra: np.ndarray
-    dec: np.ndarray
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of the content."""
-
-    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,46 +164,6 @@ def make_split(
             f"{len(data)} galaxies are too few for the split {method!r} (no {empty[0]}): use 'sky'."
         )
     return Split(*(np.sort(rows).astype(np.int64) for rows in parts), method, seed, data.fingerprint)
-
-
-def sky_groups(ra: np.ndarray, dec: np.ndarray, radius_arcsec: float = 10.0) -> np.ndarray:
-    """Friends of friends on the sphere: galaxies linked by steps of at most `radius_arcsec` share a group.
-
-    Args:
-        ra: (N,) right ascension in degrees; a row without a position (NaN) is a group of its own.
-        dec: (N,) declination in degrees.
-        radius_arcsec: the longest step between two linked galaxies, in arcsec.
-
-    Returns:
-        (N,) int64 group numbers, counted from 0 in the order of their first rows.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(ra)
-    pairs = sky_pairs(ra, dec, radius_arcsec)
-    links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, groups = connected_components(links, directed=False)
-    _, first, groups = np.unique(groups, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[groups].astype(np.int64)
-
-
-def sky_pairs(ra: np.ndarray, dec: np.ndarray, radius_arcsec: float) -> np.ndarray:
-    """Every pair of rows at most `radius_arcsec` apart on the sky, (P, 2), the lower row first."""
-    from scipy.spatial import cKDTree
-
-    known = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec))
-    if len(known) < 2:
-        return np.empty((0, 2), np.int64)
-    alpha, delta = np.radians(ra[known]), np.radians(dec[known])
-    directions = np.stack(
-        [np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)], axis=1
-    )
-    # The tree measures straight lines: the chord that spans the angle.
-    chord = 2 * np.sin(np.radians(radius_arcsec / 3600) / 2)
-    pairs = known[cKDTree(directions).query_pairs(chord, output_type="ndarray")]
-    pairs = np.sort(pairs.reshape(-1, 2), axis=1)
-    return pairs[np.lexsort(pairs.T[::-1])]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.images import decode_image
 from galaxylib.dream import (
     PAPER_DREAM,
@@ -32,10 +29,10 @@ from galaxylib.dream import (
     save_film,
 )
 from galaxylib.dream import images as pictures
-from galaxylib.dream.controls import SHOWN, Controls
-from galaxylib.dream.forward import Tap
+from galaxylib.dream.controls import Controls
 from galaxylib.dream.scores_table import scores_table
 from galaxylib.dream.session import Session
+from galaxylib.dream.shown import beside, channel_maps, first_of_each_class, small
 from galaxylib.dream.strip import Strip, png
 from galaxylib.errors import DreamError, GalaxyError
 from galaxylib.networks.checkpoint import BROUGHT, SHIPPED, Loaded, load
@@ -77,7 +74,7 @@ class DreamLab(Controls):
                 self.networks.setdefault(name, name)
         if not self.networks:
             raise DreamError("The dream lab has no network: pass networks={'mine': 'path/of/a/checkpoint'}.")
-        self.galaxies: dict[str, Tensor] = _first_of_each_class(data) if data is not None else {}
+        self.galaxies: dict[str, Tensor] = first_of_each_class(data) if data is not None else {}
         self.dreams: list[Dream] = []
         self.session: Session | None = None
         self._shown: tuple[Tensor, Tensor] | None = None
@@ -198,17 +195,8 @@ class DreamLab(Controls):
     def _show_channels(self) -> None:
         """The activation maps of the channels that respond most to this picture."""
         name = self.layer.value
-        tap = Tap(self.loaded.network, [name])
-        with torch.no_grad():
-            seen = self.loaded.preprocess.normalise(pictures.fit(self.image()[None], 256, 256))
-            output = tap(seen)[name][0]
-        if output.ndim != 3:
-            raise DreamError(f"{name} has no maps to show: it gives one number a channel.")
-        busiest = output.abs().mean(dim=(1, 2)).argsort(descending=True)[:10].tolist()
-        maps = torch.nn.functional.interpolate(output[busiest][None], size=(64, 64))[0]
-        low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-        grey = ((maps - low) / (high - low).clamp_min(1e-9) * 255).byte().numpy()
-        self.thumbnails.value = png(np.concatenate(list(grey), axis=1))
+        busiest, maps = channel_maps(self.loaded, self.image(), name)
+        self.thumbnails.value = png(maps)
         self.thumbnails.layout.display = ""
         self.kind.value, self.channel.value = "channel", busiest[0]
         self._say(f"The busiest channels of {name}, from the left: {', '.join(map(str, busiest))}.")
@@ -279,7 +267,7 @@ class DreamLab(Controls):
         now = time.perf_counter()
         if now - self._last_picture >= REFRESH or step.number == step.total:
             self._last_picture = now
-            self.picture.value = png(_small(step.images[0]))
+            self.picture.value = png(small(step.images[0]))
 
     def _end(self, made: Dream | None, fault: str) -> None:
         if made is not None:
@@ -319,9 +307,7 @@ class DreamLab(Controls):
         """After to the left of the slider's handle, before to its right."""
         if self._shown is None:
             return
-        before, after = (_small(image) for image in self._shown)
-        edge = round(self.slider.value * after.shape[1])
-        self.picture.value = png(np.concatenate([after[:, :edge], before[:, edge:]], axis=1))
+        self.picture.value = png(beside(*self._shown, share=self.slider.value))
 
     def _save_png(self) -> None:
         made = self.current
@@ -341,19 +327,3 @@ def _concepts(loaded: Loaded) -> list[tuple[str, str]]:
     except GalaxyError:
         return []
     return [(f"{one.name} ({one.stage}, R² {one.read_out.r2:.2f})", one.name) for one in best]
-
-
-def _first_of_each_class(data: str | Path) -> dict[str, Tensor]:
-    with Galaxy10(data) as file:
-        rows = {name: np.flatnonzero(file.labels == number) for number, name in enumerate(CLASS_NAMES)}
-        chosen = {name: int(found[0]) for name, found in rows.items() if found.size}
-        pixels = file.read(np.array(list(chosen.values())))
-    return {
-        name: torch.from_numpy(image).permute(2, 0, 1).float() / 255
-        for name, image in zip(chosen, pixels, strict=True)
-    }
-
-
-def _small(image: Tensor) -> np.ndarray:
-    height, width = (round(side * SHOWN / max(image.shape[1:])) for side in image.shape[1:])
-    return pictures.to_uint8(pictures.fit(image[None], height, width)[0])

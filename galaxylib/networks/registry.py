@@ -9,9 +9,8 @@ The networks themselves are in `galaxylib.networks.baselines` and `galaxylib.net
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -28,74 +27,13 @@ from galaxylib.networks.baselines import (
     shi,
 )
 from galaxylib.networks.dmagnet import STAGES, DMAGNet
+from galaxylib.networks.entries import Entry, PrintedRecipe
 from galaxylib.networks.own_network import check_shapes_known, imported, told, try_one
 
 DMAGNET_PAPER = "Chessa, Murru & Lazzari, DMAGNet"
 CONVNET_PAPER = "Deep Convolutional Neural Networks for Galaxy Classification"
 FIVE_BLOCK_PAPER = "Horta Darrington (2026), Classifying galaxy images with a CNN in PyTorch"
 VOTES_PAPER = "Kattuparambil, Galaxy Morphology Estimations via Convolutional Neural Networks"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrintedRecipe:
-    """How a source says that it trained; `None` where it does not say.
-
-    Attributes:
-        optimizer: "adam", "adamw" or "rmsprop".
-        learning_rate: the largest learning rate.
-        epochs: passes over the training images, at most.
-        batch_size: images in a step.
-        loss: the loss, in words.
-        augmentation: the random changes of training images, in words.
-        split: how the images were divided, in words.
-    """
-
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    loss: str | None = None
-    augmentation: str | None = None
-    split: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One network of the registry.
-
-    Attributes:
-        title: the network's name in tables.
-        builder: called with `classes=` and the network's own options.
-        source: the document that describes it.
-        size: pixels a side that the network reads.
-        crop: pixels a side of the 256 x 256 image that are kept before resizing to `size`.
-        classes: number of outputs in the source.
-        rate: highest learning rate under the one-cycle schedule of the comparison; without BatchNorm, the
-            deeper the lower. None takes the recipe's.
-        smallest: pixels a side down to which a network with a pooling that fits any size may read smaller
-            images than it prints; None where it reads one size only.
-        larger_batch: so many times the recipe's batch, where weights cost more to update than images to see.
-        task: what `galaxylib train` trains it for: "galaxy10", ten classes, or "zoo2", 37 vote fractions.
-        stages: submodules in order, those worth dreaming on.
-        recipe: how the source trained it.
-        printed: figures that the source prints, by name; each a fraction unless its name says otherwise.
-        printed_on: the images and the task of those figures.
-    """
-
-    title: str
-    builder: Callable[..., nn.Module]
-    source: str
-    size: int
-    crop: int
-    classes: int = 10
-    rate: float | None = None
-    smallest: int | None = None
-    larger_batch: int = 1
-    task: str = "galaxy10"
-    stages: tuple[str, ...] = ()
-    recipe: PrintedRecipe = field(default_factory=PrintedRecipe)
-    printed: Mapping[str, float] = field(default_factory=dict)
-    printed_on: str = ""
 
 
 _GALAXY10 = "Galaxy10 DECaLS, ten classes"

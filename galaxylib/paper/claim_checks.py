@@ -17,7 +17,8 @@ from galaxylib.paper.claims import Printed
 from galaxylib.paper.error_analysis import confused_pairs
 
 if TYPE_CHECKING:
-    from galaxylib.data.galaxy10 import Catalogue, Galaxy10
+    from galaxylib.data.galaxy10 import Galaxy10
+    from galaxylib.data.sky import Catalogue
 
 TEST_SHARE_TOLERANCE = 1
 """A stratified draw rounds each class to a whole number of galaxies, so it errs by less than one."""

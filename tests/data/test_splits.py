@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from galaxylib.data.galaxy10 import CLASS_COUNTS, Catalogue, Galaxy10
-from galaxylib.data.splits import Leak, _quota, load_split, make_split, sky_groups, sky_pairs, survey
+from galaxylib.data.galaxy10 import CLASS_COUNTS, Galaxy10
+from galaxylib.data.sky import Catalogue, sky_groups, sky_pairs
+from galaxylib.data.splits import Leak, _quota, load_split, make_split, survey
 from galaxylib.errors import DataError, GalaxyError
 
 ARCSEC = 1 / 3600

@@ -22,7 +22,8 @@ from sklearn.metrics import (
 from sklearn.model_selection import train_test_split
 
 from benchmarks.published_labels import guesses
-from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Catalogue
+from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES
+from galaxylib.data.sky import Catalogue
 from galaxylib.errors import GalaxyError
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.paper.chapter_results import CHAPTERS, GALAXIES, VOTED_ON, Results
