@@ -20,6 +20,7 @@ from galaxylib.votes.zoo2 import SOLUTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 MANIFEST = "manifest.json"
+VERIFIED = "benchmarks/results/verify.json"
 LOCKS = ("requirements.lock", "ci/npm/package-lock.json")
 
 
@@ -129,7 +130,7 @@ each part came about.
 within tolerances that are stated with their reasons in `ci/tolerances.yml`. On one processor, with the same
 number of threads, all but times and speeds comes out the same to the last bit. On another one, or on a GPU,
 sums are taken in another order: the last digits differ, a training magnifies that, and what is measured on
-the trained network differs as two trainings do.
+the trained network differs as two trainings do. {verified}
 
 ## Chapters
 
@@ -177,8 +178,28 @@ def page(manifest: dict[str, Any]) -> str:
         kind=data["kind"],
         fingerprint=data["fingerprint"],
         chapters="\n".join(rows),
+        verified=verified(),
         packages="\n".join(f"| {name} | {version} |" for name, version in manifest["packages"].items()),
         files="\n".join(f"| `{name}` | {_short(value)} |" for name, value in hashes.items()),
+    )
+
+
+def verified(path: Path | None = None) -> str:
+    """What came out when the default run was last computed twice, in one sentence.
+
+    Args:
+        path: the counts that `ci.verify --out` kept; by default those in the repository.
+    """
+    path = path or ROOT / VERIFIED
+    if not path.is_file():
+        return "Nobody has compared two default runs yet."
+    found = json.loads(path.read_text(encoding="utf-8"))
+    first = found["runs"][0]
+    return (
+        f"When the {first['run']} run was last computed twice, on {hardware_words(first['machine'])} "
+        f"({first['made'][:10]}, commit {_short(first['commit'])}), {found['same']:,} values were the same "
+        f"to the last bit, {found['within']:,} differed within the tolerances and {found['beyond']:,} beyond; "
+        f"{found['ignored']:,} are times and the like."
     )
 
 

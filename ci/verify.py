@@ -3,6 +3,9 @@
 python -m ci.verify --profile smoke                     the run in _build/results/smoke, computed again
 python -m ci.verify --profile smoke --against FOLDER    the same, beside a run that came from elsewhere
 python -m ci.verify --folders FOLDER FOLDER             two finished runs, computing nothing
+
+With `--out FILE` the counts are kept; those of the default run, in `benchmarks/results/verify.json`, stand on
+the page "How these pages were made".
 """
 
 import argparse
@@ -18,7 +21,7 @@ from ci.compare import compare, load_rules
 from ci.manifest import MANIFEST, read
 from ci.parameters import profile_values, run_name
 from galaxylib.errors import status_of
-from galaxylib.files import check_outputs, hold_lock, saving
+from galaxylib.files import check_outputs, hold_lock, saving, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = BUILD / "verify"
@@ -81,12 +84,13 @@ def files_given(manifest: dict[str, Any], data: str) -> dict[str, str]:
     return {name: str(Path(path).resolve()) for name, path in files.items() if path}
 
 
-def report(first: Path, second: Path) -> bool:
+def report(first: Path, second: Path, *, out: Path | None = None) -> bool:
     """Print how two runs compare.
 
     Args:
         first: folder of one run's results.
         second: the other run's folder.
+        out: a file that keeps the counts, and which runs they are of.
 
     Returns:
         whether all is within the tolerances.
@@ -94,9 +98,25 @@ def report(first: Path, second: Path) -> bool:
     Raises:
         GalaxyError: a folder holds no results.
     """
-    for line in circumstances(*(read(run) if (run / MANIFEST).is_file() else {} for run in (first, second))):
+    manifests = [read(run) if (run / MANIFEST).is_file() else {} for run in (first, second)]
+    for line in circumstances(*manifests):
         say(line)
     found = compare(first, second, rules=load_rules())
+    if out is not None:
+        write_json(
+            out,
+            {
+                "what": "values of two runs of the same chapters, compared one by one",
+                "same": found.same,
+                "within": len(found.within),
+                "ignored": found.ignored,
+                "beyond": len(found.differences),
+                "runs": [
+                    {name: one.get(name) for name in ("run", "made", "commit", "machine")}
+                    for one in manifests
+                ],
+            },
+        )
     for difference in found.differences[:LISTED]:
         say(f"  {difference}")
     if len(found.differences) > LISTED:
@@ -147,13 +167,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--folders", type=Path, nargs=2, help="compare two finished runs, and compute nothing"
     )
+    parser.add_argument("--out", type=Path, help="a file that keeps the counts")
     options = parser.parse_args(arguments)
     return status_of(lambda: _run(options), say=say, interrupted="\nInterrupted.")
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.folders:
-        return 0 if report(*options.folders) else 1
+        return 0 if report(*options.folders, out=options.out) else 1
     profile_values(options.profile, "", takes={})  # refuses a profile that does not exist
     first = options.against or BUILD / "results" / run_name(options.profile, options.data)
     # Reading refuses a folder without a run, before an hour goes by.
@@ -163,7 +184,7 @@ def _run(options: argparse.Namespace) -> int:
         check_space(BUILD)
         say(f"Computing the {options.profile} run again in {PLACE}.")
         second = compute(settings, PLACE)
-        same = report(first, second)
+        same = report(first, second, out=options.out)
     say("Verified." if same else "Not verified: the two runs disagree.")
     return 0 if same else 1
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ci.compare import MISSING, Rule, compare, load_rules, values
+from ci.manifest import verified
 from ci.verify import circumstances, files_given, main, report
 from galaxylib.errors import DataError, GalaxyError
 
@@ -91,7 +92,26 @@ def test_report_says_where_and_why(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "04_evaluation/accuracy: 0.5 and 0.9; 0.2 apart is allowed: shares of the test galaxies" in said
     assert "1 values are the same to the last bit, 0 differ within" in said
     assert "2 differ beyond: 01_data 1, 04_evaluation 1." in said
-    assert main(["--folders", str(first), str(first)]) == 0
+    kept = tmp_path / "counts.json"
+    assert main(["--folders", str(first), str(first), "--out", str(kept)]) == 0
+    counts = json.loads(kept.read_text())
+    assert {key: counts[key] for key in ("same", "within", "ignored", "beyond")} == {
+        "same": 3,
+        "within": 0,
+        "ignored": 0,
+        "beyond": 0,
+    }
+    assert verified(tmp_path / "none.json").startswith("Nobody has compared")
+    counts["runs"][0] = {
+        "run": "default",
+        "made": "2026-01-02T03:04:05+00:00",
+        "commit": "0123456789abcdef",
+        "machine": {"processor": "a processor", "cores": 2, "threads": None, "gpus": []},
+    }
+    kept.write_text(json.dumps(counts))
+    told = verified(kept)
+    assert "the default run was last computed twice, on 2 cores of a processor, no GPU" in told
+    assert "(2026-01-02, commit `0123456789ab`), 3 values were the same to the last bit, 0 differed" in told
     assert main(["--folders", str(first), str(tmp_path)]) == 1
     assert "holds no results of chapters" in capsys.readouterr().err
 
