@@ -198,7 +198,7 @@ def verified(path: Path | None = None) -> str:
     return (
         f"When the {first['run']} run was last computed twice, on {hardware_words(first['machine'])} "
         f"({first['made'][:10]}, commit {_short(first['commit'])}), {found['same']:,} values were the same "
-        f"to the last bit, {found['within']:,} differed within the tolerances and {found['beyond']:,} beyond; "
+        f"to the last bit, {found['within']:,} differed within tolerances and {found['beyond']:,} beyond; "
         f"{found['ignored']:,} are times and the like."
     )
 
