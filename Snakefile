@@ -181,7 +181,8 @@ rule lab:
     input:
         trained=f"{RESULTS}/03_training.json",
         library=[str(path) for path in used_files(Path("ci/lab.py"))],
-        pieces=["ci/lab.py", "ci/lab_examples.py", "ci/lab_pages.py", *sorted(map(str, Path("web").glob("*.html")))],
+        code=["ci/lab.py", "ci/lab_examples.py", "ci/lab_pages.py"],
+        pieces=[f"web/{name}.html" for name in ("page", "embed", "front", "unserved")],
         weights=[*shipped("real-small"), *(shipped("real") if LAB.get("full_sizes", True) else [])],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:

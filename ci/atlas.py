@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "web" / "atlas.html"
 CELL = 58
 """Pixels a side of a cell where the map has its usual width."""
+INSET = 2
+"""Pixels at a dream's edge into which the colour of its frame has run, and which are not shown alone."""
 
 
 def stage_atlas(folder: Path) -> None:
@@ -49,8 +51,9 @@ def fill(template: str, atlas: Mapping[str, Any]) -> str:
     dreams, galaxies = atlas["sheets"]["dreams"], atlas["sheets"]["galaxies"]
     text = Template(template).substitute(
         side=side,
-        tile=dreams["tile"],
-        frame=dreams["frame"],
+        size=dreams["tile"],
+        tile=dreams["tile"] - 2 * INSET,
+        frame=dreams["frame"] + INSET,
         galaxies=f"{galaxies['across']} {galaxies['down']}",
         classes=escape(json.dumps(CLASS_NAMES)),
         count=len(cells),
@@ -115,7 +118,7 @@ def section(cell: Mapping[str, Any], atlas: Mapping[str, Any]) -> str:
         f"{labels.count(label)} {CLASS_NAMES[label]}" for label in ranked if labels.count(label)
     )
     title = in_words(cell)
-    dream = _part(sheets["dreams"]["tile"], sheets["dreams"]["frame"], side, row, column)
+    dream = _part(sheets["dreams"]["tile"] - 2 * INSET, sheets["dreams"]["frame"] + INSET, side, row, column)
     down, across = sheets["galaxies"]["down"], sheets["galaxies"]["across"]
     lines = -(-len(labels) // across)
     galaxies = (

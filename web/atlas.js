@@ -9,7 +9,7 @@ const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 const id = (name) => document.getElementById(`atlas-${name}`);
 const root = id("root");
 const [base, atlas] = ["base", "atlas"].map((name) => new URL(root.dataset[name], document.baseURI).href);
-const [side, tile, frame] = ["side", "tile", "frame"].map((name) => Number(root.dataset[name]));
+const [side, size, tile, frame] = ["side", "size", "tile", "frame"].map((name) => Number(root.dataset[name]));
 const classes = JSON.parse(root.dataset.classes);
 const picture = id("picture");
 const form = id("form");
@@ -28,10 +28,10 @@ const areaOf = (section) => areas.find((area) => area.hash === `#${section.id}`)
 
 /** Image maps do not shrink with their image: let the areas follow it. */
 function fit() {
-  const size = picture.clientWidth / side;
+  const width = picture.clientWidth / side;
   for (const area of areas) {
     const [row, column] = place(area);
-    area.coords = [column, row, column + 1, row + 1].map((edge) => Math.round(edge * size)).join(",");
+    area.coords = [column, row, column + 1, row + 1].map((edge) => Math.round(edge * width)).join(",");
   }
   mark();
 }
@@ -41,9 +41,9 @@ function mark() {
   id("mark").hidden = !chosen;
   if (!chosen) return;
   const [row, column] = place(chosen);
-  const size = picture.clientWidth / side;
-  const [top, left] = [row * size + picture.offsetTop, column * size + picture.offsetLeft];
-  Object.assign(id("mark").style, { top: `${top}px`, left: `${left}px`, width: `${size}px`, height: `${size}px` });
+  const width = picture.clientWidth / side;
+  const [top, left] = [row * width + picture.offsetTop, column * width + picture.offsetLeft];
+  Object.assign(id("mark").style, { top: `${top}px`, left: `${left}px`, width: `${width}px`, height: `${width}px` });
 }
 
 /** The nearest cell with galaxies in a direction; undefined at the edge. */
@@ -127,7 +127,7 @@ async function hint() {
 
 /** What the dream starts from, as a canvas. */
 async function startCanvas(asked, section) {
-  if (asked === "noise") return noise(tile, 0);
+  if (asked === "noise") return noise(size, 0);
   const [row, column] = place(section);
   if (asked === "dream") {
     const pitch = tile + 2 * frame;
@@ -135,8 +135,8 @@ async function startCanvas(asked, section) {
   }
   const sheet = await readSheet(`galaxies-${row}.webp`);
   const [across, down] = root.dataset.galaxies.split(" ").map(Number);
-  const size = sheet.naturalHeight / down;
-  return cut(sheet, (column * across + (asked % across)) * size, Math.floor(asked / across) * size, size);
+  const one = sheet.naturalHeight / down;
+  return cut(sheet, (column * across + (asked % across)) * one, Math.floor(asked / across) * one, one);
 }
 
 async function readSheet(name) {
@@ -148,11 +148,11 @@ async function readSheet(name) {
   return image;
 }
 
-function cut(image, left, top, size) {
-  const canvas = Object.assign(document.createElement("canvas"), { width: tile, height: tile });
+function cut(image, left, top, width) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
-  context.drawImage(image, left, top, size, size, 0, 0, tile, tile);
+  context.drawImage(image, left, top, width, width, 0, 0, size, size);
   return canvas;
 }
 
@@ -176,8 +176,8 @@ async function run(event) {
     const { vector } = cells.find((cell) => cell.row === row && cell.column === column);
     const length = Math.hypot(...vector);
     const linear = vector.map((value) => value / length);
-    const how = { ...settings(beginning(index)), size: tile };
-    await live.run(planes(start, tile), { stage: made.stage, linear }, how);
+    const how = { ...settings(beginning(index)), size };
+    await live.run(planes(start, size), { stage: made.stage, linear }, how);
   } catch (error) {
     if (turn === mine) hear({ type: "error", message: error.message });
   }
@@ -200,7 +200,10 @@ function hear(event) {
   }
   if (event.image) {
     paint(id("canvas"), event.image);
-    id("canvas").hidden = false;
+    if (id("canvas").hidden) {
+      id("canvas").hidden = false;
+      id("canvas").scrollIntoView({ block: "nearest" });
+    }
   }
   if (event.type === "step") return;
   busy(false);
