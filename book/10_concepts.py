@@ -241,7 +241,7 @@ report.figure("atlas", atlas_figure(atlas))
 #   a measure answers it.
 #
 # With a network of your own: `galaxylib probe CHECKPOINT --data FILE` learns its concepts, and `galaxylib dream
-# --layer concept:bar_fraction` dreams along one.
+# --layer concept:bar_fraction` dreams along one. After `galaxylib export-web` the [dream lab](dream_lab.md) lists them too.
 
 # %% tags=["hide-input"]
 report.save()
