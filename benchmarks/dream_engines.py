@@ -1,14 +1,11 @@
-"""What a step of a dream costs: with frozen layers and with less code, and under each kind of objective.
+"""What a step of a dream costs by frozen layers, and by less code.
 
     python -m benchmarks.dream_engines
 
-*Engines*: the gradient of the image at one stage, by the layers that `galaxylib.dream.frozen` makes and by
+The gradient of the image at one stage is computed by the layers that `galaxylib.dream.frozen` makes and by
 what needs no code of ours: the network as it is, with each BatchNorm folded into the convolution before it by
 PyTorch's `fuse_conv_bn_eval`, and either of the two under `torch.compile`. All keep no gradient of a weight,
 hold their images channels last and stop at the stage.
-
-*Objectives*: two dreams of 256 pixels from noise on one stage, under each kind of objective beside the plain
-one, the stage's energy.
 
 Every measurement is a process of its own, the methods take turns, and the clock is the processor's time, by
 one thread unless `--threads` says more. The network has random weights, which cost the same as others.
@@ -30,8 +27,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import Settings, caricature, channel, direction, diversity, dream_batch, layer, near
 from galaxylib.dream.forward import Tap
 from galaxylib.files import write_json
 from galaxylib.networks.dmagnet import DMAGNet
@@ -39,20 +34,7 @@ from galaxylib.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results" / "dream_engines.json"
 STAGES = ("stem", "dma1", "dma2", "dma3", "lam")
-STAGE = "dma3"
 ENGINES = ("frozen", "as it is", "folded", "as it is, compiled", "folded, compiled")
-PLAIN = "energy"
-OBJECTIVES = {
-    PLAIN: layer(STAGE),
-    "channel": channel(STAGE, 3),
-    "direction (a concept)": direction(STAGE, [1.0] * 512),
-    "near": layer(STAGE) + near(STAGE),
-    "caricature": caricature(STAGE),
-    "diversity": layer(STAGE) + diversity(STAGE),
-}
-SETTINGS = Settings(sizes=(256,), steps=(10,), rates=(0.05,), jitter=(10,), levels=1, start="noise")
-IMAGES = 2
-"""Dreams at a time under an objective: diversity compares at least two."""
 
 
 def network() -> DMAGNet:
@@ -116,22 +98,6 @@ def one_engine(name: str, stage: str, *, size: int, precision: torch.dtype) -> d
     return {"step": statistics.median(times), "ready": ready, "gradient": float(gradient.norm())}
 
 
-def one_objective(name: str) -> dict[str, float]:
-    """Seconds of processor time of one dream."""
-    image = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
-    model, preprocess = network(), Preprocess()
-    for steps in (1, 10):  # once for what is built at first use
-        begun = time.process_time()
-        dream_batch(
-            model,
-            image,
-            [OBJECTIVES[name]] * IMAGES,
-            settings=SETTINGS.but(steps=(steps,)),
-            preprocess=preprocess,
-        )
-    return {"dream": time.process_time() - begun}
-
-
 def elsewhere(*arguments: str) -> dict[str, float]:
     """A measurement in a process of its own."""
     done = subprocess.run(
@@ -160,15 +126,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch (%(default)s)")
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--engine", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--objective", choices=OBJECTIVES, help=argparse.SUPPRESS)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.engine:
         name, stage, precision = given.engine
         print(json.dumps(one_engine(name, stage, size=given.size, precision=getattr(torch, precision))))
-        return
-    if given.objective:
-        print(json.dumps(one_objective(given.objective)))
         return
     same = ("--threads", str(given.threads), "--size", str(given.size))
     engines: dict[str, Any] = {}
@@ -183,21 +145,12 @@ def main() -> None:
                 name: one | {"times_frozen": one["step"] / found["frozen"]["step"]}
                 for name, one in found.items()
             }
-    rounds = [
-        {name: elsewhere("--objective", name, *same) for name in OBJECTIVES} for _ in range(given.rounds)
-    ]
-    found = {name: medians([one[name] for one in rounds]) for name in OBJECTIVES}
     result = {
-        "what": "seconds of processor time; a step of the image's gradient, and a dream of ten steps",
+        "what": "seconds of processor time of a step of the image's gradient",
         "threads": given.threads,
         "size": given.size,
         "rounds": given.rounds,
         "engines": engines,
-        "objectives": {
-            name: one | {"times_plain": one["dream"] / found[PLAIN]["dream"]} for name, one in found.items()
-        },
-        "stage": STAGE,
-        "images": IMAGES,
         "provenance": provenance(),
     }
     write_json(RESULTS, result)

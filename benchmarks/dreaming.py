@@ -160,10 +160,15 @@ def one(method: str, stage: str, size: int, steps: int, threads: int) -> dict[st
 
 
 def elsewhere(python: str, *arguments: str) -> dict[str, Any]:
-    """A measurement in a process of its own."""
+    """A measurement of this program in a process of its own."""
+    return elsewhere_of(python, __file__, *arguments)
+
+
+def elsewhere_of(python: str, program: str, *arguments: str) -> dict[str, Any]:
+    """What a program prints last, as JSON, in a process of its own."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [python, __file__, *arguments], capture_output=True, text=True, env=environment, check=False
+        [python, program, *arguments], capture_output=True, text=True, env=environment, check=False
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
