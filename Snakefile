@@ -58,6 +58,7 @@ BLIND = "benchmarks/results/blind_test.json"
 REFERENCE = sorted(map(str, Path("benchmarks/results/reference").rglob("*.json")))
 CONCEPTS = [f"benchmarks/results/{name}.json" for name in ("probes", "concepts_real", "concept_dreams")]
 ATLAS = sorted(map(str, Path("benchmarks/results/atlas").glob("*.*")))
+PIECES = sorted(map(str, Path("web").glob("*.html")))
 DESCRIPTIONS = sorted(map(str, Path("galaxylib/weights").glob("*/checkpoint.json")))
 CLAIMS = "book/claims.yml"
 
@@ -182,7 +183,7 @@ rule lab:
         trained=f"{RESULTS}/03_training.json",
         library=[str(path) for path in used_files(Path("ci/lab.py"))],
         code=["ci/lab.py", "ci/lab_examples.py", "ci/lab_pages.py"],
-        pieces=[f"web/{name}.html" for name in ("page", "embed", "front", "unserved")],
+        pieces=[piece for piece in PIECES if piece != "web/atlas.html"],
         weights=[*shipped("real-small"), *(shipped("real") if LAB.get("full_sizes", True) else [])],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:
@@ -206,7 +207,7 @@ rule html:
         library=sorted(map(str, Path("galaxylib").rglob("*.py"))),  # its docstrings are the API reference
         lab=f"{RESULTS}/lab/index.json",
         scripts=sorted(map(str, [*Path("web").glob("*.js"), *Path("web").glob("*.css")])),
-        atlas=["web/atlas.html", "web/unserved.html", *ATLAS],
+        atlas=[*PIECES, *ATLAS],
         release=[path for path in sorted(map(str, RELEASE.glob("*.json"))) if "{" not in path],
         assets="_build/assets/mathjax/es5/tex-mml-chtml.js",
     output:

@@ -67,8 +67,24 @@ def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
     data = tmp_path / f"{name}.h5"
     data.touch()
     results = f"_build/results/{run_name('smoke', str(data))}"
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nolock", "--cores", "1"]
-    command += ["--config", "profile=smoke", f"data={data}", "--", f"{results}/02_architecture.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--printshellcmds",
+        "--nolock",
+        "--rerun-incomplete",
+    ]
+    command += [
+        "--cores",
+        "1",
+        "--config",
+        "profile=smoke",
+        f"data={data}",
+        "--",
+        f"{results}/02_architecture.json",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (line,) = re.findall(r"python -m (ci\.execute book/02.*)", done.stdout + done.stderr)
@@ -83,8 +99,24 @@ def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
 def test_the_graph_takes_a_folder_of_votes(tmp_path: Path) -> None:
     """The chapter on votes gets it and runs again when its table changes; no other chapter hears of it."""
     (tmp_path / SOLUTIONS).touch()
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nolock", "--cores", "1"]
-    command += ["--config", "profile=smoke", f"votes={tmp_path}", "--", "_build/results/smoke/08_ledger.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--printshellcmds",
+        "--nolock",
+        "--rerun-incomplete",
+    ]
+    command += [
+        "--cores",
+        "1",
+        "--config",
+        "profile=smoke",
+        f"votes={tmp_path}",
+        "--",
+        "_build/results/smoke/08_ledger.json",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout + done.stderr
