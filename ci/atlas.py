@@ -15,8 +15,8 @@ from galaxylib.paper.figures import CLASS_COLOURS
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "web" / "atlas.html"
-CELL = 58
-"""Pixels a side of a cell where the map has its usual width."""
+CELL = 56
+"""Pixels a side of a cell where no script fits the map: twelve fill a page at its usual width."""
 INSET = 2
 """Pixels at a dream's edge into which the colour of its frame has run, and which are not shown alone."""
 
