@@ -221,22 +221,25 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def figure(threads: int) -> dict[str, Any]:
-    """The paper's whole figure for one galaxy: five stages through `PAPER_DREAM`."""
+    """The paper's whole figure for one galaxy, five stages through `PAPER_DREAM`, in each arithmetic."""
     from galaxylib.dream import PAPER_DREAM, dream, layer
+    from galaxylib.provenance import processor
 
     torch.set_num_threads(threads)
-    model, image, seconds = network(), galaxy(256), {}
-    started = time.process_time()
-    for stage in STAGES:
-        start = time.perf_counter()
-        dream(model, image, layer(stage), settings=PAPER_DREAM)
-        seconds[stage] = time.perf_counter() - start
-    return {
-        "threads": threads,
-        "seconds": seconds,
-        "total_seconds": sum(seconds.values()),
-        "cpu_seconds": time.process_time() - started,
-    }
+    found: dict[str, Any] = {"threads": threads, "processor": processor()}
+    for precision in ("float32", "bfloat16"):
+        model, image, seconds = network(), galaxy(256), {}
+        started = time.process_time()
+        for stage in STAGES:
+            start = time.perf_counter()
+            dream(model, image, layer(stage), settings=PAPER_DREAM.but(precision=precision))
+            seconds[stage] = time.perf_counter() - start
+        found[precision] = {
+            "seconds": seconds,
+            "total_seconds": sum(seconds.values()),
+            "cpu_seconds": time.process_time() - started,
+        }
+    return found
 
 
 def tiling(threads: int) -> dict[str, Any]:
