@@ -15,7 +15,6 @@ Results go to benchmarks/results/dream_engines.json.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -27,20 +26,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from benchmarks.dreaming import STAGES, elsewhere_of, network
 from galaxylib.dream.forward import Tap
 from galaxylib.files import write_json
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results" / "dream_engines.json"
-STAGES = ("stem", "dma1", "dma2", "dma3", "lam")
 ENGINES = ("frozen", "as it is", "folded", "as it is, compiled", "folded, compiled")
 
 
-def network() -> DMAGNet:
-    """The paper's network with random weights, in evaluation mode."""
-    torch.manual_seed(0)
-    return DMAGNet().eval().requires_grad_(requires_grad=False)
+def frozen_weights() -> DMAGNet:
+    """The paper's network with random weights, which take no gradients."""
+    return network().requires_grad_(requires_grad=False)
 
 
 def until(model: DMAGNet, stage: str) -> nn.Sequential:
@@ -66,9 +64,9 @@ def folded(model: nn.Module) -> nn.Module:
 def engine(name: str, stage: str, precision: torch.dtype) -> Callable[[Tensor], Tensor]:
     """From normalised images (N, 3, H, W) float32 to the stage's output in float32."""
     if name == "frozen":
-        tap = Tap(network(), [stage], precision=precision)
+        tap = Tap(frozen_weights(), [stage], precision=precision)
         return lambda images: tap(images)[stage]
-    model: Any = until(network(), stage)
+    model: Any = until(frozen_weights(), stage)
     if name.startswith("folded"):
         model = folded(model)
     model = model.to(precision)
@@ -98,19 +96,11 @@ def one_engine(name: str, stage: str, *, size: int, precision: torch.dtype) -> d
     return {"step": statistics.median(times), "ready": ready, "gradient": float(gradient.norm())}
 
 
-def elsewhere(*arguments: str) -> dict[str, float]:
-    """A measurement in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.dream_engines", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[1],
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-    print(*arguments, done.stdout.splitlines()[-1], flush=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def measured(*arguments: str) -> dict[str, float]:
+    """A measurement of this program in a process of its own."""
+    found = elsewhere_of(sys.executable, __file__, *arguments)
+    print(*arguments, found, flush=True)
+    return found
 
 
 def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
@@ -137,7 +127,7 @@ def main() -> None:
     for precision in given.precisions:
         for stage in (STAGES[1], STAGES[-1]):
             rounds = [
-                {name: elsewhere("--engine", name, stage, precision, *same) for name in ENGINES}
+                {name: measured("--engine", name, stage, precision, *same) for name in ENGINES}
                 for _ in range(given.rounds)
             ]
             found = {name: medians([one[name] for one in rounds]) for name in ENGINES}

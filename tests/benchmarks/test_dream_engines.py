@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from benchmarks.dream_engines import ENGINES, engine, folded, network, until
+from benchmarks.dream_engines import ENGINES, engine, folded, until
+from benchmarks.dreaming import network
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if not name.endswith("compiled")])

@@ -60,6 +60,15 @@ def test_make_hands_paths_on_as_they_are(tmp_path: Path, name: str) -> None:
     assert f"--against={name}/run" in said
 
 
+def planned(setting: str, target: str) -> str:
+    """What Snakemake would run for a file of the smoke book, even beside a build that is at work."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--nolock", "--cores", "1"]
+    command += ["--rerun-incomplete", "--config", "profile=smoke", setting, "--", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a{b}", 'my it\'s "set" #1 (2) & `id`; $HOME ✨'])
 def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
@@ -67,27 +76,8 @@ def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
     data = tmp_path / f"{name}.h5"
     data.touch()
     results = f"_build/results/{run_name('smoke', str(data))}"
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--dry-run",
-        "--printshellcmds",
-        "--nolock",
-        "--rerun-incomplete",
-    ]
-    command += [
-        "--cores",
-        "1",
-        "--config",
-        "profile=smoke",
-        f"data={data}",
-        "--",
-        f"{results}/02_architecture.json",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (line,) = re.findall(r"python -m (ci\.execute book/02.*)", done.stdout + done.stderr)
+    said = planned(f"data={data}", f"{results}/02_architecture.json")
+    (line,) = re.findall(r"python -m (ci\.execute book/02.*)", said)
     words = subprocess.run(["sh", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True)
     _, chapter, _, values, _, out, _ = words.stdout.split("\0")
     assert chapter == "book/02_architecture.py"
@@ -99,27 +89,7 @@ def test_the_graph_takes_the_file(tmp_path: Path, name: str) -> None:
 def test_the_graph_takes_a_folder_of_votes(tmp_path: Path) -> None:
     """The chapter on votes gets it and runs again when its table changes; no other chapter hears of it."""
     (tmp_path / SOLUTIONS).touch()
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--dry-run",
-        "--printshellcmds",
-        "--nolock",
-        "--rerun-incomplete",
-    ]
-    command += [
-        "--cores",
-        "1",
-        "--config",
-        "profile=smoke",
-        f"votes={tmp_path}",
-        "--",
-        "_build/results/smoke/08_ledger.json",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = done.stdout + done.stderr
+    said = planned(f"votes={tmp_path}", "_build/results/smoke/08_ledger.json")
     assert len(re.findall(rf'python -m ci\.execute book/07.*"votes": "{tmp_path}"', said)) == 1
     assert said.count(f'"votes": "{tmp_path}"') == 1
     assert f"{tmp_path / SOLUTIONS}" in said
