@@ -177,7 +177,7 @@ def _add_train(command: Parser) -> None:
         command.add_argument(flag, type=filled, metavar="FOLDER", help=meaning)
     command.add_argument("--resume", action="store_true", help="go on with the run that was begun in --out")
     command.add_argument(
-        "--compile", action="store_true", help="on a GPU: compile the steps, which pays from some minutes on"
+        "--compile", action="store_true", help="on a GPU: compile the steps; the first ones then take long"
     )
     command.add_argument(
         "--split", choices=METHODS, default="sky", help="how the file is divided (default: %(default)s)"

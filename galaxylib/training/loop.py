@@ -69,7 +69,7 @@ def train(
         resume: go on with that run, which must have had the same recipe, data, split,
             companions and start.
         compiled: on a GPU, put torch.compile and CUDA graphs under the training steps, each size of images
-            anew: the first steps take a minute or more, the others less. Without a GPU it changes nothing.
+            anew, so that the first steps take long. Without a GPU it changes nothing.
         replace: without `resume`, remove that run once all is checked.
         progress: show progress on standard output.
 
@@ -132,13 +132,13 @@ def train(
             if replace:
                 remove_run(out)
             split.save(out / SPLIT)
-        plan.keep_at_hand(devices.own_device())
         for number, epochs in enumerate((recipe.epochs, recipe.more_epochs), start=1):
             if number < keeper.round or epochs == 0 or (number == keeper.round and keeper.round_is_over()):
                 continue
             going_on = former is not None and number == keeper.round
             if number == 2 and not going_on:
                 keeper.begin_second_round(network, rank=devices.rank)
+            plan.keep_at_hand(devices.own_device())
             run = Run(
                 network,
                 plan,

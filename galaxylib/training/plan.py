@@ -68,9 +68,9 @@ class Plan:
         return parts[:, self.devices.rank].ravel()
 
     def keep_at_hand(self, device: torch.device) -> None:
-        """Send all training and validation images to a GPU, if they fit there."""
+        """Send all training and validation images to a GPU, once, if they fit there."""
         rows = np.concatenate([self.train, self.validation])
-        if fit(self.data, rows, device):
+        if self.at_hand is None and fit(self.data, rows, device):
             self.at_hand = AtHand(self.data, rows, device)
 
     def companion_places(self, batch: int) -> tuple[int, slice]:
