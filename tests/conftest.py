@@ -21,6 +21,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from ci.book import BUILD, changed_outside, snakemake
 from galaxylib.data.galaxy10 import CLASS_NAMES
@@ -75,6 +76,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_make_parametrize_id(val: Any) -> str | None:
     """Call bytes by their number: some hold the time of packing, and the processes compare names."""
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Draw the same weights and images in every run, whichever tests came before, fixtures included."""
+    torch.manual_seed(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
