@@ -2,7 +2,7 @@
 
     python -m ci.ship RUN NAME --simulated FRESH.h5 --real SAMPLE.h5 --votes FOLDER --coarse FOLDER
 
-RUN is a checkpoint folder of `galaxylib train`, completed by `galaxylib calibrate`. Its weights are halved
+RUN is a checkpoint folder of `galaxylib train` or `average`, completed by `galaxylib calibrate`. Its weights are halved
 in precision; then they are scored. Until here, nothing has read a label of a real Galaxy10 image. The
 scores go into `checkpoint.json` under `results`: those of simulated galaxies that took no part, of the real
 sample, and of the galaxies of other surveys that are held out from every training. The card's text is
@@ -46,10 +46,10 @@ def ship(
         with Galaxy10(path) as data:
             found[kind] = {"plain": scores(predict(loaded, data, range(len(data))))}
     found["held_out"] = {name: held_out_score(loaded, survey) for name, survey in surveys.items()}
-    history = pd.read_csv(run / HISTORY)
-    write_json(
-        folder / DESCRIPTION, loaded.meta | {"seconds": float(history["seconds"].sum()), "results": found}
-    )
+    about = loaded.meta | {"results": found}
+    if "averaged_with" not in about:  # those of a mean are its first training's
+        about["seconds"] = float(pd.read_csv(run / HISTORY)["seconds"].sum())
+    write_json(folder / DESCRIPTION, about)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The command `galaxylib`: simulate, fetch, train, calibrate, probe, evaluate, classify, merge, dream, ...
+"""The command `galaxylib`: simulate, fetch, train, average, calibrate, probe, evaluate, classify, dream, ...
 
 Exit status 0, or one sentence on standard error and status 1; with GALAXYLIB_TRACEBACK=1 in the environment,
 where a fault arose is shown too. What a subcommand needs is imported when it runs, so that `--help` answers
@@ -51,7 +51,7 @@ def _run(arguments: list[str]) -> int | None:
 
 
 def parser(chosen: str = "") -> Parser:
-    """The command line's grammar; `dream` and `probe` get their options only where `chosen` says they run."""
+    """The command line's grammar; `average`, `probe` and `dream` get options where `chosen` names them."""
     whole = Parser(
         prog="galaxylib",
         description="Draw galaxies, fetch real ones, train networks, classify your own, let them dream.",
@@ -61,6 +61,11 @@ def parser(chosen: str = "") -> Parser:
         ("simulate", _add_simulate, "draw galaxies into a file of the Galaxy10 format"),
         ("fetch", _add_fetch, "download the real Galaxy10 DECaLS file (2.5 GB) and check it"),
         ("train", _add_train, "train a network and leave a checkpoint folder"),
+        (
+            "average",
+            _add_average if chosen == "average" else None,
+            "make one network of several trainings that began at the same weights",
+        ),
         ("calibrate", _add_calibrate, "measure how far a trained network's confidence can be trusted"),
         (
             "probe",
@@ -269,6 +274,14 @@ def _add_calibrate(command: Parser) -> None:
     _add_own_network(command)
     _add_quiet(command)
     command.set_defaults(run=voting.calibrate)
+
+
+def _add_average(command: Parser) -> None:
+    from galaxylib.training import averaging
+
+    averaging.add_arguments(command)
+    _add_own_network(command)
+    command.set_defaults(run=averaging.run)
 
 
 def _add_classify(command: Parser) -> None:

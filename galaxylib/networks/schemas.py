@@ -81,6 +81,9 @@ DESCRIPTION = record(
     companions=_COMPANIONS,
     start=record(name=TEXT, sha256=_SHA256, data=_IMAGES, companions=_COMPANIONS)
     | {"required": ["name", "sha256"]},
+    averaged_with=several(
+        record(sha256=_SHA256, data=_IMAGES, companions=_COMPANIONS, hardware=record()), 2, 100
+    ),
     split_fingerprint=TEXT,
     precision=TEXT,
     best=record(validation_accuracy=SHARE) | {"additionalProperties": real(0)},
