@@ -2,11 +2,11 @@
 
     python -m ci.ship RUN NAME --simulated FRESH.h5 --real SAMPLE.h5 --votes FOLDER --coarse FOLDER
 
-RUN is a checkpoint folder of `galaxylib train` or `average`, completed by `galaxylib calibrate`. Its weights are halved
-in precision; then they are scored. Until here, nothing has read a label of a real Galaxy10 image. The
-scores go into `checkpoint.json` under `results`: those of simulated galaxies that took no part, of the real
-sample, and of the galaxies of other surveys that are held out from every training. The card's text is
-written by hand.
+RUN is a checkpoint folder of `galaxylib train` or `galaxylib average`, completed by `galaxylib calibrate`.
+Its weights are halved in precision; then they are scored. Until here, nothing has read a label of a real
+Galaxy10 image. The scores go into `checkpoint.json` under `results`: those of simulated galaxies that took
+no part, of the real sample, and of the galaxies of other surveys that are held out from every training. The
+card's text is written by hand.
 """
 
 import argparse

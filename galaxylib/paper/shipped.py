@@ -34,8 +34,11 @@ class OnReal:
 
     @property
     def sources(self) -> list[Mapping[str, Any]]:
-        """The real images that it met in training, by where they come from; those of its start among them."""
-        parts = (self.meta.get("start", {}), self.meta)
+        """The real images that it met in training, by where they come from.
+
+        Those of its start, and of trainings whose mean it is, are among them.
+        """
+        parts = (self.meta.get("start", {}), *self.meta.get("averaged_with", []), self.meta)
         found = [source for part in parts for source in part.get("companions", {}).get("sources", [])]
         return list({source["name"]: source for source in found}.values())
 
@@ -114,6 +117,7 @@ def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
             "goes on from": meta.get("start", {}).get("name", "random weights"),
             "minutes": f"{meta['seconds'] / 60:.0f}",
             "hardware": ", ".join(chips),
+            "averaged with": _averaged_in_words(meta),
             "accuracy, simulated": score_in_words(figures["simulated"]),
             f"accuracy, {figures['real']['n']} real images": score_in_words(figures["real"]),
             "calibration error, the same": f"{figures['real']['ece']:.0%}",
@@ -122,6 +126,17 @@ def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
             "calibration error, blind test": f"{judged['ece']:.0%}" if judged else NOT_JUDGED,
         }
     return pd.DataFrame(columns)
+
+
+def _averaged_in_words(meta: Mapping[str, Any]) -> str:
+    """The trainings whose weights were averaged with this one's: their galaxies, and where they ended."""
+    told = []
+    for other in meta.get("averaged_with", [])[1:]:
+        before = other.get("start", {}).get("data", {}).get("galaxies")
+        galaxies = f"{other['data']['galaxies']:,} simulated" + (f" after {before:,}" if before else "")
+        chips = other["hardware"]["gpus"] or [other["hardware"]["processor"]]
+        told.append(f"a training on {galaxies} ({', '.join(chips)})")
+    return "; ".join(told) or "none"
 
 
 def former_in_words(blind: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_networ
     Trainings that began at the same weights, and then met other galaxies or the same in another order, often
     end in one valley, whose middle errs less than its slopes (Wortsman et al. 2022, arXiv:2203.05482).
     Trainings from random weights of their own end in valleys of their own, and their mean knows nothing.
-    BatchNorm's statistics are averaged too. The mean has no temperature yet: `galaxylib calibrate` measures it.
+    BatchNorm's statistics are averaged too. The mean has no temperature yet: `galaxylib calibrate` finds one.
 
     Args:
         checkpoints: Two or more folders, or names of weights that come with the book. The mean is described

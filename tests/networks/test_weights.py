@@ -67,6 +67,8 @@ def test_cards_tell_what_real_images_taught(name):
         assert words in told, f"the card of {name} must say {words!r}"
     assert ("has never seen a real image or a real label" in told) == (not sources)
     assert any(source["drawn"] for source in sources) == name.startswith("real")
+    for averaged in describe(name).get("averaged_with", []):
+        assert f"`{averaged['sha256'][:12]}...`" in told
     assert f'galaxylib.load("{name}")' in told
 
 

@@ -61,6 +61,29 @@ def test_the_table_of_weights_quotes_each_description():
         )
 
 
+def test_the_table_tells_of_trainings_averaged_with_it(monkeypatch):
+    first = {"data": {"galaxies": 8000}, "hardware": {"processor": "X", "gpus": []}}
+    on_gpu = {
+        "data": {"galaxies": 48000},
+        "start": {"data": {"galaxies": 1600}},
+        "hardware": {"processor": "X", "gpus": ["GPU Y"]},
+    }
+    whole = describe(SHIPPED[0])
+    for others, words in (
+        ([], "none"),
+        ([first], "a training on 8,000 simulated (X)"),
+        (
+            [first, on_gpu],
+            "a training on 8,000 simulated (X); a training on 48,000 simulated after 1,600 (GPU Y)",
+        ),
+    ):
+        told = [first, *others] if others else []
+        monkeypatch.setattr(
+            "galaxylib.paper.shipped.describe", lambda _, told=told: whole | {"averaged_with": told}
+        )
+        assert set(weights_table(NOBODY).loc["averaged with"]) == {words}
+
+
 def test_former_weights_are_told_by_name():
     row = {"n": 10, "right": 5, "ece": 0.1, "accuracy": 0.5, "wilson_95": (0.237, 0.763)}
     rows = [row | {"weights": "old", "sha256": "0" * 64}]
@@ -109,6 +132,13 @@ def test_a_given_file_is_judged(blob_file, tiny_checkpoint, monkeypatch):
                 "companions": {"sources": [{"name": "a", "drawn": 8}]},
             },
             "5 simulated, 9 real of other surveys",
+        ),
+        (
+            {
+                "data": {"galaxies": 5},
+                "averaged_with": [{}, {"companions": {"sources": [{"name": "a", "drawn": 7}]}}],
+            },
+            "5 simulated, 7 real of other surveys",
         ),
         ({"data": {"galaxies": 5}, "companions": {"sources": [{"name": "a", "drawn": 0}]}}, "5 simulated"),
     ],
