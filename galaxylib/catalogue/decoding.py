@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.io import decode_jpeg
 
 from galaxylib.data.images import FITS, GZIP, LARGEST_INPUT, SIMPLE, decode_image
 from galaxylib.errors import DataError
@@ -93,6 +92,8 @@ def _plain(content: bytes) -> np.ndarray | None:
                 and ";16" not in str(file.tile)
             )
             if usual and file.format == "JPEG":
+                from torchvision.io import decode_jpeg  # here, for it takes two seconds
+
                 # The same library as Pillow's, without a copy that keeps Python's other threads waiting.
                 coded = torch.frombuffer(bytearray(content), dtype=torch.uint8)
                 return decode_jpeg(coded).permute(1, 2, 0).contiguous().numpy()

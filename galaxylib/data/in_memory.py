@@ -8,7 +8,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from torchvision.transforms.functional import gaussian_blur
 
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.data.preprocessing import Preprocess
@@ -94,6 +93,8 @@ def shrunk(images: np.ndarray, *, size: int, crop: int, blur: float = 0.0) -> np
     fit = Preprocess(size=size, crop=crop)
     unit = fit.fit(fit.unit(torch.from_numpy(images)))
     if blur:
+        from torchvision.transforms.functional import gaussian_blur  # here, for it takes two seconds
+
         reach = max(1, round(3 * blur))
         unit = gaussian_blur(unit, kernel_size=2 * reach + 1, sigma=blur)
     pixels = (unit * 255).round().clamp(0, 255).byte()

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from galaxylib.data.images import LARGEST_INPUT
 from galaxylib.errors import DreamError
@@ -147,6 +146,8 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
 
 def unsharp(images: Tensor, *, amount: float) -> Tensor:
     """`(1 + amount) x - amount G(x)`, clipped to [0, 1]; G is a Gaussian of deviation 2 on 13 x 13 pixels."""
+    from torchvision.transforms.functional import gaussian_blur  # here, for it takes two seconds
+
     return ((1 + amount) * images - amount * gaussian_blur(images, 13, 2.0)).clamp(0, 1)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -206,6 +205,8 @@ def resnet18(*, classes: int = 10, weights: str | Path | None = None) -> nn.Modu
     Raises:
         GalaxyError: the weights cannot be read or are another network's.
     """
+    import torchvision  # here, for it takes two seconds
+
     return with_weights(torchvision.models.resnet18(weights=None, num_classes=classes), weights)
 
 
@@ -220,6 +221,8 @@ def alexnet(*, classes: int = 10, dropout: float = 0.5, weights: str | Path | No
     Raises:
         GalaxyError: the weights cannot be read or are another network's.
     """
+    import torchvision  # here, for it takes two seconds
+
     network = torchvision.models.alexnet(weights=None, num_classes=classes, dropout=dropout)
     return with_weights(network, weights)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.in_memory import InMemory
@@ -197,6 +196,8 @@ def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
         `n`, `share` with its 95 % interval `low` and `high` (Wilson's), `chance` (the share that two judges
         with the same habits would reach by chance) and `kappa`, Cohen's, 0 at chance and 1 at full agreement.
     """
+    from sklearn.metrics import cohen_kappa_score  # here, for it takes a second
+
     same = np.asarray(first) == np.asarray(second)
     habits = [
         np.bincount(np.asarray(judge, int), minlength=len(CLASS_NAMES)) / max(len(same), 1)

@@ -5,18 +5,20 @@ Source: Kattuparambil, "Galaxy Morphology Estimations via Convolutional Neural N
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanSquaredError, Metric
 
 from galaxylib.data.in_memory import InMemory
 from galaxylib.data.preprocessing import Preprocess
 from galaxylib.errors import GalaxyError
 from galaxylib.evaluation.judge import judge_rows
 from galaxylib.votes.zoo2 import ANSWERS, PLACES, SIZE, from_the_root, places
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
 
 PREPROCESS = Preprocess(size=SIZE, crop=SIZE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 """The central 80 x 80 of `Votes.images`, values in [0, 1], as printed."""
@@ -98,24 +100,15 @@ class VoteFractions:
         """The loss that the seed prints, of one batch."""
         return root_mean_square(to_fractions(logits, self.rule), targets)
 
-    def metrics(self) -> dict[str, Metric]:
+    def metrics(self) -> "dict[str, Metric]":
         """The same error over all galaxies of an epoch."""
-        return {"rmse": _FractionsError(self.rule)}
+        from galaxylib.votes.metric import FractionsError  # here, for torchmetrics takes four seconds
+
+        return {"rmse": FractionsError(self.rule)}
 
     def description(self) -> dict[str, Any]:
         """The rule, which belongs to the network, and the galaxies."""
         return {"rule": self.rule, "trained_on": list(self.trained_on)}
-
-
-class _FractionsError(MeanSquaredError):
-    """Root mean square error of the fractions that a rule makes of logits."""
-
-    def __init__(self, rule: str) -> None:
-        super().__init__(squared=False)
-        self.rule = rule
-
-    def update(self, logits: Tensor, targets: Tensor) -> None:
-        super().update(to_fractions(logits, self.rule).flatten(), targets.flatten())
 
 
 def predict_votes(
