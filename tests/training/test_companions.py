@@ -11,13 +11,13 @@ import pytest
 import torch
 from companions_drawn import drawn_companions
 from conftest import write_galaxy10
+from killed_runs import left_after_each_epoch
 from torch import nn
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.splits import make_split
 from galaxylib.errors import CheckpointError, GalaxyError
 from galaxylib.networks.checkpoint import describe, load
-from galaxylib.training.callbacks import Keeper
 from galaxylib.training.companions import check_companions, mixture, stream
 from galaxylib.training.hardware import Devices
 from galaxylib.training.loop import train
@@ -178,54 +178,37 @@ def test_without_companions_nothing_changes_and_with_them_everything_is_told(tmp
     assert "companions" not in describe(tmp_path / "plain")
 
 
-class Cut(Exception):
-    """Stands for whatever kills a run."""
-
-
-@pytest.fixture
-def cut_after(monkeypatch):
-    """Kill the run once the epoch of that number is written down."""
-
-    def set_up(number):
-        finish = Keeper.on_train_epoch_end
-
-        def finish_and_die(self, trainer, run):
-            finish(self, trainer, run)
-            if run.epoch == number:
-                raise Cut
-
-        monkeypatch.setattr(Keeper, "on_train_epoch_end", finish_and_die)
-
-    return set_up
-
-
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_a_killed_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch, epoch):
-    """With companions, a start, parts, growth, averaging, jitter and statistics of both."""
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, data, split):
+    """A run with all that a run can have, what it was given, and what there was of it after each epoch."""
     recipe = BESIDE.but(
         size=48, growth="32x1", epochs=3, averaging=0.9, jitter=1.0, brightness=0.0, contrast=0.0,
         keep="last", accumulate=2, statistics="both",
     )  # fmt: skip
-    first = tmp_path / "first"
+    folder = tmp_path_factory.mktemp("killed")
+    first, whole = folder / "first", folder / "whole"
     train(data, split, PLAIN.but(size=48, epochs=1), out=first, progress=False)
     given = {"companions": drawn_companions(), "start": first, "progress": False}
-    train(data, split, recipe, out=tmp_path / "whole", **given)
-    cut_after(epoch)
-    with pytest.raises(Cut):
-        train(data, split, recipe, out=tmp_path / "cut", **given)
-    monkeypatch.undo()
+    left = left_after_each_epoch(whole, lambda: train(data, split, recipe, out=whole, **given))
+    first.rename(folder / "elsewhere")  # the weights count, not where they lie
+    return recipe, given | {"start": folder / "elsewhere"}, whole, left
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_killed_run_resumes_bit_for_bit(data, split, killed, epoch):
+    """With companions, a start, parts, growth, averaging, jitter and statistics of both."""
+    recipe, given, whole, left = killed
+    cut = left[epoch]
     if epoch == 1:
         for other, sentence in (
             ({"companions": drawn_companions(seed=1)}, "it used other images of other surveys"),
             ({"start": None}, "it used other first weights"),
         ):
             with pytest.raises(CheckpointError, match=f"cannot be resumed: {sentence}"):
-                train(data, split, recipe, out=tmp_path / "cut", resume=True, **(given | other))
-    first.rename(tmp_path / "elsewhere")  # the weights count, not where they lie
-    given["start"] = tmp_path / "elsewhere"
-    train(data, split, recipe, out=tmp_path / "cut", resume=True, **given)
-    assert_same(last_weights(tmp_path / "whole"), last_weights(tmp_path / "cut"))
-    assert_same(load(tmp_path / "whole").network.state_dict(), load(tmp_path / "cut").network.state_dict())
+                train(data, split, recipe, out=cut, resume=True, **(given | other))
+    train(data, split, recipe, out=cut, resume=True, **given)
+    assert_same(last_weights(whole), last_weights(cut))
+    assert_same(load(whole).network.state_dict(), load(cut).network.state_dict())
 
 
 def test_a_start_gives_the_first_weights(tmp_path, data, split):

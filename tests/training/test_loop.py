@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import lightning as L
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT, write_galaxy10
+from killed_runs import left_after_each_epoch
 
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.splits import SPLIT, Split, load_split, make_split
@@ -35,6 +37,8 @@ from galaxylib.training.steps import Run
 pytestmark = pytest.mark.slow
 
 SMALL = QUICK.but(width=0.05, size=32, crop=128, epochs=3, more_epochs=0, batch_size=16, precision="float32")
+PLAIN = SMALL.but(network="convnet", options={"blocks": 2, "hidden": 8, "side": 32})
+"""The same with two convolutions, for what has nothing to do with the network."""
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +70,6 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
 
 class Cut(Exception):
     """Stands for whatever kills a run."""
-
-
-@pytest.fixture
-def cut_after(monkeypatch):
-    """Kill the run once the epoch of that number is written down."""
-
-    def set_up(number: int) -> None:
-        finish = Keeper.on_train_epoch_end
-
-        def finish_and_die(self, trainer, run):
-            finish(self, trainer, run)
-            if run.epoch == number:
-                raise Cut
-
-        monkeypatch.setattr(Keeper, "on_train_epoch_end", finish_and_die)
-
-    return set_up
 
 
 def test_it_learns_and_leaves_everything(tmp_path, data, split, capsys):
@@ -124,33 +111,45 @@ def test_the_seed_decides_everything(tmp_path, data, split):
     )
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory, data, split):
+    """Of each arithmetic the recipe of a run, the run, and what there was of it after each epoch."""
+
+    @cache
+    def in_arithmetic(precision: str) -> tuple[Recipe, Path, dict[int, Path]]:
+        recipe = SMALL.but(epochs=2, more_epochs=2, precision=precision)
+        whole = tmp_path_factory.mktemp(precision) / "whole"
+        return (
+            recipe,
+            whole,
+            left_after_each_epoch(whole, lambda: train(data, split, recipe, out=whole, progress=False)),
+        )
+
+    return in_arithmetic
+
+
 @pytest.mark.parametrize(
     ("epoch", "precision"),
     [(1, "float32"), (2, "float32"), (3, "float32"), (4, "float32"), (1, "bfloat16"), (3, "bfloat16")],
 )
-def test_a_killed_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch, epoch, precision):
+def test_a_killed_run_resumes_bit_for_bit(data, split, killed, epoch, precision):
     """Killed after any epoch of either round, with dropout and augmentation on."""
-    recipe = SMALL.but(epochs=2, more_epochs=2, precision=precision)
-    whole = tmp_path.parent / f"whole-{precision}"
-    if not whole.exists():
-        train(data, split, recipe, out=whole, progress=False)
-    cut_after(epoch)
-    with pytest.raises(Cut):
-        train(data, split, recipe, out=tmp_path / "cut", progress=False)
-    monkeypatch.undo()
+    recipe, whole, left = killed(precision)
+    cut = left[epoch]
+    assert len(pd.read_csv(cut / "history.csv")) == epoch
     torch.rand(7)
-    done = train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
+    done = train(data, split, recipe, out=cut, resume=True, progress=False)
     assert len(done["history"]) == 4
-    assert_same(last_weights(whole), last_weights(tmp_path / "cut"))
-    assert_same(weights(whole), weights(tmp_path / "cut"))
+    assert_same(last_weights(whole), last_weights(cut))
+    assert_same(weights(whole), weights(cut))
     measured = ["epoch", "learning_rate", "train_loss", "validation_loss", "validation_accuracy"]
     pd.testing.assert_frame_equal(
-        pd.read_csv(whole / "history.csv")[measured], pd.read_csv(tmp_path / "cut" / "history.csv")[measured]
+        pd.read_csv(whole / "history.csv")[measured], pd.read_csv(cut / "history.csv")[measured]
     )
 
 
 def test_a_second_round_cut_at_its_start_begins_from_the_same_weights(tmp_path, data, split, monkeypatch):
-    recipe = SMALL.but(epochs=1, more_epochs=2)
+    recipe = PLAIN.but(epochs=1, more_epochs=2)
     train(data, split, recipe, out=tmp_path / "whole", progress=False)
     write = Keeper._save
 
@@ -170,7 +169,7 @@ def test_a_second_round_cut_at_its_start_begins_from_the_same_weights(tmp_path, 
 
 
 def test_resuming_what_is_finished_changes_nothing(tmp_path, data, split):
-    recipe = SMALL.but(epochs=1)
+    recipe = PLAIN.but(epochs=1)
     train(data, split, recipe, out=tmp_path / "run", progress=False)
     before = (tmp_path / "run" / "weights.safetensors").read_bytes()
     done = train(data, split, recipe, out=tmp_path / "run", resume=True, progress=False)
@@ -191,7 +190,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def test_a_refused_run_changes_nothing(tmp_path, data, split):
     """Whatever is wrong is found first: a new folder is not made, a former run stays whole."""
-    recipe = SMALL.but(epochs=1)
+    recipe = PLAIN.but(epochs=1)
     other = replace(split, fingerprint="0" * 16)
     wrong = [
         (GalaxyError, "No network", split, recipe.but(network="nosuch")),
@@ -225,7 +224,7 @@ def test_a_refused_run_changes_nothing(tmp_path, data, split):
 
 
 def test_two_runs_never_share_a_folder(tmp_path, data, split):
-    recipe = SMALL.but(epochs=1)
+    recipe = PLAIN.but(epochs=1)
     with hold_lock(tmp_path / "run" / ".lock"):
         before = snapshot(tmp_path)
         for options in ({}, {"resume": True}, {"replace": True}):
@@ -238,12 +237,12 @@ def test_two_runs_never_share_a_folder(tmp_path, data, split):
 def test_the_split_is_there_before_the_first_step(tmp_path, data, split, monkeypatch):
     monkeypatch.setattr(Run, "training_step", lambda *_: (_ for _ in ()).throw(Cut))
     with pytest.raises(Cut):
-        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "run", progress=False)
     assert load_split(tmp_path / "run" / SPLIT, data).rows_fingerprint == split.rows_fingerprint
     monkeypatch.undo()
     # Nothing was finished, so nothing stands in the way of a run with another split.
     other = make_split(data, seed=5)
-    train(data, other, SMALL.but(epochs=1), out=tmp_path / "run", progress=False)
+    train(data, other, PLAIN.but(epochs=1), out=tmp_path / "run", progress=False)
     assert load_split(tmp_path / "run" / SPLIT, data).rows_fingerprint == other.rows_fingerprint
     assert load(tmp_path / "run").meta["split_fingerprint"] == other.rows_fingerprint
 
@@ -251,7 +250,7 @@ def test_the_split_is_there_before_the_first_step(tmp_path, data, split, monkeyp
 @pytest.mark.parametrize("act", [3, 4, 6])
 def test_a_run_cut_between_two_files_resumes_bit_for_bit(tmp_path, data, split, monkeypatch, act):
     """In its first epoch, before the weights' description, their usual name, or the state is in place."""
-    recipe = SMALL.but(epochs=2)
+    recipe = PLAIN.but(epochs=2)
     whole = tmp_path.parent / "whole-two-epochs"
     if not whole.exists():
         train(data, split, recipe, out=whole, progress=False)
@@ -273,7 +272,7 @@ def test_a_run_cut_between_two_files_resumes_bit_for_bit(tmp_path, data, split, 
 
 
 def test_a_lost_state_is_one_sentence(tmp_path, data, split):
-    run, recipe = tmp_path / "run", SMALL.but(epochs=1)
+    run, recipe = tmp_path / "run", PLAIN.but(epochs=1)
     train(data, split, recipe, out=run, progress=False)
     (run / LAST).unlink()
     # After the first epoch nothing can be lost: the run begins again.
@@ -286,12 +285,9 @@ def test_a_lost_state_is_one_sentence(tmp_path, data, split):
         train(data, split, recipe, out=run, resume=True, progress=False)
 
 
-def test_a_spoilt_state_is_one_sentence(tmp_path, data, split, cut_after, monkeypatch):
-    run, recipe = tmp_path / "run", SMALL.but(epochs=2)
-    cut_after(1)
-    with pytest.raises(Cut):
-        train(data, split, recipe, out=run, progress=False)
-    monkeypatch.undo()
+def test_a_spoilt_state_is_one_sentence(tmp_path, data, split):
+    whole, recipe = tmp_path / "whole", PLAIN.but(epochs=2)
+    run = left_after_each_epoch(whole, lambda: train(data, split, recipe, out=whole, progress=False))[1]
     content = torch.load(run / LAST, weights_only=True)
     keeper = content["callbacks"]["Keeper"]
     for spoilt in (
@@ -313,18 +309,18 @@ def test_a_spoilt_state_is_one_sentence(tmp_path, data, split, cut_after, monkey
 
 
 def test_a_warm_up_of_one_step_is_taken(tmp_path, data, split):
-    recipe = SMALL.but(epochs=1)
+    recipe = PLAIN.but(epochs=1)
     recipe = recipe.but(warm_up=1 / Plan(data, split, recipe, Devices()).steps)
     assert len(train(data, split, recipe, out=tmp_path / "run", progress=False)["history"]) == 1
 
 
 def test_patience_stops(tmp_path, data, split):
     keeper = object.__new__(Keeper)
-    keeper.recipe = SMALL.but(patience=2)
+    keeper.recipe = PLAIN.but(patience=2)
     epochs = [{"validation_loss": loss} for loss in (2.0, 1.0, 1.5, 1.4)]
     assert [keeper.is_stale(epochs[:count]) for count in range(1, 5)] == [False, False, False, True]
     # With next to no learning rate the loss soon fails to improve.
-    recipe = SMALL.but(epochs=40, patience=1, learning_rate=1e-12)
+    recipe = PLAIN.but(epochs=40, patience=1, learning_rate=1e-12)
     done = train(data, split, recipe, out=tmp_path / "run", progress=False)
     assert 2 <= len(done["history"]) < 40
     assert done["history"][-1]["validation_loss"] >= done["history"][-2]["validation_loss"]
@@ -343,14 +339,14 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path, data, split, monkeypat
         return loss * float("nan") if here else loss
 
     monkeypatch.setattr(Run, "_measured", break_down)
-    steps = Plan(data, split, SMALL, Devices()).steps
+    steps = Plan(data, split, PLAIN, Devices()).steps
     bad = steps + 1 if first else 2 * steps
     with pytest.raises(GalaxyError, match=rf"stopped being a number at step {bad} \(epoch 2\)"):
-        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "run", progress=False)
     monkeypatch.undo()
     assert load(tmp_path / "run").meta["best"]["epoch"] == 1
     assert all(bool(torch.isfinite(tensor).all()) for tensor in weights(tmp_path / "run").values())
-    done = train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)
+    done = train(data, split, PLAIN, out=tmp_path / "run", resume=True, progress=False)
     assert len(done["history"]) == 3
 
 
@@ -368,7 +364,7 @@ def test_no_memory_says_what_to_try(tmp_path, data, split, monkeypatch, fault, c
 
     monkeypatch.setattr(Run, "training_step", fail)
     with pytest.raises(GalaxyError, match=cure):
-        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "run", progress=False)
 
 
 def test_other_faults_are_not_mistaken_for_memory(tmp_path, data, split, monkeypatch):
@@ -377,11 +373,11 @@ def test_other_faults_are_not_mistaken_for_memory(tmp_path, data, split, monkeyp
 
     monkeypatch.setattr(Run, "training_step", fail)
     with pytest.raises(RuntimeError, match="something else"):
-        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "run", progress=False)
 
 
 def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
-    recipe = SMALL.but(epochs=2)
+    recipe = PLAIN.but(epochs=2)
     train(data, split, recipe, out=tmp_path / "whole", progress=False)
     write = Path.write_bytes
 
@@ -412,10 +408,10 @@ def test_an_interrupt_reaches_the_caller_and_the_run_goes_on(tmp_path, data, spl
     monkeypatch.setattr(Run, "training_step", interrupt)
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "run", progress=False)
     assert signal.getsignal(signal.SIGINT) is handler
     monkeypatch.undo()
-    assert len(train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
+    assert len(train(data, split, PLAIN, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
 
 
 def test_a_run_that_is_asked_to_end_says_so_and_goes_on(tmp_path, data, split, monkeypatch):
@@ -429,9 +425,9 @@ def test_a_run_that_is_asked_to_end_says_so_and_goes_on(tmp_path, data, split, m
 
     monkeypatch.setattr(Run, "training_step", end)
     with pytest.raises(GalaxyError, match="asked to end"):
-        train(data, split, SMALL, out=tmp_path / "run", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "run", progress=False)
     monkeypatch.undo()
-    assert len(train(data, split, SMALL, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
+    assert len(train(data, split, PLAIN, out=tmp_path / "run", resume=True, progress=False)["history"]) == 3
 
 
 def test_too_few_images_are_refused(tmp_path, data, split):
@@ -537,7 +533,7 @@ def test_precision_follows_the_hardware(monkeypatch):
 def test_the_bar_counts_images(tmp_path, data, split, monkeypatch, capsys):
     """On a terminal: one bar over all epochs, in images, with the time left."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    recipe = SMALL.but(epochs=2)
+    recipe = PLAIN.but(epochs=2)
     train(data, split, recipe, out=tmp_path / "run")
     shown = capsys.readouterr()
     images = 2 * Plan(data, split, recipe, Devices()).images
@@ -567,18 +563,25 @@ def test_the_moving_average_is_kept_with_statistics_of_its_own(tmp_path, data, s
     assert any(not torch.equal(found.state_dict()[name], last[f"network.{name}"]) for name in statistics)
 
 
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_an_averaged_growing_run_resumes_bit_for_bit(tmp_path, data, split, cut_after, monkeypatch, epoch):
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory, data, split):
+    """The same of a run that grows and is averaged."""
     recipe = SMALL.but(
         size=48, growth="32x1", epochs=3, averaging=0.9, jitter=1.0, keep="last", brightness=0.0, contrast=0.0
     )
-    train(data, split, recipe, out=tmp_path / "whole", progress=False)
-    cut_after(epoch)
-    with pytest.raises(Cut):
-        train(data, split, recipe, out=tmp_path / "cut", progress=False)
-    monkeypatch.undo()
-    train(data, split, recipe, out=tmp_path / "cut", resume=True, progress=False)
-    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    whole = tmp_path_factory.mktemp("averaged") / "whole"
+    return (
+        recipe,
+        whole,
+        left_after_each_epoch(whole, lambda: train(data, split, recipe, out=whole, progress=False)),
+    )
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_an_averaged_growing_run_resumes_bit_for_bit(data, split, averaged, epoch):
+    recipe, whole, left = averaged
+    train(data, split, recipe, out=left[epoch], resume=True, progress=False)
+    assert_same(weights(whole), weights(left[epoch]))
 
 
 def test_the_best_epochs_average_is_kept_and_not_the_last(tmp_path, data, split, monkeypatch):
@@ -586,7 +589,7 @@ def test_the_best_epochs_average_is_kept_and_not_the_last(tmp_path, data, split,
         run.log("validation_loss", torch.tensor(float(run.epoch + 1)), batch_size=1)
 
     monkeypatch.setattr(Run, "validation_step", ever_worse)
-    done = train(data, split, SMALL.but(epochs=2, averaging=0.9), out=tmp_path / "run", progress=False)
+    done = train(data, split, PLAIN.but(epochs=2, averaging=0.9), out=tmp_path / "run", progress=False)
     assert done["best_epoch"] == 1
     found, last = weights(tmp_path / "run"), last_weights(tmp_path / "run")
     names = [name for name in found if name.endswith("weight")]
@@ -634,7 +637,7 @@ def test_a_step_is_that_of_the_optimiser(tmp_path, data, split, optimizer):
 
 
 def test_a_plateau_divides_the_rate_by_ten(tmp_path, data, split, monkeypatch):
-    recipe = SMALL.but(epochs=4, schedule="plateau", plateau=1, learning_rate=1e-3)
+    recipe = PLAIN.but(epochs=4, schedule="plateau", plateau=1, learning_rate=1e-3)
     monkeypatch.setattr(
         Run, "validation_step", lambda self, *_: self.log("validation_loss", torch.tensor(1.0), batch_size=1)
     )
@@ -648,11 +651,11 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, data):
     rows = np.arange(len(data))
     parts = {"train": rows, "validation": rows[:0], "test": rows[:0]}
     split = Split(**parts, method="all", seed=0, fingerprint=data.fingerprint)
-    done = train(data, split, SMALL.but(epochs=2, keep="last"), out=tmp_path / "run", progress=False)
+    done = train(data, split, PLAIN.but(epochs=2, keep="last"), out=tmp_path / "run", progress=False)
     assert done["best_epoch"] == 2
     assert not any(name.startswith("validation") for name in done)
     with pytest.raises(DataError, match="and 0 validation images"):
-        train(data, split, SMALL, out=tmp_path / "other", progress=False)
+        train(data, split, PLAIN, out=tmp_path / "other", progress=False)
 
 
 def test_a_processor_held_to_older_instructions_trains_as_one_that_has_no_others(tmp_path):
