@@ -19,7 +19,14 @@ from galaxylib.training.loop import train
 from galaxylib.training.recipes import QUICK
 from galaxylib.training.state import LAST, read_run
 
-SMALL = QUICK.but(width=0.05, size=32, crop=64, epochs=1, batch_size=8)
+SMALL = QUICK.but(
+    network="convnet",
+    options={"blocks": 2, "hidden": 8, "side": 32},
+    size=32,
+    crop=64,
+    epochs=1,
+    batch_size=8,
+)
 ODD = (
     *(None, True, "", "x", "\u0007\ud800", "9" * 5000, -1, 0, 2, 1.5, 1e9, 10**40, math.nan, math.inf),
     *([], [None], [[[]]], {}, {"": 1}, {"x": {"plain": []}}),
@@ -101,8 +108,11 @@ def refused(folder: Path) -> str:
         ({"data": []}, "data must be object"),
         ({"data.simulated": "yes"}, "data.simulated must be boolean"),
         ({"best.validation_accuracy": math.inf}, "best.validation_accuracy must be number"),
-        ({"options.width": 1e9}, "options.width must be smaller than or equal to 4"),
-        ({"options.width": math.nan}, "options.width must be number"),
+        (
+            {"network": "dmagnet", "options": {"width": 1e9}},
+            "options.width must be smaller than or equal to 4",
+        ),
+        ({"network": "dmagnet", "options": {"width": math.nan}}, "options.width must be number"),
         ({"options.dropout": True}, "options.dropout must be number or array"),
         ({"options.weights": "/etc/passwd"}, "options must not hold 'weights'"),
         ({"options.classes": 3}, "names 10 classes, and its options ask for another number"),
