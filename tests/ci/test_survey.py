@@ -1,4 +1,4 @@
-"""The survey of the README, small: Snakemake makes four shards by two workers, and one of them is killed."""
+"""The survey of the README, small: Snakemake makes three shards by two workers, and one of them is killed."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from galaxylib.catalogue.shards import MANIFEST, Shard  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
-SHARDS, EACH = 4, 12
+SHARDS, EACH = 3, 12
 OPTIONS = "--checkpoint small --precision float32 --batch-size 1 --save-every 1"
 KILLED = Shard(2, SHARDS)
 
