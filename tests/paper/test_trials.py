@@ -16,7 +16,14 @@ from galaxylib.paper.trials import Trial, run_trial
 
 pytestmark = pytest.mark.slow
 
-SMALL = Trial().but(network="negm", size=69, crop=256, batch_size=8, epochs=3)
+SMALL = Trial().but(
+    network="convnet",
+    options={"blocks": 2, "hidden": 16, "side": 69},
+    size=69,
+    crop=256,
+    batch_size=8,
+    epochs=3,
+)
 TWO = ("dark", "bright")
 
 
