@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,23 @@ def image() -> Tensor:
     return (0.15 + light + 0.03 * torch.randn(1, 3, 91, 70, generator=generator)).clamp(0, 1)
 
 
+once = cache(load)
+"""A network read for all who leave it as it is."""
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Callable[[str], Path]:
+    """The folder into which a shipped network is exported, once."""
+
+    @cache
+    def exported_as(name: str) -> Path:
+        if not any((BROUGHT / name).glob("*.safetensors")):
+            pytest.skip(f"this copy of galaxylib carries no {name} weights")
+        return export_web(name, tmp_path_factory.mktemp("shipped") / name)
+
+    return exported_as
+
+
 @cache
 def session(model: Path) -> "onnxruntime.InferenceSession":
     options = onnxruntime.SessionOptions()
@@ -108,7 +126,7 @@ def by_torch(checkpoint: str | Path, objective: Objective, image: Tensor) -> tup
 
     In double precision, since a rounding error in PyTorch can switch a ReLU off as well as one here.
     """
-    loaded = load(checkpoint)
+    loaded = once(checkpoint)
     tap = Tap(loaded.network, objective.layers, precision=torch.float64)
     image = image.clone().requires_grad_()
     value = objective.value(tap(loaded.preprocess.normalise(image))).squeeze()
@@ -141,10 +159,8 @@ def test_gradient_is_pytorchs(checkpoint, exported, image, stage, number):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["real-small", "real"])
-def test_gradients_of_shipped_weights(tmp_path, image, name):
-    if not any((BROUGHT / name).glob("*.safetensors")):
-        pytest.skip(f"this copy of galaxylib carries no {name} weights")
-    folder = export_web(name, tmp_path / name)
+def test_gradients_of_shipped_weights(shipped, image, name):
+    folder = shipped(name)
     stages = STAGES if name == "real-small" else ("dma1", "logits")
     for stage in stages:
         number = 3 if stage == "logits" else None
@@ -215,14 +231,12 @@ def test_reference_of_another_network_is_told(checkpoint, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["real-small", "real"])
-def test_score_of_shipped_weights_is_the_librarys(tmp_path, name):
-    if not any((BROUGHT / name).glob("*.safetensors")):
-        pytest.skip(f"this copy of galaxylib carries no {name} weights")
-    loaded = load(name)
+def test_score_of_shipped_weights_is_the_librarys(shipped, name):
+    folder, loaded = shipped(name), once(name)
     drawn = [draw(label, seed=label)[0] for label in (0, 4, 5, 9)]
     images = np.stack([*drawn, np.zeros_like(drawn[0])])
     (expected,) = judge_batches_with(loaded, [torch.from_numpy(images)])
-    found = score_by_graph(export_web(loaded, tmp_path / name), loaded, images)
+    found = score_by_graph(folder, loaded, images)
     np.testing.assert_allclose(found, expected.unlike, **SAME_SCORE)
     assert (expected.unlike > 1).tolist()[-1]
 
