@@ -312,9 +312,30 @@ def test_train_on_the_command_line(tmp_path, blob_file, folders, capsys):
     assert load(tmp_path / "alone").meta == about
 
 
+TWO = """
+import os, socket, sys
+
+import galaxylib.training.loop  # once for both: it takes seconds
+from galaxylib.cli import main
+
+with socket.create_server(("127.0.0.1", 0)) as free:
+    port = free.getsockname()[1]
+os.environ |= {"TORCHELASTIC_RUN_ID": "x", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+second = os.fork() == 0
+rank = str(int(second))
+os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+status = main(sys.argv[1:])
+sys.stdout.flush()
+if second:
+    os._exit(status)
+sys.exit(status or os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+"""What `torchrun` does; that it does so, `tests/training/test_loop.py` shows."""
+
+
 @pytest.mark.slow
 def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, blob_file, folders):
-    """`torchrun` with gloo on the CPU: companions, too, are shared as one process shares them among parts."""
+    """With gloo on the CPU: companions, too, are shared as one process shares them among parts."""
     words = ["train", "--data", str(blob_file), *TINY, "--companions", "4", "--dropout", "0"]
     words += [
         "--precision",
@@ -324,9 +345,8 @@ def test_two_processes_equal_one_that_adds_up_their_halves(tmp_path, blob_file, 
         "--coarse",
         str(folders / "coarse"),
     ]
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "galaxylib"]
     done = subprocess.run(
-        [sys.executable, "-m", *launcher, *words, "--out", str(tmp_path / "two")],
+        [sys.executable, "-c", TWO, *words, "--out", str(tmp_path / "two")],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
