@@ -43,9 +43,9 @@ def run(folder, *arguments):
 @pytest.mark.slow
 def test_a_dream_is_made_and_made_again_byte_for_byte(folder, tmp_path, capsys):
     out, again, film, text = (tmp_path / name for name in ("a.png", "b.png", "a.gif", "a.json"))
-    asked = ["--image", folder / "galaxy.png", "--layer", "dma2:3 + 0.1*lam", "--size", 64, "--seed", 4]
+    asked = ["--image", folder / "galaxy.png", "--layer", "dma1:3 + 0.1*stem", "--size", 64, "--seed", 4]
     assert run(folder, *asked, "--out", out, "--film", film, "--json", text) == 0
-    assert "64 x 64 pixels; dma2:3 + 0.1*lam" in capsys.readouterr().out
+    assert "64 x 64 pixels; dma1:3 + 0.1*stem" in capsys.readouterr().out
     former = read_png(out)
     record, image, mask = former.record, former.image, former.mask
     assert record == json.loads(text.read_text())

@@ -12,11 +12,12 @@ from galaxylib import DMAGNet
 from galaxylib.cli import main
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.dream import concept, direction, layer, parse, read_image
+from galaxylib.dream import concept, direction, layer, parse, probing, read_image
 from galaxylib.dream.measures import objective_value
 from galaxylib.dream.record import read_png
 from galaxylib.dream.widget import DreamLab
 from galaxylib.errors import GalaxyError
+from galaxylib.evaluation import probes
 from galaxylib.networks.checkpoint import load, save
 from galaxylib.networks.concepts import CONCEPTS
 
@@ -121,11 +122,13 @@ def test_the_widget_offers_the_concepts_of_the_network(folder, blob_file, tmp_pa
 
 
 @pytest.mark.slow
-def test_probe_writes_what_it_learned(tmp_path, capsys):
+def test_probe_writes_what_it_learned(tmp_path, capsys, monkeypatch):
     pytest.importorskip("galsim")
+    for module in (probes, probing):
+        monkeypatch.setattr(module, "DIVISIONS", 4)  # more would only take longer
     from galaxylib.simulate import simulate
 
-    data = simulate(tmp_path / "sim.h5", n=200, seed=4, balance="uniform", processes=1, progress=False)
+    data = simulate(tmp_path / "sim.h5", n=150, seed=4, balance="uniform", processes=1, progress=False)
     torch.manual_seed(1)
     options = {"width": 0.05}
     preprocess = Preprocess(size=32)
@@ -139,11 +142,12 @@ def test_probe_writes_what_it_learned(tmp_path, capsys):
     )
     assert main(["probe", str(run), "--data", str(data), "--quiet"]) == 0
     told = capsys.readouterr().out
-    assert "learned on 200 galaxies" in told
+    assert "learned on 150 galaxies" in told
     content = json.loads((run / CONCEPTS).read_text())
     assert content["sha256"] == load(run).meta["sha256"]
     assert content["data"]["fingerprint"] == Galaxy10(data).fingerprint
     assert content["data"]["seed"] == 4
+    assert content["divisions"] == 4
     assert list(content["stages"]) == ["stem", "dma1", "dma2", "dma3", "lam"]
     # Random weights are no better than random weights.
     assert len(load(run).concepts.best()) <= 3

@@ -1,6 +1,7 @@
 """The weights that come with the book: whole, as small as promised, as good as their cards say."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -25,10 +26,24 @@ def card_of(name):
     return (folder(name) / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def shipped():
+    """Each network, read once; not to be changed."""
+    return cache(load)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A hundred galaxies drawn afresh, of each class in turn."""
+    from galaxylib.simulate import draw
+
+    return torch.from_numpy(np.stack([draw(row % 10, seed=9000 + row)[0] for row in range(100)]))
+
+
 @pytest.mark.parametrize("name", SHIPPED)
-def test_weights_have_the_size_they_should(name):
+def test_weights_have_the_size_they_should(name, shipped):
     parameters, most = SMALL if name.endswith("small") else FULL
-    loaded = load(name)
+    loaded = shipped(name)
     assert sum(weight.numel() for weight in loaded.network.parameters()) == parameters
     assert sum(file.stat().st_size for file in folder(name).iterdir()) <= most
     assert all(torch.isfinite(tensor).all() for tensor in loaded.network.state_dict().values())
@@ -74,30 +89,24 @@ def test_cards_tell_what_real_images_taught(name):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_freshly_drawn_galaxies_are_known(name):
-    from galaxylib.simulate import draw
-
+def test_freshly_drawn_galaxies_are_known(name, shipped, drawn):
     n = 100 if name.endswith("small") else 40
-    loaded = load(name)
-    labels = np.arange(n) % 10
-    images = torch.from_numpy(
-        np.stack([draw(int(label), seed=9000 + k)[0] for k, label in enumerate(labels)])
-    )
+    loaded = shipped(name)
     with torch.no_grad():
-        found = loaded.network(loaded.preprocess(images)).argmax(1).numpy()
-    right = int((found == labels).sum())
+        found = loaded.network(loaded.preprocess(drawn[:n])).argmax(1).numpy()
+    right = int((found == np.arange(n) % 10).sum())
     # The interval of this small sample must hold the figure of the card.
     low, high = wilson(right, n)
     assert low <= describe(name)["results"]["simulated"]["plain"]["accuracy"] <= high
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_real_galaxies_are_known_as_the_card_says(name, real_sample):
+def test_real_galaxies_are_known_as_the_card_says(name, shipped, real_sample):
     from galaxylib.data.galaxy10 import Galaxy10
     from galaxylib.evaluation.predictions import predict, scores
 
     with Galaxy10(real_sample) as data:
-        found = scores(predict(load(name), data, range(len(data))), resamples=100)
+        found = scores(predict(shipped(name), data, range(len(data))), resamples=100)
     # Other processors round otherwise: one image of sixty may change sides.
     told = describe(name)["results"]["real"]["plain"]
     assert found["n"] == told["n"]
