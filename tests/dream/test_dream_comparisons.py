@@ -382,9 +382,9 @@ def picture(galaxy, tmp_path):
     "asked",
     [
         ["--layer", "logit:Merging + 5*near:dma1", "--transparent"],
-        ["--layer", "caricature:dma2^1"],
+        ["--layer", "caricature:dma1^1"],
         ["--layer", "near:lam", "--start", "galaxies", "--parametrisation", "fourier"],
-        ["--layer", "dma2:1 + 3*diversity:dma1", "--start", "noise", "--count", "3", "--transparent"],
+        ["--layer", "dma1:1 + 3*diversity:stem", "--start", "noise", "--count", "3", "--transparent"],
     ],
 )
 def test_each_is_made_again_byte_for_byte(tiny_checkpoint, picture, tmp_path, capsys, asked):
