@@ -45,6 +45,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+UNOPTIMISED = "--js-flags=--liftoff-only"
+"""WebAssembly compiled once and simply: a short dream ends before optimised code would gain anything."""
 
 
 WORKERS = 4
@@ -90,7 +92,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The build takes longest. So the tests that begin with it come first, and what else needs it comes last.
     """
     for item in items:
-        if {"html", "browser"} & {*item.fixturenames}:
+        if {"html", "chromium"} & {*item.fixturenames}:
             item.add_marker("slow")
     if hasattr(config, "workerinput"):
         waiting = {"html", "runtime"}
@@ -219,8 +221,8 @@ def printed() -> Printed:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """Chromium, started once for all tests that need one."""
+def chromium() -> Iterator[Callable[..., Any]]:
+    """Starts a Chromium with further options."""
     programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = next(filter(None, map(shutil.which, programs)), None)
     if found is None:
@@ -228,9 +230,15 @@ def browser() -> Iterator:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield started
-        started.close()
+        yield lambda *options: playwright.chromium.launch(executable_path=found, args=[*FLAGS, *options])
+
+
+@pytest.fixture(scope="session")
+def browser(chromium) -> Iterator:
+    """Chromium, started once for all tests that need one."""
+    started = chromium(UNOPTIMISED)
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,20 +46,50 @@ def index(lab: Path) -> dict:
     return json.loads((lab / "index.json").read_text())
 
 
-@pytest.fixture
-def page(browser, address: str) -> Iterator:
+@contextmanager
+def a_tab(browser) -> Iterator:
     context = browser.new_context(viewport={"width": 1280, "height": 844}, accept_downloads=True)
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
-    opened.outside = []
-    opened.on("request", lambda sent: opened.outside.append(sent.url) if foreign(sent.url, address) else None)
     yield opened
     context.close()
-    assert opened.outside == []
 
 
-def foreign(url: str, address: str) -> bool:
-    return not url.startswith((address, "data:", "blob:"))
+@pytest.fixture(scope="module")
+def tab(browser) -> Iterator:
+    """One tab for many tests: what their pages share is read once."""
+    with a_tab(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(tab, address: str) -> Iterator:
+    """An empty page, for tests that leave the browser as it is."""
+    tab.goto("about:blank")
+    with kept_inside(tab, address):
+        yield tab
+
+
+@pytest.fixture
+def first(browser, address: str) -> Iterator:
+    """The page of a reader who comes for the first time, for tests that change what a browser is or gets."""
+    with a_tab(browser) as opened, kept_inside(opened, address):
+        yield opened
+
+
+@contextmanager
+def kept_inside(page, address: str) -> Iterator[None]:
+    """The page asks no other server."""
+    outside = []
+
+    def ask(sent) -> None:
+        if not sent.url.startswith((address, "data:", "blob:", "about:")):
+            outside.append(sent.url)
+
+    page.on("request", ask)
+    yield
+    page.remove_listener("request", ask)
+    assert outside == []
 
 
 def visit(page, address: str, fragment: str = "") -> None:
@@ -224,38 +255,40 @@ def test_control_is_the_network_with_other_weights(tmp_path: Path) -> None:
     assert torch.isfinite(other.network(torch.zeros(1, 3, 256, 256))).all()
 
 
-def test_first_picture_comes_at_once_and_the_engine_only_when_asked(page, address: str, index: dict) -> None:
+def test_first_picture_comes_at_once_and_the_engine_only_when_asked(first, address: str, index: dict) -> None:
     weights, sizes = [], []
-    page.on(
+    first.on(
         "request", lambda sent: weights.append(sent.url) if re.search(r"wasm|onnx|\.bin", sent.url) else None
     )
-    page.on("response", lambda got: sizes.append(int(got.headers.get("content-length", 0))))
-    visit(page, address)
-    page.wait_for_load_state("networkidle")
-    assert page.evaluate("document.getElementById('lab-after').naturalWidth") == index["first"]["size"]
+    first.on("response", lambda got: sizes.append(int(got.headers.get("content-length", 0))))
+    visit(first, address)
+    first.wait_for_load_state("networkidle")
+    assert first.evaluate("document.getElementById('lab-after').naturalWidth") == index["first"]["size"]
     assert weights == []
     assert sum(sizes) < 2e6
-    text = page.text_content("#lab-networks")
+    text = first.text_content("#lab-networks")
     for network in index["networks"]:
         assert network["accuracy"] in text
         assert f"{network['parameters']:,} parameters" in text
 
 
-def test_large_network_says_its_size_and_is_fetched_on_request_alone(page, address: str, index: dict) -> None:
+def test_large_network_says_its_size_and_is_fetched_on_request_alone(
+    first, address: str, index: dict
+) -> None:
     small = index["networks"][0]
     large = small | {"name": "full", "label": "DMAGNet at full width", "bytes": 48_130_511, "sizes": [256]}
     offered = index | {
         "networks": [small, large | {"dreams": {"5-lam-256": {"values": [], "probabilities": []}}}]
     }
-    page.route("**/lab/index.json", lambda route: route.fulfill(json=offered))
+    first.route("**/lab/index.json", lambda route: route.fulfill(json=offered))
     asked = []
-    page.on("request", lambda sent: asked.append(sent.url) if "/networks/" in sent.url else None)
-    visit(page, address, "#galaxy=5&stage=lam")
-    page.select_option("[name=network]", "full")
-    assert page.input_value("[name=size]") == "256"
-    assert shown(page) == "dreams/full/5-lam-256.webp"
-    assert "the network (48.1 MB)" in page.inner_text("#lab-hint")
-    page.wait_for_load_state("networkidle")
+    first.on("request", lambda sent: asked.append(sent.url) if "/networks/" in sent.url else None)
+    visit(first, address, "#galaxy=5&stage=lam")
+    first.select_option("[name=network]", "full")
+    assert first.input_value("[name=size]") == "256"
+    assert shown(first) == "dreams/full/5-lam-256.webp"
+    assert "the network (48.1 MB)" in first.inner_text("#lab-hint")
+    first.wait_for_load_state("networkidle")
     assert asked == []
 
 
@@ -265,15 +298,21 @@ def test_table_is_readable_without_javascript(browser, address: str, html: Path)
     page.goto(f"{address}/book/dream_lab.html")
     assert not page.is_visible("#lab-form")
     assert page.is_visible("#lab-after")
-    rows = page.query_selector_all("#lab-gallery tbody tr")
-    assert [row.query_selector("th").inner_text() for row in rows] == list(CLASS_NAMES)
+    assert page.locator("#lab-gallery tbody th").all_inner_texts() == list(CLASS_NAMES)
+    rows = page.eval_on_selector_all(
+        "#lab-gallery tbody tr",
+        """rows => rows.map(row => [...row.querySelectorAll("td a")].map(link => {
+            const image = link.querySelector("img");
+            return [link.getAttribute("href"), image.getAttribute("src"), image.alt];
+        }))""",
+    )
+    assert len(rows) == len(CLASS_NAMES)
     for row in rows:
-        links = row.query_selector_all("td a")
-        assert len(links) == 6
-        for link in links:
-            assert (html / "book" / link.get_attribute("href")).is_file()
-            assert (html / "book" / link.query_selector("img").get_attribute("src")).is_file()
-            assert "imulated galaxy" in link.query_selector("img").get_attribute("alt")
+        assert len(row) == 6
+        for large, picture, said in row:
+            assert (html / "book" / large).is_file()
+            assert (html / "book" / picture).is_file()
+            assert "imulated galaxy" in said
     context.close()
 
 
@@ -778,17 +817,17 @@ def test_file_that_cannot_be_taken(page, address: str, name: str, content: bytes
     ],
     ids=["no WebAssembly", "blocked worker"],
 )
-def test_browser_that_cannot_dream(page, address: str, script: str, sentence: str) -> None:
-    page.add_init_script(script)
-    visit(page, address)
-    page.click("#lab-run")
-    assert sentence in told(page)
-    assert told(page).endswith(BEFOREHAND)
-    usable(page)
+def test_browser_that_cannot_dream(first, address: str, script: str, sentence: str) -> None:
+    first.add_init_script(script)
+    visit(first, address)
+    first.click("#lab-run")
+    assert sentence in told(first)
+    assert told(first).endswith(BEFOREHAND)
+    usable(first)
 
 
 @pytest.mark.parametrize("kind", ["memory", "worker"])
-def test_engine_that_breaks_off(page, address: str, kind: str) -> None:
+def test_engine_that_breaks_off(first, address: str, kind: str) -> None:
     """The page's half: whatever the engine says is passed on, and the next press starts a fresh engine."""
     engine = """
         let started = 0;
@@ -804,41 +843,41 @@ def test_engine_that_breaks_off(page, address: str, kind: str) -> None:
             close() {}
         }
     """
-    page.route(
+    first.route(
         "**/lab/engine.js",
         lambda route: route.fulfill(body=engine.replace("KIND", kind), content_type="text/javascript"),
     )
-    visit(page, address)
-    page.click("#lab-run")
-    assert told(page) == f"It broke off. {BEFOREHAND}"
-    assert page.evaluate("said") == "The card is lost."
-    usable(page)
-    assert page.is_hidden("#lab-fault")
-    page.click("#lab-run")
-    told(page)
-    assert page.evaluate("started") == 2
+    visit(first, address)
+    first.click("#lab-run")
+    assert told(first) == f"It broke off. {BEFOREHAND}"
+    assert first.evaluate("said") == "The card is lost."
+    usable(first)
+    assert first.is_hidden("#lab-fault")
+    first.click("#lab-run")
+    told(first)
+    assert first.evaluate("started") == 2
 
 
-def test_offline_after_the_first_load(page, address: str, index: dict) -> None:
-    visit(page, address)
-    page.wait_for_load_state("networkidle")
-    page.context.set_offline(True)
-    page.select_option("[name=galaxy]", "2")
-    assert "offline" in told(page)
-    page.wait_for_function("document.getElementById('lab-after').naturalWidth === 96")
-    page.click("#lab-run")
-    page.wait_for_function("document.getElementById('lab-fault').textContent.includes('engine could not')")
-    page.context.set_offline(False)
-    usable(page)
+def test_offline_after_the_first_load(first, address: str, index: dict) -> None:
+    visit(first, address)
+    first.wait_for_load_state("networkidle")
+    first.context.set_offline(True)
+    first.select_option("[name=galaxy]", "2")
+    assert "offline" in told(first)
+    first.wait_for_function("document.getElementById('lab-after').naturalWidth === 96")
+    first.click("#lab-run")
+    first.wait_for_function("document.getElementById('lab-fault').textContent.includes('engine could not')")
+    first.context.set_offline(False)
+    usable(first)
     # What was fetched goes on without a connection, on another stage too.
-    page.click("#lab-run")
-    assert finish(page).startswith("Done")
-    page.context.set_offline(True)
-    page.evaluate("location.hash += '&steps=1&stage=dma1&seed=5'")
-    page.wait_for_selector("#lab-none:not([hidden])")
-    page.evaluate("document.getElementById('lab-status').textContent = ''")
-    page.click("#lab-run")
-    assert finish(page).startswith("Done: 2 steps")
+    first.click("#lab-run")
+    assert finish(first).startswith("Done")
+    first.context.set_offline(True)
+    first.evaluate("location.hash += '&steps=1&stage=dma1&seed=5'")
+    first.wait_for_selector("#lab-none:not([hidden])")
+    first.evaluate("document.getElementById('lab-status').textContent = ''")
+    first.click("#lab-run")
+    assert finish(first).startswith("Done: 2 steps")
 
 
 def test_chapter_dreams_too(page, address: str, index: dict) -> None:
