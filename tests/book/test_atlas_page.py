@@ -26,16 +26,29 @@ def soup(html: Path) -> BeautifulSoup:
     return BeautifulSoup((html / "book" / "atlas.html").read_text(encoding="utf-8"), "html.parser")
 
 
-@pytest.fixture
-def page(browser, address: str) -> Iterator:
+@pytest.fixture(scope="module")
+def tab(browser) -> Iterator:
+    """One tab for many tests: what their pages share is read once."""
     context = browser.new_context(viewport={"width": 1280, "height": 844})
     opened = context.new_page()
     opened.set_default_timeout(PATIENCE)
-    opened.faults = []
-    opened.on("pageerror", lambda fault: opened.faults.append(f"{fault}"))
     yield opened
     context.close()
-    assert opened.faults == []
+
+
+@pytest.fixture
+def page(tab) -> Iterator:
+    """An empty page in that tab, without any error until its test ends."""
+    tab.goto("about:blank")
+    faults = []
+
+    def hear(fault) -> None:
+        faults.append(f"{fault}")
+
+    tab.on("pageerror", hear)
+    yield tab
+    tab.remove_listener("pageerror", hear)
+    assert faults == []
 
 
 def visit(page, address: str, fragment: str = "") -> None:
@@ -152,7 +165,11 @@ def test_the_dream_goes_on_live_and_follows_the_cell(page, address: str, atlas: 
     visit(page, address, f"#{name_of(cell)}")
     assert page.locator(".atlas-cell:visible").get_attribute("id") == name_of(cell)
     asked = []
-    page.on("request", lambda sent: asked.append(sent.url))
+
+    def ask(sent) -> None:
+        asked.append(sent.url)
+
+    page.on("request", ask)
     for start in ("dream", "0"):
         page.select_option("[name=start]", start)
         page.click("text=Go on dreaming here")
@@ -166,6 +183,7 @@ def test_the_dream_goes_on_live_and_follows_the_cell(page, address: str, atlas: 
         )
         assert len(pixels) == 4 * atlas["sheets"]["dreams"]["tile"] ** 2
         assert len({*pixels[::4]}) > 20, "the dream is blank"
+    page.remove_listener("request", ask)
     assert any("/networks/small/" in url for url in asked)
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     page.evaluate(f"location.hash = '#{name_of(other)}'")
@@ -201,6 +219,7 @@ def test_a_page_that_cannot_fetch_says_so(page, address: str, atlas: dict) -> No
     page.wait_for_function("/still here/.test(document.getElementById('atlas-status').textContent)")
     assert "could not be fetched" in page.inner_text("#atlas-status")
     assert page.is_enabled("text=Go on dreaming here")
+    page.unroute("**/atlas/atlas.json")
 
 
 def test_without_scripts_a_cell_leads_to_what_is_in_it(browser, address: str, atlas: dict) -> None:

@@ -93,8 +93,9 @@ def address(browser, folder, tmp_path_factory):
             lab.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(browser):
+    """One tab, which fetches JupyterLab once."""
     page = browser.new_page(viewport={"width": 1280, "height": 1500})
     page.set_default_timeout(WAIT)
     yield page

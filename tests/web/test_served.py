@@ -106,5 +106,5 @@ def test_scripts_of_another_type_are_told(page, book, name):
         page.goto(f"{address}/book/{name}.html")
         page.wait_for_selector("#lab-unserved:not([hidden])")
     with served(book) as address:
-        page.goto(f"{address}/book/{name}.html", wait_until="networkidle")
+        page.goto(f"{address}/book/{name}.html", wait_until="load")  # its scripts included
         assert page.is_hidden("#lab-unserved")

@@ -236,7 +236,7 @@ def test_deep_dream_begins_as_pythons(loaded_page, checkpoint, stage):
     assert found["values"][:5] == pytest.approx(expected.record["values"][:5], rel=1e-3)
 
 
-def test_ascent_functions_are_pythons(page):
+def test_ascent_functions_are_pythons(loaded_page):
     """Resizing, blur, sharpening and shifts, each against `galaxylib.dream.images` or PyTorch."""
     image = an_image(45, 38)
     expected = {
@@ -252,7 +252,7 @@ def test_ascent_functions_are_pythons(page):
         "bytes": (image * 255).round() / 255,
     }
     found = call(
-        page,
+        loaded_page,
         """async (given) => {
             const a = { ...(await import("./ascent.js")), ...(await import("./pixels.js")) };
             const image = as(given);
@@ -275,7 +275,7 @@ def test_ascent_functions_are_pythons(page):
         # A byte exactly between two values may go either way.
         tolerance = 0.0021 if name == "bytes" else 2e-5 if name == "standardise" else 3e-6
         assert (as_tensor(result) - expected[name]).abs().max() < tolerance, name
-    sides = page.evaluate(
+    sides = loaded_page.evaluate(
         """import("./ascent.js").then(({ levelSide }) => {
             const sides = Array.from({ length: 200 }, (_, side) => side + 32);
             return sides.map((side) => [0, 1, 2].map((level) =>
@@ -286,8 +286,8 @@ def test_ascent_functions_are_pythons(page):
     assert sides == [[settings.level_side(side, level) for level in range(3)] for side in range(32, 232)]
 
 
-def test_random_numbers_are_even_and_repeatable(page):
-    found = page.evaluate(
+def test_random_numbers_are_even_and_repeatable(loaded_page):
+    found = loaded_page.evaluate(
         """import("./ascent.js").then(({ generator }) => [1, 1, 2].map((seed) => {
             const random = generator(seed);
             return Array.from({ length: 20000 }, random);
@@ -302,13 +302,13 @@ def test_random_numbers_are_even_and_repeatable(page):
     assert abs(np.corrcoef(one[1:], one[:-1])[0, 1]) < 0.03
 
 
-def test_pause_resume_and_stop(page):
-    start(page)
-    found = page.evaluate(
+def test_pause_resume_and_stop(loaded_page):
+    found = loaded_page.evaluate(
         """(async () => {
             const { noise } = await import("./engine.js");
             const until = async (test) => { while (!test()) await new Promise((go) => setTimeout(go, 10)); };
             const image = noise(64, 64, 1);
+            events.length = 0;
             const begun = engine.run(image, { stage: "stem", channel: 1 }, { size: 64, steps: 1000 });
             await until(() => events.length >= 3);
             await engine.pause();
