@@ -6,12 +6,21 @@
         return [red * alpha, green * alpha, blue * alpha, alpha]; // premultiplied
     };
     const over = (top, below) => top.map((value, i) => value + (1 - top[3]) * below[i]);
+    // An element's own ground and opacity, looked up once: it lies behind every text within it.
+    const layers = new Map();
+    const layer = (element) => {
+        if (!layers.has(element)) {
+            const { backgroundColor, backgroundImage, opacity } = getComputedStyle(element);
+            layers.set(element, { ground: parse(backgroundColor), pictured: backgroundImage !== "none", opacity });
+        }
+        return layers.get(element);
+    };
     // What is seen of a colour laid on an element: over its ground, thinned with it, and so on up to the page's white.
     const seen = (colour, element) => {
         for (let each = element; each; each = each.parentElement) {
-            const style = getComputedStyle(each);
-            if (style.backgroundImage !== "none" && colour[3] < 1) return null;
-            colour = over(colour, parse(style.backgroundColor)).map((value) => value * style.opacity);
+            const { ground, pictured, opacity } = layer(each);
+            if (pictured && colour[3] < 1) return null;
+            colour = over(colour, ground).map((value) => value * opacity);
         }
         return over(colour, [255, 255, 255, 1]);
     };
