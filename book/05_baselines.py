@@ -60,7 +60,6 @@ from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, part_changes
 from galaxylib.paper.comparison import contend, mcnemar, recipe_for, results_table, right, three_ways
 from galaxylib.paper.error_analysis import confused_pairs
 from galaxylib.paper.experiments import (
-    BASES,
     HIERARCHY_OF_NINE,
     OTHER_SEEDS,
     STAGED,
@@ -73,7 +72,6 @@ from galaxylib.paper.experiments import (
     own_rows,
     planned,
     recalls,
-    reference_changes,
     run_planned,
     shown_changes,
     stage_rows,
@@ -85,7 +83,7 @@ from galaxylib.paper.figures import ACCENT, CONTRAST, accuracy_figure, image_gri
 from galaxylib.paper.hierarchy import hierarchy_probabilities, run_hierarchy
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
-from galaxylib.paper.reference import Reference, differences, network_rows
+from galaxylib.paper.reference import BASES, Reference, differences, network_rows, reference_changes
 from galaxylib.paper.report import Report
 from galaxylib.paper.trials import probabilities, run_trial
 from galaxylib.paper.two_answers import OTHERS, OtherObjects, answered, merged, questions

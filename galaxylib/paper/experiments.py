@@ -5,7 +5,6 @@ Sources: seed 002 (ConvNet) and seed 003 (five blocks), which describe most of t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +16,9 @@ from galaxylib.evaluation.intervals import wilson
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.paper.comparison import mcnemar
 from galaxylib.paper.progress import steps
-from galaxylib.paper.reference import Reference, differences
+from galaxylib.paper.reference import BASES
 from galaxylib.paper.trials import FIVE_BLOCK, Result, Trial, probabilities, run_trial
 
-BASES = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighted loss"}
-"""The first line of each network, which the others are compared with."""
 OTHER_SEEDS = {"convnet": "ConvNet with another seed", "five_block": "five blocks with another seed"}
 """The lines that change nothing but the seed: the scatter of a training."""
 
@@ -163,13 +160,6 @@ def changes(plans: Mapping[str, Trial], right: Mapping[str, np.ndarray]) -> pd.D
                 }
             )
     return pd.DataFrame(rows).set_index("experiment")
-
-
-def reference_changes(reference: Reference) -> list[dict[str, Any]]:
-    """Each experiment of the reference run less the first line of its network; see `differences`."""
-    trials = reference.of("experiments")
-    against = {name: BASES[runs[0].recipe["network"]] for name, runs in trials.items()}
-    return differences(reference, "experiments", against=against)
 
 
 def shown_changes(experiments: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,8 @@ FOLDER = "benchmarks/results/reference"
 """Where the records lie, from the repository's root."""
 GROUPS = ("networks", "experiments", "parts")
 """The groups of trainings that name classes; each has its folder."""
+BASES = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighted loss"}
+"""The first experiment of each network, which the others are compared with."""
 ABOUT = "about.json"
 """The file beside them that tells of the galaxies and the plan."""
 LAST = 3
@@ -283,6 +285,13 @@ def differences(reference: Reference, group: str, *, against: Mapping[str, str])
             row |= zip(keys, (value, value - half, value + half), strict=True)
         rows.append(row | {"clear": row["low"] > 0 or row["high"] < 0 if known else None})
     return rows
+
+
+def reference_changes(reference: Reference) -> list[dict[str, Any]]:
+    """Each experiment of the reference run less the first line of its network; see `differences`."""
+    trials = reference.of("experiments")
+    against = {name: BASES[runs[0].recipe["network"]] for name, runs in trials.items()}
+    return differences(reference, "experiments", against=against)
 
 
 def matrix(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame:

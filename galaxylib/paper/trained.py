@@ -6,7 +6,6 @@ from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.data.splits import Split
 from galaxylib.evaluation.predictions import check_unseen
 from galaxylib.networks.checkpoint import DESCRIPTION, Loaded, load
-from galaxylib.training.loop import train
 from galaxylib.training.recipes import QUICK, Recipe
 
 CHECKPOINT = "checkpoint"
@@ -39,6 +38,8 @@ def open_checkpoint(
     """
     folder = checkpoint if str(checkpoint) else Path(outputs) / CHECKPOINT
     if not str(checkpoint) and not (folder / DESCRIPTION).exists():
+        from galaxylib.training.loop import train  # here, for Lightning takes two seconds
+
         folder = Path(outputs) / "short_training"
         print(f"{outputs} holds no trained network: a small one is trained.", flush=True)
         recipe = recipe or QUICK.but(width=0.125, size=64, epochs=3)
