@@ -39,5 +39,15 @@ def settle_without_home() -> None:
         os.environ.setdefault(name, str(home / name))
 
 
+def check_no_addresses() -> None:
+    """Keep jsonschema, which nbformat imports, from the grammar of addresses in any alphabet.
+
+    It builds that grammar when imported, which takes longer than the rest of nbformat, and no notebook's
+    schema has such an address in it.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)
+
+
 drop_foreign_packages()
 settle_without_home()
+check_no_addresses()
