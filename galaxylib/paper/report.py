@@ -86,7 +86,14 @@ class Report:
 
 
 def _glue(name: str, value: Any, *, display: bool) -> None:
-    # myst-nb brings Sphinx along: a script that only needs the JSON should not wait for it.
-    from myst_nb import glue
+    """Leave what a value looks like in the cell's output, where the page finds it by its name.
 
-    glue(name, value, display=display)
+    As `myst_nb.glue` does; but that imports nbformat, which takes longer than Matplotlib and pandas do.
+    """
+    from IPython.core.formatters import format_display_data
+    from IPython.display import display as show
+
+    prefix = "" if display else "application/papermill.record/"  # of no kind that a page shows in place
+    kinds, metadata = format_display_data(value)
+    metadata["scrapbook"] = {"name": name, "mime_prefix": prefix}
+    show({prefix + kind: content for kind, content in kinds.items()}, raw=True, metadata=metadata)
