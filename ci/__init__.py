@@ -39,10 +39,10 @@ def settle_without_home() -> None:
         os.environ.setdefault(name, str(home / name))
 
 
-def check_no_addresses() -> None:
-    """Keep jsonschema, which nbformat imports, from the grammar of addresses in any alphabet.
+def leave_addresses_unchecked() -> None:
+    """Keep jsonschema, which nbformat imports, from its grammar of addresses in any alphabet.
 
-    It builds that grammar when imported, which takes longer than the rest of nbformat, and no notebook's
+    Building the grammar takes longer than to import the rest of nbformat, and no notebook's
     schema has such an address in it.
     """
     sys.modules.setdefault("rfc3987_syntax", None)
@@ -50,4 +50,4 @@ def check_no_addresses() -> None:
 
 drop_foreign_packages()
 settle_without_home()
-check_no_addresses()
+leave_addresses_unchecked()
