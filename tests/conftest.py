@@ -44,10 +44,9 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # WebAssembly compiled once and simply: a short dream ends before optimised code would gain anything.
+    "--js-flags=--liftoff-only",
 ]
-UNOPTIMISED = "--js-flags=--liftoff-only"
-"""WebAssembly compiled once and simply: a short dream ends before optimised code would gain anything."""
-
 
 WORKERS = 4
 """The most processes of `make test`: each holds a torch of its own, and no more find work for long."""
@@ -92,7 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The build takes longest. So the tests that begin with it come first, and what else needs it comes last.
     """
     for item in items:
-        if {"html", "chromium"} & {*item.fixturenames}:
+        if {"html", "browser"} & {*item.fixturenames}:
             item.add_marker("slow")
     if hasattr(config, "workerinput"):
         waiting = {"html", "runtime"}
@@ -113,8 +112,6 @@ def shared_data(name: str) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
-    import torch
-
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
@@ -221,8 +218,8 @@ def printed() -> Printed:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Callable[..., Any]]:
-    """Starts a Chromium with further options."""
+def browser() -> Iterator:
+    """Chromium, started once for all tests that need one."""
     programs = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = next(filter(None, map(shutil.which, programs)), None)
     if found is None:
@@ -230,15 +227,9 @@ def chromium() -> Iterator[Callable[..., Any]]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        yield lambda *options: playwright.chromium.launch(executable_path=found, args=[*FLAGS, *options])
-
-
-@pytest.fixture(scope="session")
-def browser(chromium) -> Iterator:
-    """Chromium, started once for all tests that need one."""
-    started = chromium(UNOPTIMISED)
-    yield started
-    started.close()
+        started = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")
