@@ -588,7 +588,7 @@ looks = ways(
     kept="dma1",
     exaggerated="dma2",
     inverted=("stem", "dma2", "lam"),
-    turns=min(1.0, views / 128),  # in the smoke profile, half the steps
+    turns=min(1.0, views / 128),  # fewer in the smoke profile
 )
 eyes = {"trained": network, "random": random[0]}
 seen = looked(eyes, images[smooth], looks, preprocess=preprocess, seed=seed)
