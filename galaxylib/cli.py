@@ -64,7 +64,7 @@ def parser(chosen: str = "") -> Parser:
         (
             "average",
             _add_average if chosen == "average" else None,
-            "make one network of several trainings that began at the same weights",
+            "make one network of several trainings that have weights in common",
         ),
         ("calibrate", _add_calibrate, "measure how far a trained network's confidence can be trusted"),
         (

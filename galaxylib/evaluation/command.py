@@ -249,7 +249,10 @@ def calibrate(
 
 
 def _trained_on(loaded: Loaded, data: Galaxy10) -> bool:
-    return loaded.meta.get("data", {}).get("fingerprint") == data.fingerprint
+    from galaxylib.networks.checkpoint import trainings_of
+
+    files = [training.get("data", {}).get("fingerprint") for training in trainings_of(loaded.meta)]
+    return data.fingerprint in files
 
 
 def _rows(options: argparse.Namespace, loaded: Loaded, data: Galaxy10) -> np.ndarray:

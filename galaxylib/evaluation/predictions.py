@@ -20,7 +20,7 @@ from galaxylib.evaluation.calibration import calibration, risk_coverage
 from galaxylib.evaluation.intervals import bootstrap, f1_interval, f1_scores, ratio, wilson
 from galaxylib.evaluation.judgement import judge_with
 from galaxylib.files import atomic, write_json
-from galaxylib.networks.checkpoint import Loaded
+from galaxylib.networks.checkpoint import Loaded, trainings_of
 
 __all__ = ["class_columns", "confusion", "predict", "scores", "wilson", "write_evaluation"]
 
@@ -79,10 +79,12 @@ def check_unseen(split: Split, meta: Mapping[str, Any], *, checkpoint: str | Pat
     Raises:
         DataError: the network was trained on the same file with another split, or with an unknown one.
     """
-    if meta.get("data", {}).get("fingerprint") != split.fingerprint:
-        return  # trained on other galaxies
-    trained_with = meta.get("split_fingerprint")
-    if trained_with != split.rows_fingerprint:
+    for training in trainings_of(meta):
+        if training.get("data", {}).get("fingerprint") != split.fingerprint:
+            continue  # trained on other galaxies
+        trained_with = training.get("split_fingerprint")
+        if trained_with == split.rows_fingerprint:
+            continue
         fault = "was trained with another split of this file" if trained_with else "does not name its split"
         cure = f"put back the {SPLIT} that its training wrote, " if trained_with else ""
         raise DataError(

@@ -280,6 +280,14 @@ def describe(folder: str | Path) -> dict[str, Any]:
     return meta
 
 
+def trainings_of(meta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """All trainings behind a description: its own, that of its first weights, and each that was averaged."""
+    found = [meta, *meta.get("averaged_with", [])]
+    for start in [one["start"] for one in found if "start" in one]:
+        found += [start, *start.get("averaged_with", [])]
+    return found
+
+
 def weights_file(folder: Path, meta: Mapping[str, Any]) -> Path:
     """The file that holds the weights which `meta`, the description in `folder`, is about."""
     return arrays.find(folder, str(meta["sha256"]), WEIGHTS)

@@ -57,6 +57,11 @@ _IMAGES = record(fingerprint=TEXT, simulated={"type": "boolean"}, galaxies=whole
 _SOURCE = strict(name=TEXT, labels=TEXT, images=whole(0), drawn=whole(0), measured=whole(0))
 _COMPANIONS = record(fingerprint=TEXT, sources=several(_SOURCE, 1, 100))
 
+_MET = {"data": _IMAGES, "split_fingerprint": TEXT, "companions": _COMPANIONS}
+_START = record(name=TEXT, sha256=_SHA256, **_MET) | {"required": ["name", "sha256"]}
+_AVERAGED = several(record(sha256=_SHA256, hardware=record()) | {"required": ["sha256"]}, 2, 100)
+_AVERAGED["items"]["properties"] |= _MET | {"start": _START}
+
 DESCRIPTION = record(
     network=TEXT,
     options=record(),
@@ -79,11 +84,8 @@ DESCRIPTION = record(
     recipe=record() | {"additionalProperties": _SETTING},
     data=_IMAGES,
     companions=_COMPANIONS,
-    start=record(name=TEXT, sha256=_SHA256, data=_IMAGES, companions=_COMPANIONS)
-    | {"required": ["name", "sha256"]},
-    averaged_with=several(
-        record(sha256=_SHA256, data=_IMAGES, companions=_COMPANIONS, hardware=record()), 2, 100
-    ),
+    start=_START | record(**_START["properties"], averaged_with=_AVERAGED),
+    averaged_with=_AVERAGED,
     split_fingerprint=TEXT,
     precision=TEXT,
     best=record(validation_accuracy=SHARE) | {"additionalProperties": real(0)},

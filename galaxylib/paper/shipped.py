@@ -9,7 +9,7 @@ import pandas as pd
 
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.evaluation.predictions import predict, scores
-from galaxylib.networks.checkpoint import SHIPPED, describe, load
+from galaxylib.networks.checkpoint import SHIPPED, describe, load, trainings_of
 from galaxylib.paper.blind_test import NOT_JUDGED, accuracy_in_words, blind_figures, score_in_words
 
 
@@ -36,9 +36,9 @@ class OnReal:
     def sources(self) -> list[Mapping[str, Any]]:
         """The real images that it met in training, by where they come from.
 
-        Those of its start, and of trainings whose mean it is, are among them.
+        Those of its first weights, and of trainings whose mean it is, are among them.
         """
-        parts = (self.meta.get("start", {}), *self.meta.get("averaged_with", []), self.meta)
+        parts = reversed(trainings_of(self.meta))
         found = [source for part in parts for source in part.get("companions", {}).get("sources", [])]
         return list({source["name"]: source for source in found}.values())
 
@@ -115,8 +115,8 @@ def weights_table(blind: Mapping[str, Any]) -> pd.DataFrame:
             "image (pixels)": meta["preprocess"]["size"],
             "galaxies": one.taught_by(),
             "goes on from": meta.get("start", {}).get("name", "random weights"),
-            "minutes": f"{meta['seconds'] / 60:.0f}",
-            "hardware": ", ".join(chips),
+            "minutes, last stage": f"{meta['seconds'] / 60:.0f}",
+            "hardware, last stage": ", ".join(chips),
             "averaged with": _averaged_in_words(meta),
             "accuracy, simulated": score_in_words(figures["simulated"]),
             f"accuracy, {figures['real']['n']} real images": score_in_words(figures["real"]),

@@ -8,9 +8,17 @@ from typing import Any
 
 import torch
 
-from galaxylib.errors import CheckpointError, filled
+from galaxylib.errors import CheckpointError, GalaxyError, filled
 from galaxylib.files import check_outputs
-from galaxylib.networks.checkpoint import CONFIDENCE, NEEDED, Loaded, checkpoint_files, load, save
+from galaxylib.networks.checkpoint import (
+    CONFIDENCE,
+    DESCRIPTION,
+    NEEDED,
+    Loaded,
+    checkpoint_files,
+    load,
+    save,
+)
 
 LEAST_ALIKE = 0.5
 """Cosine of two trainings' weights below which their mean is refused: unrelated ones are at 0."""
@@ -21,7 +29,7 @@ OF_ONE_TRAINING = (*NEEDED, *CONFIDENCE, "best", "results", "averaged_with")
 def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_network: str = "") -> Path:
     """Write the mean of the weights of several trainings of one network as a checkpoint.
 
-    Trainings that began at the same weights, and then met other galaxies or the same in another order, often
+    Trainings that began at the same weights, or one of which went on from another, often
     end in one valley, whose middle errs less than its slopes (Wortsman et al. 2022, arXiv:2203.05482).
     Trainings from random weights of their own end in valleys of their own, and their mean knows nothing.
     BatchNorm's statistics are averaged too. The mean has no temperature yet: `galaxylib calibrate` finds one.
@@ -34,8 +42,8 @@ def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_networ
 
     Raises:
         CheckpointError: A checkpoint cannot be loaded, fewer than two are given, they differ in network,
-            options, class names or preparation of the image, or their weights have nothing in common.
-        GalaxyError: `folder` is that of one of the checkpoints or cannot be written, or the disk is full.
+            options, class names, preparation of the image or task, or their weights have nothing in common.
+        GalaxyError: `folder` holds a checkpoint already or cannot be written, or the disk is full.
     """
     given = [load(checkpoint, own_network=own_network) for checkpoint in checkpoints]
     names = [str(checkpoint) for checkpoint in checkpoints]
@@ -46,10 +54,9 @@ def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_networ
     for name, other in zip(names[1:], given[1:], strict=True):
         _check_same(names[0], given[0], name, other)
     _check_alike(names, given)
-    check_outputs(
-        *checkpoint_files(folder),
-        inputs=[file for one in given if one.folder for file in checkpoint_files(one.folder)],
-    )
+    if (Path(folder) / DESCRIPTION).exists():
+        raise GalaxyError(f"{folder} holds a checkpoint already: give the mean a folder of its own.")
+    check_outputs(*checkpoint_files(folder))
     states = [one.network.state_dict() for one in given]
     first = given[0]
     first.network.load_state_dict(
@@ -66,19 +73,22 @@ def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_networ
         options=first.meta["options"],
         preprocess=first.preprocess,
         class_names=first.class_names,
-        **kept | {"averaged_with": [_told(one.meta) for one in given]},
+        **kept | {"averaged_with": [part for one in given for part in _told(one.meta)]},
     )
 
 
-def _told(meta: dict[str, Any]) -> dict[str, Any]:
-    """What the description of the mean says of one of the trainings."""
-    about = ("sha256", "data", "companions", "start", "recipe", "seconds", "time", "commit", "hardware")
-    return {key: meta[key] for key in about if key in meta}
+def _told(meta: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the description of the mean says of a training, or of those whose mean was given."""
+    about = ("sha256", "data", "split_fingerprint", "companions", "start", "recipe", "seconds", "time")
+    about += ("commit", "hardware")
+    return meta.get("averaged_with") or [{key: meta[key] for key in about if key in meta}]
 
 
 def _check_same(name: str, first: Loaded, other_name: str, other: Loaded) -> None:
-    for what in ("network", "options", "class_names", "preprocess"):
-        ours, theirs = first.meta[what], other.meta[what]
+    for what in ("network", "options", "class_names", "preprocess", "task"):
+        ours, theirs = (one.meta.get(what) for one in (first, other))
+        if what == "task":  # which galaxies taught it may differ
+            ours, theirs = ({key: (of or {}).get(key) for key in ("name", "rule")} for of in (ours, theirs))
         if ours != theirs:
             raise CheckpointError(
                 f"{other_name} has another {what.replace('_', ' ')} ({theirs!r}) than {name} ({ours!r}): "
@@ -88,16 +98,19 @@ def _check_same(name: str, first: Loaded, other_name: str, other: Loaded) -> Non
 
 def _check_alike(names: Sequence[str], given: Sequence[Loaded]) -> None:
     """Refuse trainings that began apart, by their kernels: BatchNorm's weights are near 1 in all."""
-    flat = []
-    for one in given:
-        kernels = [weight.detach() for weight in one.network.parameters() if weight.ndim > 1]
-        flat.append(torch.cat([weight.flatten() for weight in kernels]))
+    flat = [
+        torch.cat(
+            [torch.empty(0), *(of.detach().flatten() for of in one.network.parameters() if of.ndim > 1)]
+        )
+        for one in given
+    ]
     for (name, ours), (other, theirs) in combinations(zip(names, flat, strict=True), 2):
         alike = float(torch.cosine_similarity(ours, theirs, dim=0))
         if not alike >= LEAST_ALIKE:
             raise CheckpointError(
                 f"The weights of {name} and {other} have little in common (cosine {alike:.2f}), so their "
-                "mean would know nothing: average trainings that began at the same weights (`train --start`)."
+                "mean would know nothing: average trainings that began at the same weights, or at one "
+                "another's (`train --start`)."
             )
 
 
@@ -108,7 +121,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=filled,
         nargs="+",
         metavar="CHECKPOINT",
-        help="folders that `train` wrote from the same first weights; the first one's description is kept",
+        help="folders that `train` wrote, from the same first weights or one from the other's; the mean is "
+        "described as the first is",
     )
     command.add_argument("--out", type=filled, required=True, metavar="FOLDER", help="the folder to write")
 
@@ -117,4 +131,7 @@ def run(options: argparse.Namespace) -> None:
     """Average trainings as the command line says."""
     out = average(options.checkpoints, options.out, own_network=options.own_network)
     count = len(options.checkpoints)
-    print(f"The mean of {count} trainings is in {out}: calibrate it before you trust its confidence.")
+    print(
+        f"The mean of {count} trainings is in {out}: before you trust its confidence, calibrate it on "
+        "galaxies that none of them has met (--part all)."
+    )

@@ -22,7 +22,8 @@ class Start:
         name: of the checkpoint: its folder's last part, or "pretrained" and the like.
         sha256: of the checkpoint's weights.
         weights: by name, float32.
-        about: what the checkpoint tells of the images that made it: `data`, and `companions` if it had any.
+        about: what the checkpoint tells of the images that made it: `data`, its split, `companions` if it had
+            any, and the trainings whose mean it is.
     """
 
     name: str
@@ -55,7 +56,8 @@ class Start:
         found, wanted = whole | _plain(loaded.meta["options"]), whole | _plain(recipe.network_options())
         for option in sorted(found | wanted):
             _same(name, f"option {option}", found.get(option), wanted.get(option))
-        about = {key: loaded.meta[key] for key in ("data", "companions") if key in loaded.meta}
+        known = ("data", "split_fingerprint", "companions", "averaged_with")
+        about = {key: loaded.meta[key] for key in known if key in loaded.meta}
         return cls(name=name, sha256=loaded.meta["sha256"], weights=loaded.network.state_dict(), about=about)
 
     def description(self) -> dict[str, Any]:

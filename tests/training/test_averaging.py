@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch import nn
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.data.preprocessing import Preprocess
-from galaxylib.errors import CheckpointError, GalaxyError
+from galaxylib.data.splits import Split
+from galaxylib.errors import CheckpointError, DataError, GalaxyError
+from galaxylib.evaluation.predictions import check_unseen
 from galaxylib.networks.checkpoint import load, save
 from galaxylib.networks.dmagnet import DMAGNet
 from galaxylib.training.averaging import average
@@ -47,9 +50,10 @@ def trainings(tmp_path: Path) -> list[Path]:
                 else:
                     tensor.fill_(10 + number)
         data = {"fingerprint": f"file {number}", "galaxies": 100 + number, "simulated": True}
-        folders.append(
-            written(tmp_path / f"run-{number}", network, data=data, best={"validation_accuracy": 0.5})
-        )
+        about = {"data": data, "split_fingerprint": f"split {number}", "best": {"validation_accuracy": 0.5}}
+        about |= {"results": {"real": {}}, "temperature": 2.0, "calibrated": {"images": 1}}
+        about["reference"] = {"mean": torch.zeros(3)}
+        folders.append(written(tmp_path / f"run-{number}", network, **about))
     return folders
 
 
@@ -69,8 +73,8 @@ def test_the_description_is_the_firsts_and_tells_of_each(trainings: list[Path], 
     assert [one["data"]["fingerprint"] for one in meta["averaged_with"]] == ["file 0", "file 1", "file 2"]
     hashes = [json.loads((folder / "checkpoint.json").read_text())["sha256"] for folder in trainings]
     assert [one["sha256"] for one in meta["averaged_with"]] == hashes
-    # The accuracy was that of other weights.
-    assert "best" not in meta
+    # Scores and confidence were those of other weights.
+    assert not {"best", "results", "temperature", "calibrated", "reference"} & set(meta)
     assert meta["sha256"] not in hashes
 
 
@@ -81,9 +85,28 @@ def test_trainings_that_began_apart_are_refused(trainings: list[Path], tmp_path:
     assert not (tmp_path / "mean").exists()
 
 
+def test_the_galaxies_of_each_training_are_known(trainings: list[Path], tmp_path: Path) -> None:
+    """Through a mean of means, and through a training that began with one."""
+    inner = average(trainings[1:], tmp_path / "inner")
+    meta = load(average([trainings[0], inner], tmp_path / "mean")).meta
+    start = {"name": "mean", "sha256": "0" * 64, "averaged_with": meta["averaged_with"]}
+    split = Split(*[np.zeros(0, int)] * 3, method="random", seed=0, fingerprint="file 3")
+    for told in (meta, {"start": start}):
+        check_unseen(split, told, checkpoint="mean")
+        for number in range(3):
+            seen = replace(split, fingerprint=f"file {number}")
+            with pytest.raises(DataError, match="was trained with another split of this file"):
+                check_unseen(seen, told, checkpoint="mean")
+
+
 def of_another_size(trainings: list[Path]) -> list[Path]:
     other = trainings[1].with_name("other")
     return [trainings[0], written(other, load(trainings[1]).network, size=96)]
+
+
+def of_another_task(trainings: list[Path]) -> list[Path]:
+    other, task = trainings[1].with_name("other"), {"name": "votes", "rule": "tree"}
+    return [trainings[0], written(other, load(trainings[1]).network, task=task)]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +115,10 @@ def of_another_size(trainings: list[Path]) -> list[Path]:
         (lambda runs: runs[:1], "A mean takes two checkpoints at least"),
         (lambda runs: [], "A mean takes two checkpoints at least"),
         (of_another_size, r"other has another preprocess \(.*96.*\) than .*run-0 \(.*64"),
+        (of_another_task, r"other has another task \(.*tree.*\) than .*run-0 \(.*None"),
         (lambda runs: [runs[0], runs[0].with_name("nowhere")], "There is no checkpoint folder"),
     ],
-    ids=["one", "none", "size", "missing"],
+    ids=["one", "none", "size", "task", "missing"],
 )
 def test_what_has_no_mean_is_refused(
     trainings: list[Path], tmp_path: Path, choose: Callable[[list[Path]], list[Path]], said: str
@@ -104,11 +128,12 @@ def test_what_has_no_mean_is_refused(
     assert not (tmp_path / "mean").exists()
 
 
-def test_no_training_is_overwritten(trainings: list[Path]) -> None:
-    before = {path: path.read_bytes() for path in trainings[1].iterdir()}
-    with pytest.raises(GalaxyError, match="is read, so it is not overwritten"):
-        average(trainings, trainings[1])
-    assert {path: path.read_bytes() for path in trainings[1].iterdir()} == before
+@pytest.mark.parametrize("place", [1, 2], ids=["averaged", "another"])
+def test_no_training_is_overwritten(trainings: list[Path], place: int) -> None:
+    before = {path: path.read_bytes() for path in trainings[place].iterdir()}
+    with pytest.raises(GalaxyError, match="holds a checkpoint already"):
+        average(trainings[:2], trainings[place])
+    assert {path: path.read_bytes() for path in trainings[place].iterdir()} == before
 
 
 def test_command(trainings: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -117,7 +142,7 @@ def test_command(trainings: list[Path], tmp_path: Path, capsys: pytest.CaptureFi
     assert status == 0
     assert "The mean of 3 trainings is in" in told
     shutil.rmtree(trainings[2])
-    status, _, told = run(capsys, "average", *trainings, "--out", out)
+    status, _, told = run(capsys, "average", *trainings, "--out", tmp_path / "other")
     assert status == 1
     assert one_sentence(told)
     assert "run-2" in told

@@ -194,11 +194,11 @@ def killed(tmp_path_factory, data, split):
     return recipe, given | {"start": folder / "elsewhere"}, whole, left
 
 
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_a_killed_run_resumes_bit_for_bit(data, split, killed, epoch):
-    """With companions, a start, parts, growth, averaging, jitter and statistics of both."""
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path, data, split, killed, epoch):
+    """With companions, a start, parts, growth, averaging, jitter, statistics of both; once from nothing."""
     recipe, given, whole, left = killed
-    cut = left[epoch]
+    cut = left[epoch] if epoch else tmp_path / "again"
     if epoch == 1:
         for other, sentence in (
             ({"companions": drawn_companions(seed=1)}, "it used other images of other surveys"),
@@ -206,7 +206,7 @@ def test_a_killed_run_resumes_bit_for_bit(data, split, killed, epoch):
         ):
             with pytest.raises(CheckpointError, match=f"cannot be resumed: {sentence}"):
                 train(data, split, recipe, out=cut, resume=True, **(given | other))
-    train(data, split, recipe, out=cut, resume=True, **given)
+    train(data, split, recipe, out=cut, resume=epoch > 0, **given)
     assert_same(last_weights(whole), last_weights(cut))
     assert_same(load(whole).network.state_dict(), load(cut).network.state_dict())
 

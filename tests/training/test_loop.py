@@ -149,7 +149,7 @@ def test_a_killed_run_resumes_bit_for_bit(data, split, killed, epoch, precision)
 
 
 def test_a_second_round_cut_at_its_start_begins_from_the_same_weights(tmp_path, data, split, monkeypatch):
-    recipe = PLAIN.but(epochs=1, more_epochs=2)
+    recipe = SMALL.but(epochs=1, more_epochs=2)
     train(data, split, recipe, out=tmp_path / "whole", progress=False)
     write = Keeper._save
 
@@ -250,7 +250,7 @@ def test_the_split_is_there_before_the_first_step(tmp_path, data, split, monkeyp
 @pytest.mark.parametrize("act", [3, 4, 6])
 def test_a_run_cut_between_two_files_resumes_bit_for_bit(tmp_path, data, split, monkeypatch, act):
     """In its first epoch, before the weights' description, their usual name, or the state is in place."""
-    recipe = PLAIN.but(epochs=2)
+    recipe = SMALL.but(epochs=2)
     whole = tmp_path.parent / "whole-two-epochs"
     if not whole.exists():
         train(data, split, recipe, out=whole, progress=False)
@@ -377,7 +377,7 @@ def test_other_faults_are_not_mistaken_for_memory(tmp_path, data, split, monkeyp
 
 
 def test_a_full_disk_keeps_the_last_state(tmp_path, data, split, monkeypatch):
-    recipe = PLAIN.but(epochs=2)
+    recipe = SMALL.but(epochs=2)
     train(data, split, recipe, out=tmp_path / "whole", progress=False)
     write = Path.write_bytes
 
@@ -580,6 +580,7 @@ def averaged(tmp_path_factory, data, split):
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_an_averaged_growing_run_resumes_bit_for_bit(data, split, averaged, epoch):
     recipe, whole, left = averaged
+    assert len(pd.read_csv(left[epoch] / "history.csv")) == epoch
     train(data, split, recipe, out=left[epoch], resume=True, progress=False)
     assert_same(weights(whole), weights(left[epoch]))
 
@@ -589,7 +590,7 @@ def test_the_best_epochs_average_is_kept_and_not_the_last(tmp_path, data, split,
         run.log("validation_loss", torch.tensor(float(run.epoch + 1)), batch_size=1)
 
     monkeypatch.setattr(Run, "validation_step", ever_worse)
-    done = train(data, split, PLAIN.but(epochs=2, averaging=0.9), out=tmp_path / "run", progress=False)
+    done = train(data, split, SMALL.but(epochs=2, averaging=0.9), out=tmp_path / "run", progress=False)
     assert done["best_epoch"] == 1
     found, last = weights(tmp_path / "run"), last_weights(tmp_path / "run")
     names = [name for name in found if name.endswith("weight")]

@@ -328,7 +328,8 @@ status = main(sys.argv[1:])
 sys.stdout.flush()
 if second:
     os._exit(status)
-sys.exit(status or os.waitstatus_to_exitcode(os.wait()[1]))
+other = os.waitstatus_to_exitcode(os.wait()[1])
+sys.exit(status or other)
 """
 """What `torchrun` does; that it does so, `tests/training/test_loop.py` shows."""
 

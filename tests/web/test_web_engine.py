@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, served
-from test_web_export import STAGES, a_checkpoint, assert_same_gradient, by_torch, objective_of
+from test_web_export import STAGES, a_checkpoint, by_torch, error_of, objective_of
 from torch import Tensor
 
 from ci.book import BUILD, snakemake
@@ -153,7 +153,7 @@ def test_gradient_is_pytorchs(loaded_page, checkpoint, stage, number):
     )
     value, gradient = by_torch(checkpoint, objective_of(stage, number), image)
     assert found["value"] == pytest.approx(value, rel=1e-4)
-    assert_same_gradient(as_tensor(found["gradient"]).numpy(), gradient)
+    assert error_of(as_tensor(found["gradient"]).numpy(), gradient) < 1e-4
 
 
 def test_probabilities_are_pytorchs(loaded_page, checkpoint):
