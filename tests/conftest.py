@@ -81,7 +81,7 @@ def pytest_make_parametrize_id(val: Any) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Draw the same weights and images in every run, whichever tests came before, fixtures included."""
+    """Begin each test, and the fixtures that are made for it, from one seed."""
     torch.manual_seed(1)
 
 
