@@ -22,7 +22,7 @@ from galaxylib.evaluation.probes import (
 )
 from galaxylib.evaluation.unlike import placed_stages
 from galaxylib.files import check_outputs
-from galaxylib.networks.checkpoint import Loaded, load, trainings_of
+from galaxylib.networks.checkpoint import Loaded, has_met, load
 from galaxylib.networks.concepts import CONCEPTS, Concepts, ReadOut, write
 from galaxylib.provenance import commit
 
@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     loaded = load(folder, own_network=options.own_network)
     check_outputs(folder / CONCEPTS, inputs=[options.data])
     data = Galaxy10(options.data)
-    if any(one.get("data", {}).get("fingerprint") == data.fingerprint for one in trainings_of(loaded.meta)):
+    if has_met(loaded.meta, data.fingerprint):
         raise DataError("The network was trained on galaxies of this file: draw others with another seed.")
     write(folder, probed(loaded, data, progress=not options.quiet))
     best = Concepts(folder, loaded.meta["sha256"]).best()

@@ -132,11 +132,11 @@ def evaluate(options: argparse.Namespace) -> None:
     check_evaluated(options)
     from galaxylib.data.galaxy10 import Galaxy10
     from galaxylib.evaluation.predictions import predict, write_evaluation
-    from galaxylib.networks.checkpoint import load
+    from galaxylib.networks.checkpoint import has_met, load
 
     data = Galaxy10(options.data)
     loaded = load(options.checkpoint, own_network=options.own_network)
-    trained_here = _trained_on(loaded, data)
+    trained_here = has_met(loaded.meta, data.fingerprint)
     if options.part == "all" and trained_here:
         print("galaxylib: this network was trained on images of this file; see --part test.", file=sys.stderr)
     table = predict(
@@ -201,14 +201,14 @@ def calibrate(
     from galaxylib.evaluation.calibrating import calibrated
     from galaxylib.evaluation.unlike import ENOUGH, FEWEST
     from galaxylib.files import check_outputs
-    from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, load, set_confidence
+    from galaxylib.networks.checkpoint import DESCRIPTION, REFERENCE, has_met, load, set_confidence
     from galaxylib.provenance import provenance
 
     folder = folder_to_complete(options.checkpoint)
     loaded = load(folder, own_network=options.own_network)
     check_outputs(folder / DESCRIPTION, folder / REFERENCE, inputs=[options.data])
     data = Galaxy10(options.data)
-    if options.part == "all" and _trained_on(loaded, data):
+    if options.part == "all" and has_met(loaded.meta, data.fingerprint):
         raise DataError(
             "The network was trained on galaxies of this file, and is surer of those than of any others: "
             "calibrate with --part validation, or with another file."
@@ -246,13 +246,6 @@ def calibrate(
         f"Temperature {new.temperature:.2f}, and a reference of what the training's images are like, from "
         f"{count} galaxies: both are in {options.checkpoint}."
     )
-
-
-def _trained_on(loaded: Loaded, data: Galaxy10) -> bool:
-    from galaxylib.networks.checkpoint import trainings_of
-
-    files = [training.get("data", {}).get("fingerprint") for training in trainings_of(loaded.meta)]
-    return data.fingerprint in files
 
 
 def _rows(options: argparse.Namespace, loaded: Loaded, data: Galaxy10) -> np.ndarray:

@@ -181,7 +181,25 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
     """
     check_outputs(Path(folder) / WEIGHTS, inputs=[_folder(checkpoint) / WEIGHTS])
     loaded = load(checkpoint)
-    told = {name: value for name, value in loaded.meta.items() if name not in (*NEEDED, "reference")}
+    return save_like(loaded, folder, half=True, reference=loaded.reference)
+
+
+def save_like(
+    loaded: Loaded,
+    folder: str | Path,
+    *,
+    without: Sequence[str] = (),
+    half: bool = False,
+    reference: Mapping[str, torch.Tensor] | None = None,
+    **provenance: Any,
+) -> Path:
+    """Write a network as `save` does, under the description that it was loaded with.
+
+    The description loses the fields `without`, and gains or changes those of `provenance`; the rest is as in
+    `save`, errors included.
+    """
+    left_out = (*NEEDED, "reference", *without)
+    kept = {name: value for name, value in loaded.meta.items() if name not in left_out}
     return save(
         folder,
         loaded.network,
@@ -189,9 +207,9 @@ def halve(checkpoint: str | Path, folder: str | Path) -> Path:
         options=loaded.meta["options"],
         preprocess=loaded.preprocess,
         class_names=loaded.class_names,
-        half=True,
-        reference=loaded.reference,
-        **told,
+        half=half,
+        reference=reference,
+        **kept | provenance,
     )
 
 
@@ -286,6 +304,11 @@ def trainings_of(meta: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     for start in [one["start"] for one in found if "start" in one]:
         found += [start, *start.get("averaged_with", [])]
     return found
+
+
+def has_met(meta: Mapping[str, Any], fingerprint: str) -> bool:
+    """Whether any training behind a description took galaxies from the file of that fingerprint."""
+    return any(one.get("data", {}).get("fingerprint") == fingerprint for one in trainings_of(meta))
 
 
 def weights_file(folder: Path, meta: Mapping[str, Any]) -> Path:

@@ -13,17 +13,21 @@ from galaxylib.files import check_outputs
 from galaxylib.networks.checkpoint import (
     CONFIDENCE,
     DESCRIPTION,
-    NEEDED,
     Loaded,
     checkpoint_files,
     load,
-    save,
+    save_like,
 )
 
 LEAST_ALIKE = 0.5
 """Cosine of two trainings' weights below which their mean is refused: unrelated ones are at 0."""
-OF_ONE_TRAINING = (*NEEDED, *CONFIDENCE, "best", "results", "averaged_with")
-"""What a description says of weights that the mean does not have."""
+OF_OTHER_WEIGHTS = (*CONFIDENCE, "best", "results")
+"""What a training's description says of weights that the mean does not have."""
+OF_TRAINING = (
+    *("sha256", "data", "split_fingerprint", "companions", "start", "recipe"),
+    *("seconds", "time", "commit", "hardware"),
+)
+"""What the mean's description repeats of each training."""
 
 
 def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_network: str = "") -> Path:
@@ -65,23 +69,13 @@ def average(checkpoints: Sequence[str | Path], folder: str | Path, *, own_networ
             for key, tensor in states[0].items()
         }
     )
-    kept = {key: value for key, value in first.meta.items() if key not in OF_ONE_TRAINING}
-    return save(
-        folder,
-        first.network,
-        name=first.meta["network"],
-        options=first.meta["options"],
-        preprocess=first.preprocess,
-        class_names=first.class_names,
-        **kept | {"averaged_with": [part for one in given for part in _told(one.meta)]},
-    )
+    told = [part for one in given for part in _told(one.meta)]
+    return save_like(first, folder, without=OF_OTHER_WEIGHTS, averaged_with=told)
 
 
 def _told(meta: dict[str, Any]) -> list[dict[str, Any]]:
     """What the description of the mean says of a training, or of those whose mean was given."""
-    about = ("sha256", "data", "split_fingerprint", "companions", "start", "recipe", "seconds", "time")
-    about += ("commit", "hardware")
-    return meta.get("averaged_with") or [{key: meta[key] for key in about if key in meta}]
+    return meta.get("averaged_with") or [{key: meta[key] for key in OF_TRAINING if key in meta}]
 
 
 def _check_same(name: str, first: Loaded, other_name: str, other: Loaded) -> None:

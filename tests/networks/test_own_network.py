@@ -103,6 +103,12 @@ def test_a_module_in_the_working_directory_is_found_and_the_path_left_alone(modu
     assert sys.path == before
 
 
+def training(data: Path, network: str) -> list[str]:
+    """The command line of a training on small images into the folder `run`."""
+    words = f"train --out run --recipe quick --quiet --size 32 --network {network} --data"
+    return [*words.split(), str(data)]
+
+
 CONSOLE = """
 import sys
 from galaxylib.cli import main
@@ -118,19 +124,8 @@ def test_the_console_script_finds_it_too(module, blob_file) -> None:
 
     And whoever judges or dreams does not wait for what training imports.
     """
-    words = [
-        "train",
-        "--data",
-        str(blob_file),
-        "--out",
-        "run",
-        "--recipe",
-        "quick",
-        "--epochs",
-        "1",
-        "--quiet",
-    ]
-    assert main([*words, "--network", f"{module}:Small", "--size", "32", "--batch-size", "8"]) == 0
+    short = ["--epochs", "1", "--batch-size", "8"]
+    assert main([*training(blob_file, f"{module}:Small"), *short]) == 0
     # Training would import Lightning; whoever evaluates looks for the module in the same way.
     command = [sys.executable, "-P", "-c", CONSOLE]
     command += ["evaluate", "--data", str(blob_file), "--checkpoint", "run", "--out", "scores", "--quiet"]
@@ -163,19 +158,7 @@ def test_the_console_script_finds_it_too(module, blob_file) -> None:
 def test_whatever_its_code_does_is_one_sentence_that_names_it(
     module, network, said, blob_file, capsys
 ) -> None:
-    train = [
-        "train",
-        "--data",
-        str(blob_file),
-        "--out",
-        "run",
-        "--recipe",
-        "quick",
-        "--quiet",
-        "--size",
-        "32",
-    ]
-    assert main([*train, "--network", f"{module}:{network}"]) == 1
+    assert main(training(blob_file, f"{module}:{network}")) == 1
     shown = capsys.readouterr().err
     assert f"'{module}:{network}'" in shown
     assert shown.count("\n") == 1
