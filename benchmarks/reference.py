@@ -11,6 +11,7 @@ is made again.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from galaxylib.networks.dmagnet import count_parameters
 from galaxylib.networks.registry import entry
 from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
-from galaxylib.paper.experiments import Views, planned
+from galaxylib.paper.experiments import WHOLE_IMAGE, Views, planned
 from galaxylib.paper.reference import ABOUT, BASES, FOLDER, GROUPS, Training, read_record
 from galaxylib.paper.reference_votes import GROUP, NAMES, VoteTraining
 from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
@@ -47,8 +48,13 @@ from galaxylib.votes.zoo2 import Votes, rmse
 
 CHAPTER = "05_baselines"
 VOTES_CHAPTER = "07_votes"
-SLOW = ("dmagnet", "resnet18", "alexnet", "resnet", "tailored")
-"""Networks that are trained once less than the others."""
+SLOW = ("dmagnet", "resnet18", "alexnet", "resnet", "tailored", WHOLE_IMAGE)
+"""Networks and experiments that are trained once less than the others."""
+TRIALS = 4
+"""Trainings of each experiment."""
+AVERAGED = 2
+"""Passes over which the weights of an experiment are averaged. The papers train at a constant rate and keep
+the last weights, of which two trainings differ by several points, whatever is changed between them."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,9 @@ def jobs(values: dict[str, Any]) -> list[Job]:
     wanted = {title.strip() for title in values["experiments"].split(",")} | set(BASES.values())
     plans = planned(epochs=values["trial_epochs"], batch_size=batch, five_size=values["five_size"], seed=0)
     for title in (title for title in plans if title in wanted):
-        found += [Job("experiments", title, title, plans[title].but(seed=seed)) for seed in range(seeds)]
+        trial = averaged(plans[title], images=values["train_images"])
+        trials = TRIALS - (title in SLOW)
+        found += [Job("experiments", title, title, trial.but(seed=seed)) for seed in range(trials)]
     for part, title in {"": WHOLE, **PARTS}.items():
         recipe = base.but(
             network="galaxylib.paper.ablations:WithParts",
@@ -103,6 +111,12 @@ def jobs(values: dict[str, Any]) -> list[Job]:
         )
         found += [Job("parts", title, title, Trial(recipe=recipe.but(seed=seed))) for seed in range(seeds)]
     return found
+
+
+def averaged(trial: Trial, *, images: int) -> Trial:
+    """The same with the moving average of the weights kept, over `AVERAGED` passes through so many images."""
+    steps = AVERAGED * math.ceil(images / trial.recipe.batch_size)
+    return trial.but(averaging=round(1 - 1 / steps, 5))
 
 
 def vote_jobs(values: dict[str, Any], *, seeds: int) -> list[Job]:

@@ -38,6 +38,19 @@ def test_every_training_is_planned_once_for_each_seed(values, plan):
     assert {job.name for job in plan if job.group == "parts"} == {WHOLE, *PARTS.values()}
     wanted = {title.strip() for title in values["experiments"].split(",")}
     assert {job.name for job in plan if job.group == "experiments"} == wanted | set(BASES.values())
+    for name in wanted:
+        seeds = [job.trial.recipe.seed for job in plan if (job.group, job.name) == ("experiments", name)]
+        assert seeds == list(range(reference.TRIALS - (name in reference.SLOW)))
+
+
+def test_an_experiment_keeps_the_mean_of_its_last_passes(values, plan):
+    """The decay is that of an average over so many steps, 1 - 1 / steps, by the batches of a pass."""
+    for job in plan:
+        if job.group == "experiments":
+            recipe = job.trial.recipe
+            batches = len(range(0, values["train_images"], recipe.batch_size))
+            assert recipe.averaging == pytest.approx(1 - 1 / (reference.AVERAGED * batches), abs=1e-5)
+            assert (recipe.schedule, recipe.keep) == ("constant", "last")
 
 
 def test_networks_read_the_smaller_of_their_own_size_and_the_largest(values, plan):
