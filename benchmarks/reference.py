@@ -31,7 +31,7 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import write_json
 from galaxylib.networks.dmagnet import count_parameters
 from galaxylib.networks.registry import entry
-from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
+from galaxylib.paper.ablations import PARTS, PARTS_EPOCHS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
 from galaxylib.paper.experiments import WHOLE_IMAGE, Views, planned
 from galaxylib.paper.reference import ABOUT, BASES, FOLDER, GROUPS, Training, read_record
@@ -106,6 +106,7 @@ def jobs(values: dict[str, Any]) -> list[Job]:
         recipe = base.but(
             network="galaxylib.paper.ablations:WithParts",
             options={"width": PARTS_WIDTH, **({part: False} if part else {})},
+            epochs=PARTS_EPOCHS,
             size=values["largest"],
             crop=entry("dmagnet").crop,
         )

@@ -12,7 +12,7 @@ from benchmarks import reference
 from ci.parameters import profile_values
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.networks.registry import NETWORKS
-from galaxylib.paper.ablations import PARTS, WHOLE, WithParts
+from galaxylib.paper.ablations import PARTS, PARTS_EPOCHS, WHOLE, WithParts
 from galaxylib.paper.claims import load_claims
 from galaxylib.paper.reference import BASES
 from galaxylib.paper.reference_votes import NAMES
@@ -67,6 +67,7 @@ def test_parts_are_left_out_one_at_a_time(plan):
             out = [part for part in PARTS if job.trial.recipe.options.get(part) is False]
             assert [PARTS[part] for part in out] == ([] if job.name == WHOLE else [job.name])
             WithParts(**job.trial.recipe.options)
+            assert job.trial.recipe.epochs == PARTS_EPOCHS
 
 
 def test_what_has_a_record_by_its_recipe_is_not_made_again(plan, tmp_path):

@@ -141,6 +141,14 @@ def plain_dream(network, settings, x, anchor, loss, *, stages, generator):
     return preprocess.denormalise(x)[0].clamp(0, 1), total[0], float(value.detach())
 
 
+def assert_same_dream(made, image):
+    """Two ways of one ascent: rounding may turn a ReLU on or off, and the pixels around it then part.
+
+    That moves a pixel by 0.0005 on average, a weight or a rate that is wrong by a tenth by 0.004.
+    """
+    assert (made - image).abs().mean() < 1e-3
+
+
 @pytest.mark.slow
 def test_an_inversion_is_the_plain_loop(network, galaxy):
     made = dream(network, galaxy, near("dma2"), settings=FROM_NOISE, seed=3)
@@ -155,7 +163,7 @@ def test_an_inversion_is_the_plain_loop(network, galaxy):
         network, FROM_NOISE, x, anchor, loss, stages=["dma2"], generator=generator
     )
     assert made.record["values"][-1] == pytest.approx(value, rel=1e-3)
-    torch.testing.assert_close(made.image, image, atol=2e-3, rtol=0)
+    assert_same_dream(made.image, image)
     assert made.record["values"][0] < made.record["values"][-1] < 0
     # The mask: the sum of the gradient's size, its largest fifth opaque.
     expected = (total / np.sort(total.ravel())[round(0.8 * total.numel()) - 1]).clamp(0, 1)
@@ -184,7 +192,7 @@ def test_an_accentuation_and_a_caricature_are_the_plain_loop(network, galaxy):
         generator = torch.Generator().manual_seed(3)
         image, _, value = plain_dream(network, ONE, x, x, loss, stages=stages, generator=generator)
         assert made.record["values"][-1] == pytest.approx(value, rel=1e-3)
-        torch.testing.assert_close(made.image, image, atol=2e-3, rtol=0)
+        assert_same_dream(made.image, image)
 
 
 def value_at(network, image, given, objective):
