@@ -31,10 +31,19 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import write_json
 from galaxylib.networks.dmagnet import count_parameters
 from galaxylib.networks.registry import entry
-from galaxylib.paper.ablations import PARTS, PARTS_EPOCHS, PARTS_WIDTH, WHOLE
+from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
-from galaxylib.paper.experiments import WHOLE_IMAGE, Views, planned
-from galaxylib.paper.reference import ABOUT, BASES, FOLDER, GROUPS, Training, read_record
+from galaxylib.paper.experiments import Views, planned
+from galaxylib.paper.longer import LONGER, TIMES
+from galaxylib.paper.reference import (
+    ABOUT,
+    BASES,
+    FOLDER,
+    GROUPS,
+    WHOLE_IMAGE,
+    Training,
+    read_record,
+)
 from galaxylib.paper.reference_votes import GROUP, NAMES, VoteTraining
 from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
 from galaxylib.paper.vote_networks import VoteTrial, run_votes
@@ -83,8 +92,9 @@ class Job:
 def jobs(values: dict[str, Any]) -> list[Job]:
     """All trainings by the parameters of the profile.
 
-    The comparison comes seed by seed, so that all networks are there early; the experiments and the parts
-    come one by one, with all seeds of each, for one training alone says nothing about them.
+    The comparison comes seed by seed, so that all networks are there early, and after it one longer training
+    of each; the experiments and the parts come one by one, with all seeds of each, for one training alone
+    says nothing about them.
     """
     seeds, batch = values["seeds"], values["batch_size"]
     base = QUICK.but(width=values["width"], batch_size=batch, epochs=values["epochs"])
@@ -96,6 +106,9 @@ def jobs(values: dict[str, Any]) -> list[Job]:
                 continue
             recipe = recipe_for(name, base.but(seed=seed), largest=values["largest"])
             found.append(Job("networks", name, entry(name).title, Trial(recipe=recipe)))
+    for name in names:
+        recipe = recipe_for(name, base.but(epochs=TIMES * base.epochs), largest=values["largest"])
+        found.append(Job(LONGER, name, entry(name).title, Trial(recipe=recipe)))
     wanted = {title.strip() for title in values["experiments"].split(",")} | set(BASES.values())
     plans = planned(epochs=values["trial_epochs"], batch_size=batch, five_size=values["five_size"], seed=0)
     for title in (title for title in plans if title in wanted):
@@ -106,7 +119,6 @@ def jobs(values: dict[str, Any]) -> list[Job]:
         recipe = base.but(
             network="galaxylib.paper.ablations:WithParts",
             options={"width": PARTS_WIDTH, **({part: False} if part else {})},
-            epochs=PARTS_EPOCHS,
             size=values["largest"],
             crop=entry("dmagnet").crop,
         )

@@ -11,8 +11,6 @@ from galaxylib.paper.reference import Reference, differences
 WHOLE = "DMAGNet, whole"
 PARTS_WIDTH = 0.25
 """The width at which the reference run leaves the parts out: it takes many trainings."""
-PARTS_EPOCHS = 12
-"""The passes of each of these trainings."""
 PARTS = {
     "dlk": "no DLK",
     "ms_ffn": "no MS-FFN",

@@ -24,10 +24,12 @@ from galaxylib.paper.parameters import repository
 
 FOLDER = "benchmarks/results/reference"
 """Where the records lie, from the repository's root."""
-GROUPS = ("networks", "experiments", "parts")
+GROUPS = ("networks", "longer", "experiments", "parts")
 """The groups of trainings that name classes; each has its folder."""
 BASES = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighted loss"}
 """The first experiment of each network, which the others are compared with."""
+WHOLE_IMAGE = "the whole 256 pixels"
+"""The experiment that leaves out ConvNet's crop."""
 ABOUT = "about.json"
 """The file beside them that tells of the galaxies and the plan."""
 LAST = 3
@@ -41,7 +43,8 @@ class Training:
     """One network of the reference run.
 
     Attributes:
-        group: one of `GROUPS`: the comparison, the experiments of the other papers, or DMAGNet's parts.
+        group: one of `GROUPS`: the comparison, its networks once more for longer, the experiments of the
+            other papers, or DMAGNet's parts.
         name: of the network or the experiment.
         title: as the tables show it.
         seed: of the first weights, the order and the augmentation.
@@ -292,6 +295,18 @@ def reference_changes(reference: Reference) -> list[dict[str, Any]]:
     trials = reference.of("experiments")
     against = {name: BASES[runs[0].recipe["network"]] for name, runs in trials.items()}
     return differences(reference, "experiments", against=against)
+
+
+def crop_speed(passes: Mapping[str, Sequence[float]]) -> float | None:
+    """How many times longer ConvNet trains over whole images than over their centres; None if one is missing.
+
+    The fastest pass of each counts: whatever else a machine does can only slow one.
+
+    Args:
+        passes: by the experiment's title, the seconds of every pass of all its trainings.
+    """
+    whole, centre = (passes.get(title) for title in (WHOLE_IMAGE, BASES["convnet"]))
+    return min(whole) / min(centre) if whole and centre else None
 
 
 def matrix(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The reference run's records, as the chapter on the other networks would report them to the ledger."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,16 @@ import numpy as np
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.paper.ablations import PARTS_WIDTH, part_changes
 from galaxylib.paper.error_analysis import confused_pairs
-from galaxylib.paper.reference import BASES, Reference, matrix, network_rows, recalls, reference_changes
+from galaxylib.paper.reference import (
+    BASES,
+    Reference,
+    Training,
+    crop_speed,
+    matrix,
+    network_rows,
+    recalls,
+    reference_changes,
+)
 
 
 def as_chapter(reference: Reference) -> dict[str, Any]:
@@ -17,8 +27,8 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
     Returns:
         `kind`, `n_galaxies`, `n_test`, `supports` (test galaxies of each class) and `conditions`; `results`,
         a row a network; `recall` of each class and the pair `most_confused`, by network; `experiments`, whose
-        `change` and `gap_change` have their own `_low` and `_high`, and the same of DMAGNet's `parts`; and
-        `recipes` of the printed networks.
+        `change` and `gap_change` have their own `_low` and `_high`, and the same of DMAGNet's `parts`;
+        `crop_speed`, what the crop saves of a pass; and `recipes` of the printed networks.
     """
     networks, experiments, parts = (
         network_rows(reference, group) for group in ("networks", "experiments", "parts")
@@ -57,8 +67,14 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         },
         "experiments": _changes(experiments, reference_changes(reference)),
         "parts": _changes(parts, part_changes(reference)),
+        "crop_speed": {"times": crop_speed({name: _passes(runs) for name, runs in trials.items()})},
         "recipes": {name: dict(one.recipe) for name, one in bases.items()},
     }
+
+
+def _passes(trainings: Sequence[Training]) -> list[float]:
+    """The seconds of every pass of some trainings."""
+    return [epoch["seconds"] for one in trainings for epoch in one.history if "seconds" in epoch]
 
 
 def _changes(rows: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from benchmarks import reference
 from ci.parameters import profile_values
 from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.networks.registry import NETWORKS
-from galaxylib.paper.ablations import PARTS, PARTS_EPOCHS, WHOLE, WithParts
+from galaxylib.paper.ablations import PARTS, WHOLE, WithParts
 from galaxylib.paper.claims import load_claims
+from galaxylib.paper.longer import LONGER, TIMES
 from galaxylib.paper.reference import BASES
 from galaxylib.paper.reference_votes import NAMES
 from galaxylib.votes.simulated import simulated_votes
@@ -61,13 +62,18 @@ def test_networks_read_the_smaller_of_their_own_size_and_the_largest(values, pla
             assert (recipe.crop, recipe.epochs, recipe.width) == (known.crop, values["epochs"], 1.0)
 
 
+def test_each_network_is_trained_once_for_longer(values, plan):
+    once = {job.name: job.trial for job in plan if job.group == "networks" and not job.trial.recipe.seed}
+    longer = {job.name: job.trial for job in plan if job.group == LONGER}
+    assert longer == {name: trial.but(epochs=TIMES * values["epochs"]) for name, trial in once.items()}
+
+
 def test_parts_are_left_out_one_at_a_time(plan):
     for job in plan:
         if job.group == "parts":
             out = [part for part in PARTS if job.trial.recipe.options.get(part) is False]
             assert [PARTS[part] for part in out] == ([] if job.name == WHOLE else [job.name])
             WithParts(**job.trial.recipe.options)
-            assert job.trial.recipe.epochs == PARTS_EPOCHS
 
 
 def test_what_has_a_record_by_its_recipe_is_not_made_again(plan, tmp_path):
