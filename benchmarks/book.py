@@ -4,10 +4,9 @@
     python -m benchmarks.book --profile smoke default --avx2
 
 Each profile is built from nothing in a clone of the checkout; the set-up is left out, for the downloads
-decide it. Snakemake measures the seconds and the processor time of every step. `--avx2` keeps torch and
-oneDNN to the instructions that an ordinary laptop has. The run takes the place of an earlier one of the same
-machine in benchmarks/results/book.json. Where `make book` never ran, it judges by the last run there how long
-it will take.
+decide it. Snakemake measures the seconds of every step. `--avx2` keeps torch and oneDNN to the instructions
+that an ordinary laptop has. The run takes the place of an earlier one of the same machine in
+benchmarks/results/book.json, from which `make book` foretells how long a step will take that it never made.
 """
 
 import argparse
@@ -20,15 +19,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ci.book import seconds_by_step
-from galaxylib.provenance import commit, machine
+from ci.book import machine_name, seconds_by_step
+from galaxylib.provenance import commit
 
 RESULT = Path("benchmarks/results/book.json")
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
-    """Build one profile from nothing: seconds in all, and those of each step with its processor time."""
+    """Build one profile from nothing: seconds in all, and those of each step."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), folder], check=True)
         began = time.monotonic()
@@ -36,11 +35,8 @@ def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
         subprocess.run(command, cwd=folder, env=os.environ | variables | {"PYTHONPATH": folder}, check=True)
         whole = time.monotonic() - began
         results = Path(folder, "_build/results", profile)
-        steps, work = (
-            {name: round(took) for name, took in seconds_by_step(results, column=column).items()}
-            for column in ("s", "cpu_time")
-        )
-    return {"commit": commit(), "seconds": round(whole), "steps": steps, "processor_seconds": work}
+        steps = {name: round(took) for name, took in seconds_by_step(results).items()}
+    return {"commit": commit(), "seconds": round(whole), "steps": steps}
 
 
 def main() -> None:
@@ -49,9 +45,7 @@ def main() -> None:
     parser.add_argument("--profile", nargs="+", default=["smoke", "default"], help="of ci/profiles.yml")
     parser.add_argument("--avx2", action="store_true", help="without AVX-512 and bfloat16")
     options = parser.parse_args()
-    here = machine()
-    name = f"{here['processor']}, {here['cores']} cores"
-    name += ", held to AVX2" if options.avx2 else ""
+    name = machine_name(avx2=options.avx2)
     runs = json.loads(RESULT.read_text(encoding="utf-8"))["runs"] if RESULT.exists() else []
     former = next((run["profiles"] for run in runs if run["machine"] == name), {})
     profiles = {profile: build(profile, AVX2 if options.avx2 else {}) for profile in options.profile}

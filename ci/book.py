@@ -22,7 +22,7 @@ from ci.parameters import profile_values, run_name
 from galaxylib.errors import DataError, GalaxyError, status_of
 from galaxylib.files import check_outputs, hold_lock
 from galaxylib.paper.progress import span
-from galaxylib.provenance import threads
+from galaxylib.provenance import machine, processor, threads
 from galaxylib.votes.zoo2 import SOLUTIONS, read_solutions
 
 BUILD = Path("_build")
@@ -161,34 +161,57 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def seconds_by_step(results: Path, *, column: str = "s") -> dict[str, float]:
-    """How long each step of a run took when it was last made, by Snakemake's measurement; in its order.
+def seconds_by_step(results: Path) -> dict[str, float]:
+    """How long each step of a run took when it was last made, in the order of the steps.
+
+    Snakemake measures it; its processor times are left alone, for it takes them only every 30 seconds.
 
     Args:
         results: the run's folder.
-        column: of Snakemake's table: "s" by the clock, "cpu_time" of the processor.
     """
     found = {}
     for table in sorted(results.glob("times/*.tsv")):
         with table.open(encoding="utf-8") as lines:
-            found[table.stem] = float(next(csv.DictReader(lines, delimiter="\t"))[column])
+            found[table.stem] = float(next(csv.DictReader(lines, delimiter="\t"))["s"])
     return found
 
 
+def machine_name(*, avx2: bool) -> str:
+    """What `benchmarks/results/book.json` calls this machine.
+
+    Args:
+        avx2: whether it is held to AVX2, so as to stand for an older one.
+    """
+    here = machine()
+    return f"{here['processor']}, {here['cores']} cores" + (", held to AVX2" if avx2 else "")
+
+
 def measured_before(results: Path, profile: str) -> tuple[dict[str, float], str]:
-    """Seconds a step, and where they were measured: here the last time, else on the machine of the table.
+    """Seconds a step, and where they were measured: here the last time, and for the rest on another machine.
+
+    Of the other machines, one of this name comes first, then one with this processor, then the one of which
+    most steps are known.
 
     Args:
         results: the run's folder.
         profile: of the run.
     """
     here = seconds_by_step(results)
+    table: dict[str, dict[str, float]] = {}
+    if MEASURED.exists():  # the benchmarks may not have come along
+        for run in json.loads(MEASURED.read_text(encoding="utf-8"))["runs"]:
+            table[run["machine"]] = run.get("profiles", {}).get(profile, {}).get("steps", {})
+    name = machine_name(avx2=os.environ.get("ATEN_CPU_CAPABILITY") == "avx2")
+    there = max(
+        (row for row, steps in table.items() if steps),
+        key=lambda row: (row == name, row.startswith(processor()), len(table[row])),
+        default="",
+    )
+    elsewhere = table.get(there, {})
     if here:
-        return here, "as the last time"
-    if not MEASURED.exists():  # the benchmarks did not come along
-        return {}, ""
-    run = json.loads(MEASURED.read_text(encoding="utf-8"))["runs"][-1]
-    return run["profiles"].get(profile, {}).get("steps", {}), f"as on {run['machine']}"
+        rest = elsewhere.keys() - here.keys()
+        return elsewhere | here, "as the last time" + (f", and for the rest as on {there}" if rest else "")
+    return elsewhere, f"as on {there}" if there else ""
 
 
 def estimate(steps: Collection[str], seconds: Mapping[str, float]) -> float:

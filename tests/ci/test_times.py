@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 import ci.book
 from ci.book import estimate, measured_before, seconds_by_step, table_of_times
 from ci.execute import Relay
@@ -31,20 +33,53 @@ def test_times_are_read_shown_and_added_up(tmp_path):
         (tmp_path / "times" / f"{name}.tsv").write_text(TABLE.format(took), encoding="utf-8")
     seconds = seconds_by_step(tmp_path)
     assert list(seconds.items())[:2] == [("01_data", 40.0), ("03_training", 100.0)]
-    assert set(seconds_by_step(tmp_path, column="cpu_time").values()) == {60.0}
     assert table_of_times(seconds).splitlines()[0].split() == ["01_data", "40", "s"]
     # The data and the pages stand alone; the longest chapter bounds what runs beside others.
     assert estimate(["01_data", "03_training", "05_baselines", "html"], seconds) == 40 + 300 + 60
     assert estimate(["03_training", "manifest"], seconds) == 100
     assert estimate(["manifest"], seconds) == 0
-    assert measured_before(tmp_path, "default") == (seconds, "as the last time")
+    assert measured_before(tmp_path, "none") == (seconds, "as the last time")
 
 
-def test_where_nothing_ran_another_machine_tells(tmp_path, monkeypatch):
-    table = {"runs": [{"machine": "old"}, {"machine": "new", "profiles": {"smoke": {"steps": {"html": 9}}}}]}
-    (tmp_path / "book.json").write_text(json.dumps(table), encoding="utf-8")
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Writes what was measured elsewhere: for each machine, the seconds of the default's steps."""
+
+    def write(**machines):
+        runs = [{"machine": "of before", "profiles": {}}]
+        runs += [{"machine": name, "profiles": {"default": {"steps": it}}} for name, it in machines.items()]
+        (tmp_path / "book.json").write_text(json.dumps({"runs": runs}), encoding="utf-8")
+
     monkeypatch.setattr(ci.book, "MEASURED", tmp_path / "book.json")
-    assert measured_before(tmp_path, "smoke") == ({"html": 9}, "as on new")
-    assert measured_before(tmp_path, "paper") == ({}, "as on new")
+    monkeypatch.delenv("ATEN_CPU_CAPABILITY", raising=False)
+    monkeypatch.setattr(ci.book, "processor", lambda: "Ours")
+    monkeypatch.setattr(ci.book, "machine", lambda: {"processor": "Ours", "cores": 2})
+    return write
+
+
+def test_steps_that_an_interrupted_run_left_out_are_foretold_too(tmp_path, table):
+    table(other={"01_data": 100, "05_baselines": 300, "html": 60})
+    (tmp_path / "times").mkdir()
+    (tmp_path / "times" / "01_data.tsv").write_text(TABLE.format(40), encoding="utf-8")
+    before, where = measured_before(tmp_path, "default")
+    assert before == {"01_data": 40, "05_baselines": 300, "html": 60}
+    assert where == "as the last time, and for the rest as on other"
+    assert estimate(["05_baselines", "html"], before) == 360
+
+
+def test_where_nothing_ran_the_most_similar_machine_tells(tmp_path, table, monkeypatch):
+    one, two = {"html": 9}, {"html": 8, "lab": 7}
+    told = []
+    for rows in (
+        {"short": one, "long": two, "last": one},
+        {"long": two, "Ours, 4 cores": one},
+        {"long": two, "Ours, 4 cores": two, "Ours, 2 cores": one, "Ours, 2 cores, held to AVX2": two},
+    ):
+        table(**rows)
+        told.append(measured_before(tmp_path, "default"))
+    assert told == [(two, "as on long"), (one, "as on Ours, 4 cores"), (one, "as on Ours, 2 cores")]
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert measured_before(tmp_path, "default") == (two, "as on Ours, 2 cores, held to AVX2")
+    assert measured_before(tmp_path, "paper") == ({}, "")
     monkeypatch.setattr(ci.book, "MEASURED", tmp_path / "missing.json")
-    assert measured_before(tmp_path, "smoke") == ({}, "")
+    assert measured_before(tmp_path, "default") == ({}, "")
