@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from ci import lab_examples
 from ci.lab_pages import fill
@@ -33,6 +32,7 @@ from galaxylib.files import filling
 from galaxylib.networks.checkpoint import BROUGHT, Loaded, load
 from galaxylib.networks.checkpoint import save as save_checkpoint
 from galaxylib.paper.dream_panels import DREAMT
+from galaxylib.paper.progress import steps
 from galaxylib.simulate import draw
 
 WEB = Path(__file__).resolve().parents[1] / "web"
@@ -137,22 +137,21 @@ def as_bytes(images: torch.Tensor) -> torch.Tensor:
 
 
 def dreams(
-    loaded: Loaded, images: torch.Tensor, sizes: Sequence[int], settings: LabSettings
-) -> Iterator[tuple[str, int, int, list[Dream]]]:
-    """Every galaxy on every stage at every size, in batches: (stage, size, first galaxy, dreams)."""
+    loaded: Loaded, images: torch.Tensor, size: int, settings: LabSettings
+) -> Iterator[tuple[str, int, list[Dream]]]:
+    """Every galaxy on every stage at one size, in batches: (stage, first galaxy, dreams)."""
     network = loaded.network.to("cuda" if torch.cuda.is_available() else "cpu")
-    for size in sizes:
-        for stage in DREAMT:
-            for first in range(0, len(images), BATCH):
-                made = dream_batch(
-                    network,
-                    images[first : first + BATCH],
-                    [layer(stage)],
-                    settings=settings.protocol(size),
-                    preprocess=loaded.preprocess,
-                    seed=settings.seed,
-                )
-                yield stage, size, first, made
+    for stage in DREAMT:
+        for first in range(0, len(images), BATCH):
+            made = dream_batch(
+                network,
+                images[first : first + BATCH],
+                [layer(stage)],
+                settings=settings.protocol(size),
+                preprocess=loaded.preprocess,
+                seed=settings.seed,
+            )
+            yield stage, first, made
 
 
 def accuracy(meta: dict[str, Any]) -> str:
@@ -185,21 +184,14 @@ def rounded(values: Sequence[float] | torch.Tensor) -> list[float]:
     return [float(f"{float(value):.4g}") for value in values]
 
 
-def make_network(
-    network: Network, images: torch.Tensor, looked: np.ndarray, folder: Path, settings: LabSettings
-) -> dict[str, Any]:
-    """Dream all dreams of a network, export it for the browser, and say what there is of it."""
-    from galaxylib.web import export_web
-
-    loaded = load(network.checkpoint)
-    export_web(network.checkpoint, folder / "networks" / network.name)
+def make_dreams(
+    network: Network, loaded: Loaded, images: torch.Tensor, size: int, folder: Path, settings: LabSettings
+) -> dict[str, dict[str, Any]]:
+    """Dream all dreams of a network at one size, and say what came of each."""
     judged = {"preprocess": loaded.preprocess, "temperature": loaded.temperature}
-    (before,) = judge_batches_with(loaded, [as_bytes(images)])
     made: dict[str, dict[str, Any]] = {}
     pictures = folder / "dreams" / network.name
-    batches = len(network.sizes) * len(DREAMT) * -(-len(images) // BATCH)
-    steps = tqdm(dreams(loaded, images, network.sizes, settings), desc=f"lab, {network.label}", total=batches)
-    for stage, size, first, batch in steps:
+    for stage, first, batch in dreams(loaded, images, size, settings):
         after = probabilities(loaded.network, torch.stack([one.image for one in batch]), **judged)
         for galaxy, (one, share) in enumerate(zip(batch, after, strict=True), start=first):
             save(one.pixels, pictures / f"{galaxy}-{stage}-{size}.webp")
@@ -209,6 +201,17 @@ def make_network(
                 "probabilities": rounded(share),
                 "values": rounded(one.record["values"]),
             }
+    return made
+
+
+def describe(
+    network: Network, loaded: Loaded, images: torch.Tensor, looked: np.ndarray, folder: Path
+) -> dict[str, Any]:
+    """Export a network for the browser, and say what there is of it; its dreams come from `make_dreams`."""
+    from galaxylib.web import export_web
+
+    export_web(network.checkpoint, folder / "networks" / network.name)
+    (before,) = judge_batches_with(loaded, [as_bytes(images)])
     exciting = f"examples/{network.name}.json"
     lab_examples.write(folder / exciting, lab_examples.listed(loaded, looked))
     about = json.loads((folder / "networks" / network.name / "network.json").read_text(encoding="utf-8"))
@@ -225,10 +228,33 @@ def make_network(
         "bytes": sum(file.stat().st_size for file in (folder / "networks" / network.name).iterdir()),
         "before": [rounded(row) for row in before.probabilities],
         "unlike": None if before.unlike is None else rounded(before.unlike),
-        "dreams": made,
         "examples": exciting,
         "concepts": about["concepts"],
     }
+
+
+def make_networks(
+    shown: Sequence[Network], images: torch.Tensor, looked: np.ndarray, folder: Path, settings: LabSettings
+) -> list[dict[str, Any]]:
+    """What the index says of each network, once its dreams are made and its files are written."""
+    loaded = {one.name: load(one.checkpoint) for one in shown}
+    made: dict[str, dict[str, Any]] = {one.name: {} for one in shown}
+
+    def width(network: Network) -> float:
+        """The time that a network takes for an image of one size grows about like the width of its layers."""
+        return loaded[network.name].meta["parameters"] ** 0.5
+
+    for network, size in steps(
+        [(one, size) for one in shown for size in one.sizes],
+        label=lambda turn: f"  lab: dreams of {turn[0].label} at {turn[1]} pixels",
+        cost=lambda turn: width(turn[0]) * turn[1] ** 2,
+    ):
+        made[network.name] |= make_dreams(network, loaded[network.name], images, size, folder, settings)
+    turns = steps(shown, label=lambda one: f"  lab: galaxies that excite {one.label}", cost=width)
+    return [
+        describe(network, loaded[network.name], images, looked, folder) | {"dreams": made[network.name]}
+        for network in turns
+    ]
 
 
 def make(results: Path, assets: Path, settings: LabSettings) -> None:
@@ -272,7 +298,7 @@ def make(results: Path, assets: Path, settings: LabSettings) -> None:
             },
             "first": FIRST | {"size": settings.sizes[0]},
             "examples": lab_examples.save_sheet(looked, folder / "examples" / "galaxies.webp"),
-            "networks": [make_network(network, images, looked, folder, settings) for network in shown],
+            "networks": make_networks(shown, images, looked, folder, settings),
         }
         text = json.dumps(index, ensure_ascii=False, separators=(",", ":"))
         (folder / "index.json").write_text(text, encoding="utf-8")

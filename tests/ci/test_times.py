@@ -1,12 +1,16 @@
 """How long a book takes: what the chapters say on the way, and what is measured and foretold."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import ci.book
+import ci.lab
 from ci.book import estimate, measured_before, seconds_by_step, table_of_times
 from ci.execute import Relay
+from ci.lab import LabSettings, Network
 
 # As Snakemake 9 writes it, some columns left out.
 TABLE = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n{}\t0:01:02\t1\t90\t60\n"
@@ -24,6 +28,31 @@ def test_lines_reach_the_terminal_whole_and_a_bar_now_and_then(monkeypatch, caps
         "  05_baselines: training convnet (2 of 7)",
         "  05_baselines: 80 %",
         "  05_baselines: done",
+    ]
+
+
+def test_the_lab_says_where_it_is(tmp_path, monkeypatch, capsys):
+    """As the chapters do through `Relay`: under its name, on standard error, which Snakemake leaves alone."""
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr("galaxylib.paper.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(
+        ci.lab, "load", lambda parameters: SimpleNamespace(meta={"parameters": int(f"{parameters}")})
+    )
+    monkeypatch.setattr(ci.lab, "make_dreams", lambda network, *rest: {f"{network.name}-{rest[2]}": {}})
+    monkeypatch.setattr(ci.lab, "describe", lambda network, *_: {"name": network.name})
+    shown = [Network("small", "the small one", Path("100"), (64, 128))]
+    shown.append(Network("full", "the full one", Path("400"), (64,)))
+    made = ci.lab.make_networks(shown, None, None, tmp_path, LabSettings())
+    assert made == [
+        {"name": "small", "dreams": {"small-64": {}, "small-128": {}}},
+        {"name": "full", "dreams": {"full-64": {}}},
+    ]
+    assert capsys.readouterr().err.splitlines() == [
+        "  lab: dreams of the small one at 64 pixels (1 of 3)",
+        "  lab: dreams of the small one at 128 pixels (2 of 3), about 60 s left",
+        "  lab: dreams of the full one at 64 pixels (3 of 3), about 8 s left",
+        "  lab: galaxies that excite the small one (1 of 2)",
+        "  lab: galaxies that excite the full one (2 of 2), about 20 s left",
     ]
 
 

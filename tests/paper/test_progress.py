@@ -21,6 +21,18 @@ def test_each_step_is_named_and_the_rest_judged_by_what_is_done(monkeypatch, cap
     ]
 
 
+def test_the_rest_is_judged_by_what_each_step_costs(monkeypatch, capsys):
+    clock = itertools.count(0, 100)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    assert list(steps([1, 6, 2], cost=float)) == [1, 6, 2]
+    # 100 s for a cost of 1, and 8 are left; then 200 s for 7, and 2 are left.
+    assert capsys.readouterr().err.splitlines() == [
+        "1 (1 of 3)",
+        "6 (2 of 3), about 13 min left",
+        "2 (3 of 3), about 57 s left",
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(40.4, "40 s"), (89, "89 s"), (150, "2 min"), (200, "3 min"), (4800, "1 h 20 min")]
 )
