@@ -17,6 +17,7 @@ from torch import nn
 
 from galaxylib.data.loader import Images
 from galaxylib.data.splits import SPLIT, Split
+from galaxylib.errors import GalaxyError
 from galaxylib.files import check_outputs, hold_lock
 from galaxylib.networks.checkpoint import DESCRIPTION, WEIGHTS, Loaded, checkpoint_files
 from galaxylib.networks.registry import build_for
@@ -69,7 +70,8 @@ def train(
         resume: go on with that run, which must have had the same recipe, data, split,
             companions and start.
         compiled: on a GPU, put torch.compile and CUDA graphs under the training steps, each size of images
-            anew, so that the first steps take long. Without a GPU it changes nothing.
+            anew, so that the first steps take long. Without a GPU it changes nothing. Not for a recipe that
+            accumulates gradients.
         replace: without `resume`, remove that run once all is checked.
         progress: show progress on standard output.
 
@@ -84,9 +86,10 @@ def train(
             checkpoint, or one of another network.
         GalaxyError: the loss stopped being a number, the memory or the disk is full, a setting is unknown, or
             another run is at work in `out`; or the recipe asks for companions and there are none, or the
-            reverse.
+            reverse; or compiled steps were asked for and the recipe accumulates gradients.
     """
     out, devices = Path(out), Devices.announced()
+    _check_compiled(recipe, compiled=compiled)
     task = task or Classification(label_smoothing=recipe.label_smoothing)
     if devices.rank == 0:
         written = (LAST, HISTORY, WEIGHTS, DESCRIPTION, SPLIT)
@@ -156,6 +159,19 @@ def train(
                 trainer.fit(run, ckpt_path=str(out / LAST) if going_on else None)
             network = run.network
     return keeper.summary(network)
+
+
+def _check_compiled(recipe: Recipe, *, compiled: bool) -> None:
+    """Refuse compiled steps whose gradients are to be added up.
+
+    A CUDA graph leaves the gradients in its own memory, where the next part's graph writes over them
+    (https://github.com/pytorch/pytorch/issues/169545).
+    """
+    if compiled and recipe.accumulate > 1:
+        raise GalaxyError(
+            f"Compiled steps cannot accumulate the gradients of {recipe.accumulate} parts of a batch, since "
+            "each part's are written over the former's: train without --compile, or with --accumulate 1."
+        )
 
 
 def _network(recipe: Recipe, *, classes: int) -> nn.Module:

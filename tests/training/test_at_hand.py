@@ -8,6 +8,7 @@ from conftest import write_galaxy10
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.loader import batches
 from galaxylib.data.splits import make_split
+from galaxylib.errors import GalaxyError
 from galaxylib.networks.checkpoint import load
 from galaxylib.training import loop, plan
 from galaxylib.training.at_hand import AtHand, fit
@@ -65,6 +66,7 @@ def test_images_go_to_a_gpu_that_has_room(data, monkeypatch, free, fits):
     assert not fit(data, range(60), CPU)
 
 
+@pytest.mark.slow
 def test_training_on_images_at_hand_is_the_same(data, plainly, tmp_path, monkeypatch):
     made = []
 
@@ -80,6 +82,7 @@ def test_training_on_images_at_hand_is_the_same(data, plainly, tmp_path, monkeyp
     assert made == [len(split.train) + len(split.validation)]
 
 
+@pytest.mark.slow
 def test_compiled_steps_come_to_the_same(data, plainly, tmp_path, monkeypatch):
     asked = []
 
@@ -98,6 +101,7 @@ def test_compiled_steps_come_to_the_same(data, plainly, tmp_path, monkeypatch):
     assert all(how == {"mode": "reduce-overhead", "dynamic": False} for how in asked)
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_without_a_gpu(data, plainly, tmp_path, monkeypatch):
     def compile_(function, **how):
         raise AssertionError("compiled")
@@ -107,6 +111,14 @@ def test_nothing_is_compiled_without_a_gpu(data, plainly, tmp_path, monkeypatch)
     split = make_split(data, fractions=(0.6, 0.2, 0.2))
     done = train(data, split, SMALL, out=tmp_path, compiled=True, progress=False)
     assert [epoch["train_loss"] for epoch in done["history"]] == [first for first, _ in plainly[0]]
+
+
+def test_compiled_steps_do_not_accumulate(data, tmp_path):
+    """A CUDA graph's gradients lie in memory that the next part's graph writes over."""
+    with pytest.raises(GalaxyError, match=r"of 2 parts of a batch, .*: train without --compile") as fault:
+        train(data, make_split(data), SMALL.but(accumulate=2), out=tmp_path / "run", compiled=True)
+    assert "\n" not in str(fault.value)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("loss", "finite"), [(1.5, True), (float("nan"), False), (float("inf"), False)])
