@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import write_galaxy10
 
+from galaxylib import DMAGNet
 from galaxylib.data.galaxy10 import CLASS_NAMES, Galaxy10
 from galaxylib.data.loader import batches
 from galaxylib.data.splits import make_split
@@ -99,6 +100,23 @@ def test_compiled_steps_come_to_the_same(data, plainly, tmp_path, monkeypatch):
     assert_same(trained(data, tmp_path), plainly)
     assert asked
     assert all(how == {"mode": "reduce-overhead", "dynamic": False} for how in asked)
+
+
+@pytest.mark.slow
+def test_the_network_is_traced_whole():
+    """A break in the graph would end a CUDA graph there; here the traced operations run as they are."""
+    network = DMAGNet(width=0.05).train().to(memory_format=torch.channels_last)
+    traced = torch.compile(network.forward, backend="eager", fullgraph=True, dynamic=False)
+    images, labels = torch.randn(2, 3, 64, 64), torch.tensor([3, 7])
+    gradients = []
+    for forward in (network, traced):
+        torch.manual_seed(0)  # for dropout
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = forward(images)
+        torch.nn.functional.cross_entropy(logits.float(), labels).backward()
+        gradients.append([weights.grad for weights in network.parameters()])
+        network.zero_grad()
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
 
 @pytest.mark.slow
