@@ -4,8 +4,8 @@
     python -m benchmarks.book --profile smoke default --avx2
 
 Each profile is built from nothing in a clone of the checkout; the set-up is left out, for the downloads
-decide it. Snakemake measures the seconds of every step. `--avx2` keeps torch and oneDNN to the instructions
-that an ordinary laptop has. The run takes the place of an earlier one of the same machine in
+decide it. Snakemake measures the seconds of every step. `--avx2` keeps torch, oneDNN and NumPy to the
+instructions that an ordinary laptop has. The run takes the place of an earlier one of the same machine in
 benchmarks/results/book.json, from which `make book` foretells how long a step will take that it never made.
 """
 
@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machines import AVX2, add_avx2
 from ci.book import machine_name, seconds_by_step
 from galaxylib.provenance import commit
 
 RESULT = Path("benchmarks/results/book.json")
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 def build(profile: str, variables: dict[str, str]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def main() -> None:
     """Measure, print, and put the run into the result file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", nargs="+", default=["smoke", "default"], help="of ci/profiles.yml")
-    parser.add_argument("--avx2", action="store_true", help="without AVX-512 and bfloat16")
+    add_avx2(parser)
     options = parser.parse_args()
     name = machine_name(avx2=options.avx2)
     runs = json.loads(RESULT.read_text(encoding="utf-8"))["runs"] if RESULT.exists() else []

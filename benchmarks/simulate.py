@@ -1,9 +1,10 @@
 """How fast are galaxies drawn? Images a second, with one process and with two, as JSON.
 
-    python benchmarks/simulate.py --out benchmarks/results/simulate.json
+    python -m benchmarks.simulate --out benchmarks/results/simulate.json
+    python -m benchmarks.simulate --out benchmarks/results/simulate.json --avx2
 
 Everything is counted: three bands, neighbours, stars, seeing, noise, stretch, JPEG, the file, and starting
-the processes.
+the processes. The file keeps an entry for each machine; `--avx2` makes this one stand for an older one.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from galaxylib.files import write_json
-from galaxylib.provenance import provenance
+from benchmarks.machines import add_avx2, put, settle, this_machine
 from galaxylib.simulate import VERSION, simulate
 
 
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=2000, help="galaxies to draw in each run")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--out", type=Path, help="also write the JSON here")
+    add_avx2(parser)
     given = parser.parse_args()
+    settle(avx2=given.avx2)
     found: dict[str, Any] = {
         "version": VERSION,
         "runs": [measure(given.n, processes) for processes in given.processes],
@@ -44,11 +46,10 @@ def main() -> None:
             "this_process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "largest_child": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         },
-        "provenance": provenance(),
     }
-    print(json.dumps(found, indent=2))
+    print(json.dumps(this_machine() | found, indent=2))
     if given.out:
-        write_json(given.out, found)
+        put(given.out, "galaxies drawn a second, the file and the start of the processes included", found)
 
 
 if __name__ == "__main__":
