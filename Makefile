@@ -29,6 +29,13 @@ help: ## list these commands
 
 setup: $(VENV)/ready ## create .venv from requirements.lock; the other commands do it by themselves
 
+# Another choice of torch's builds than the last one is a reason to install again.
+ifneq ($(UV_TORCH_BACKEND),)
+ifneq ($(UV_TORCH_BACKEND),$(shell cat $(VENV)/torch-backend 2>/dev/null))
+.PHONY: $(VENV)/ready
+endif
+endif
+
 $(VENV)/ready: requirements.lock pyproject.toml ci/setup.py
 	@test -n "$(PYTHON)" || { echo "No Python found: install Python 3.11 or later."; exit 1; }
 	@"$(PYTHON)" ci/setup.py $(VENV)

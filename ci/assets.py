@@ -12,6 +12,9 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import filling, scratch
 
 PACKAGES = Path(__file__).with_name("npm")
+DOWNLOAD = (
+    63  # MB: the packages of package-lock.json, most of which only html-manager's own needs bring along
+)
 # Package folder -> what the pages load of it, and its licence.
 WANTED = {
     "mathjax": (
@@ -48,6 +51,7 @@ def fetch(folder: Path) -> None:
     Raises:
         GalaxyError: npm could not fetch the packages, or a hash differs, or the disk is full.
     """
+    print(f"  assets: npm fetches {', '.join(WANTED)}; {DOWNLOAD} MB", file=sys.stderr, flush=True)
     with filling(folder, mark="mathjax/LICENSE") as content, scratch(folder.parent) as place:
         workshop = shutil.copytree(PACKAGES, place / "npm")
         npm = shutil.which("npm", path=str(Path(sys.executable).parent)) or shutil.which("npm") or "npm"

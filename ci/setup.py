@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 UV = "uv==0.13.8"
-NEEDED = 8e9  # bytes: the packages, most of it torch, and room to unpack them
+BACKEND = "torch-backend"  # a file in .venv: what UV_TORCH_BACKEND was when it was last set
+WHOLE, REDUCED = 7, 3  # GB of all packages once unpacked: as locked for Linux, and without what CUDA needs
 
 
 def stop(sentence: str) -> None:
@@ -23,6 +24,29 @@ def run(*command: str) -> None:
     """Run a command, or stop with a sentence."""
     if subprocess.call(command):
         stop("Setting up .venv failed at `{}`; what it said is above.".format(" ".join(command)))
+
+
+def chosen(folder: str) -> str:
+    """Tell which builds of torch are wanted: those named now, else as the last time; "" for the lock's."""
+    kept = os.path.join(folder, BACKEND)
+    if "UV_TORCH_BACKEND" not in os.environ and os.path.exists(kept):
+        with open(kept) as file:
+            backend = os.environ["UV_TORCH_BACKEND"] = file.read().strip()
+        print(f"UV_TORCH_BACKEND is {backend} as the last time, from {kept}. Set it anew for other builds of")
+        print("torch, or remove .venv for those of the lock.", flush=True)
+    if not os.environ.get("UV_TORCH_BACKEND"):
+        os.environ.pop("UV_TORCH_BACKEND", None)  # uv takes no empty one
+    return os.environ.get("UV_TORCH_BACKEND", "")
+
+
+def remember(folder: str, backend: str) -> None:
+    """Keep the choice for a later `make` that installs again, where nobody may think of it."""
+    kept = os.path.join(folder, BACKEND)
+    if backend:
+        with open(kept, "w") as file:
+            file.write(backend + "\n")
+    elif os.path.exists(kept):
+        os.remove(kept)
 
 
 def locked(folder: str) -> str:
@@ -55,12 +79,14 @@ def main(folder: str) -> None:
         stop(f"This is macOS {platform.mac_ver()[0]}, and the wheels of PyTorch need 14 or later: update it.")
     if not os.access(os.path.expanduser("~"), os.W_OK):
         os.environ.setdefault("UV_CACHE_DIR", os.path.join(folder, "cache"))
+    backend = chosen(folder)
+    size = REDUCED if backend == "cpu" or sys.platform != "linux" else WHOLE
     python = os.path.join(folder, "bin", "python")
     if not os.path.exists(os.path.join(folder, "bin", "pip")):
         free = shutil.disk_usage(".").free
-        if free < NEEDED:
+        if free < (size + 1) * 1e9:  # and room to unpack them
             stop(
-                f"The disk has {free / 1e9:.1f} GB free and the packages need {NEEDED / 1e9:.0f} GB: "
+                f"The disk has {free / 1e9:.1f} GB free and the packages need {size + 1} GB: "
                 "free some and run again."
             )
         print("Creating", folder, "with Python", sys.version.split()[0], flush=True)
@@ -69,13 +95,14 @@ def main(folder: str) -> None:
                 "This Python cannot make environments: install its venv package "
                 "(on Debian and Ubuntu: `apt install python3-venv`) and run again."
             )
+    remember(folder, backend)
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV)
     uv = os.path.join(folder, "bin", "uv")
     lock = locked(folder)
     with open(lock) as lines:
         count = len([line for line in lines if "==" in line])
-    print("Installing at most", count, "packages, 7 GB once unpacked. What uv does not have in its cache is")
-    print("downloaded; a large one is named with its size as it begins.", flush=True)
+    print(f"Installing at most {count} packages, {size} GB once unpacked. What uv does not have in its cache")
+    print("is downloaded; a large one is named with its size as it begins.", flush=True)
     run(uv, "pip", "sync", "--python", python, "--compile-bytecode", lock)
     run(uv, "pip", "install", "--python", python, "--no-deps", "--editable", ".")
 

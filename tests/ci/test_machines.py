@@ -4,10 +4,12 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -249,6 +251,51 @@ def test_setup_leaves_cuda_out_where_the_reader_asks_for_it(
     assert cuda <= left_out
     assert not left_out & {"torch", "torchvision", "numpy"}
     assert [line for line in whole if line in reduced] == reduced
+
+
+@pytest.mark.parametrize(("backend", "size"), [("", 7), ("cpu", 3), ("cu130", 7)])
+def test_setup_says_what_torchs_build_takes_and_remembers_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path, backend: str, size: int
+) -> None:
+    """A later lock installs again without the variable, and must not bring CUDA back."""
+    setup = runpy.run_path(str(ROOT / "ci" / "setup.py"))
+    said, commands = [], []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for program in ("call", "run"):
+        monkeypatch.setattr(subprocess, program, lambda command, **_: commands.append(command))
+    monkeypatch.setenv("UV_TORCH_BACKEND", backend)
+    for _ in range(2):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(size + 1) * 1e9))
+        setup["main"](str(tmp_path))
+        assert os.environ.get("UV_TORCH_BACKEND", "") == backend
+        monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
+        said.append(capsys.readouterr().out)
+    assert all(f"packages, {size} GB once unpacked" in text for text in said)
+    assert "as the last time" not in said[0]
+    assert (f"UV_TORCH_BACKEND is {backend} as the last time" in said[1]) == bool(backend)
+    synced = [command[-1] for command in commands if "sync" in command]
+    assert len(synced) == 2
+    assert all((lock == "requirements.lock") == (backend != "cpu") for lock in synced)
+    monkeypatch.setenv("UV_TORCH_BACKEND", backend)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(size + 0.9) * 1e9))
+    with pytest.raises(SystemExit):
+        setup["main"](str(tmp_path))
+    assert f"the packages need {size + 1} GB" in capsys.readouterr().err
+
+
+def test_another_build_of_torch_is_a_reason_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_TORCH_BACKEND", raising=False)
+    (tmp_path / "none").mkdir()
+    assert "ci/setup.py" not in said_by_make(tmp_path / "none", "why")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "torch-backend").write_text("cpu\n")
+    for backend, again in (("cpu", False), ("auto", True)):
+        monkeypatch.setenv("UV_TORCH_BACKEND", backend)
+        said = said_by_make(tmp_path, "why", f"PYTHON={tmp_path}/.venv/bin/python")
+        assert ("ci/setup.py" in said) == again
 
 
 @pytest.mark.parametrize(
