@@ -51,7 +51,7 @@ FLAGS = [
 WORKERS = 4
 """The most processes of `make test`: each holds a torch of its own, and no more find work for long."""
 PAGES = ("test_lab.py", "test_pages.py", "test_page_reading.py")
-"""Tests of the smoke book that are handed out one by one; of other files, all go to one process."""
+"""Tests of the smoke book that are handed out function by function; other files go to one process whole."""
 
 
 @pytest.hookimpl(optionalhook=True)
