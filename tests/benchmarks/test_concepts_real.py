@@ -41,6 +41,7 @@ def test_draws_are_rank_correlations_of_the_rows_drawn():
             assert value == pytest.approx(spearmanr(reading[drawn], wanted[drawn]).statistic)
 
 
+@pytest.mark.slow
 def test_what_random_weights_do_as_well_does_not_carry_over():
     generator = np.random.default_rng(1)
     wanted = generator.normal(size=150)

@@ -114,6 +114,7 @@ def test_networks_of_votes_are_trained_as_printed(vote_plan):
     assert vote_plan[2].trial.recipe.schedule == claims.value("004-scheduler")
 
 
+@pytest.mark.slow
 def test_a_network_of_votes_judges_the_test_galaxies(vote_plan, sim_file):
     """The record's errors are those of its own rows, by a plain loop over a network that guesses."""
     rows = {"train": np.arange(8), "validation": np.arange(8, 12), "test": np.arange(12, 18)}

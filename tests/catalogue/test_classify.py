@@ -342,6 +342,7 @@ def command(out, *more):
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(pictures, galaxies, tmp_path, capsys):
     inputs = [pictures, galaxies, as_struct(pictures, tmp_path)]
     whole, killed = tmp_path / "whole" / "c.parquet", tmp_path / "killed" / "c.parquet"
@@ -398,6 +399,7 @@ def test_parts_that_are_whole_are_not_made_again(pictures, small, tmp_path, monk
     assert sorted(looked) == [str(number) for number in range(4, 10)]
 
 
+@pytest.mark.slow
 def test_a_part_in_the_middle_can_be_made_again_alone(pictures, galaxies, small, tmp_path, monkeypatch):
     from galaxylib.catalogue import run
 

@@ -63,6 +63,7 @@ def test_text_names_a_concept(folder):
     assert parse("concept") == layer("concept")
 
 
+@pytest.mark.slow
 def test_a_dream_along_a_concept_is_made_again_and_goes_up_and_down(folder, tmp_path, capsys):
     picture = np.random.default_rng(5).integers(0, 200, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(picture).save(tmp_path / "galaxy.png")

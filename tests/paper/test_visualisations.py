@@ -27,6 +27,7 @@ def made(tiny_checkpoint):
     )
 
 
+@pytest.mark.slow
 def test_each_way_asks_for_what_its_name_says(made):
     _, _, image, chosen, dreams = made
     dream, maco, accentuation, caricature, *inversions = chosen
@@ -44,6 +45,7 @@ def test_each_way_asks_for_what_its_name_says(made):
     assert all(torch.equal(one.given, image) for one in dreams["trained"])
 
 
+@pytest.mark.slow
 def test_what_is_masked_stands_on_white(made):
     *_, chosen, dreams = made
     maco = dreams["trained"][1]
@@ -55,6 +57,7 @@ def test_what_is_masked_stands_on_white(made):
     np.testing.assert_array_equal(on_white(plain, chosen[0]), plain.image.permute(1, 2, 0).numpy())
 
 
+@pytest.mark.slow
 def test_the_table_by_hooks_on_the_network(made):
     networks, preprocess, image, chosen, dreams = made
     table = compared(dreams, networks, chosen, goal=GOAL, kept="dma1", preprocess=preprocess)
