@@ -68,11 +68,13 @@ def test_masked_noisy_and_stopped_dreams_are_made_again(folder, tmp_path):
     mask[20:60, 10:50] = 200
     Image.fromarray(mask).save(tmp_path / "mask.png")
     out, again = tmp_path / "a.png", tmp_path / "b.png"
-    asked = ["--image", folder / "galaxy.png", "--size", 64, "--mask", tmp_path / "mask.png"]
+    asked = ["--image", folder / "galaxy.png", "--size", 48, "--mask", tmp_path / "mask.png"]
     asked += ["--start", "galaxies", "--parametrisation", "fourier", "--layer", "logit:Merging"]
     assert run(folder, *asked, "--out", out) == 0
     assert run(folder, "--from", out, "--out", again) == 0
     assert out.read_bytes() == again.read_bytes()
+    values = read_png(out).record["values"]
+    assert values[-1] != values[0]
 
     network = DMAGNet(width=0.125)
     image = torch.rand(3, 70, 70)  # no whole bytes: kept as floats

@@ -65,9 +65,9 @@ def test_text_names_a_concept(folder):
 
 @pytest.mark.slow
 def test_a_dream_along_a_concept_is_made_again_and_goes_up_and_down(folder, tmp_path, capsys):
-    picture = np.random.default_rng(5).integers(0, 200, (64, 64, 3), dtype=np.uint8)
+    picture = np.random.default_rng(5).integers(0, 200, (48, 48, 3), dtype=np.uint8)
     Image.fromarray(picture).save(tmp_path / "galaxy.png")
-    words = ["dream", "--quiet", "--checkpoint", str(folder), "--size", "64"]
+    words = ["dream", "--quiet", "--checkpoint", str(folder), "--size", "48"]
     loaded = load(folder)
     along = parse("concept:bar_fraction@dma2", concepts=loaded.concepts)
 
