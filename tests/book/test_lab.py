@@ -608,11 +608,13 @@ def test_two_dreams_stand_in_one_picture(page, address: str, index: dict) -> Non
 def test_dream_is_paused_and_stopped(page, address: str, index: dict) -> None:
     visit(page, address, f"#galaxy=noise&stage=logits&channel=8&size={index['sizes'][0]}&steps=200")
     page.click("#lab-run")
-    page.wait_for_function("/step [1-9]/.test(document.getElementById('lab-counter').textContent)")
+    page.wait_for_function(r"/step ([3-9]|\d\d)/.test(document.getElementById('lab-counter').textContent)")
     page.click("#lab-pause")
+    assert page.inner_text("#lab-status") == "Paused."
+    each = 1000 / float(re.search(r"([\d.]+) a second", page.inner_text("#lab-counter"))[1])
     counted = None
     while counted != (counted := page.inner_text("#lab-counter")):
-        page.wait_for_timeout(700)  # a step may be under way
+        page.wait_for_timeout(4 * each)  # a step may be under way
     page.click("#lab-pause")
     page.wait_for_function(f"document.getElementById('lab-counter').textContent !== {counted!r}")
     page.click("#lab-stop")
