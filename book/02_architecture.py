@@ -17,8 +17,8 @@
 # # The architecture
 #
 # This chapter takes DMAGNet apart, stage by stage: what each part computes, what it costs and how far it sees.
-# Everything on this page is read off the network itself; the one galaxy that walks through it is simulated unless you
-# give a file.
+# Its figures are read off the network itself and stand beside those that the paper prints; the one galaxy that walks
+# through it is simulated unless you give a file.
 
 # %% tags=["parameters"]
 data: str = "simulated"  # "simulated", or the path of a Galaxy10 HDF5 file

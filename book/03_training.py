@@ -69,6 +69,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
+from galaxylib.data.splits import PAPER_TRAIN, PAPER_VALIDATION, PUBLISHED_SIZE, PUBLISHED_TEST
 from galaxylib.paper import reference_page
 from galaxylib.paper.blind_test import accuracy_in_words, blind_figures, score_in_words
 from galaxylib.paper.conditions import conditions_of
@@ -76,7 +77,7 @@ from galaxylib.paper.figures import ACCENT, CONTRAST, style
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.reference import Reference, network_rows
 from galaxylib.paper.report import Report
-from galaxylib.paper.shipped import blind_in_words, former_in_words, on_real, weights_table
+from galaxylib.paper.shipped import blind_at_first, blind_in_words, former_in_words, on_real, weights_table
 from galaxylib.paper.trained import CHECKPOINT
 from galaxylib.paper.workspace import open_data, open_split
 from galaxylib.training.loop import train
@@ -88,9 +89,16 @@ report = Report(outputs, "03_training")
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 division = open_split(galaxies, outputs=outputs, method=split, seed=seed)
 kind = "simulated" if galaxies.simulated else "real"
+
+# %% tags=["remove-output", "hide-input"]
 report.number("kind", kind)
-for part in ("train", "validation", "test"):
+printed = {"train": PAPER_TRAIN, "validation": PAPER_VALIDATION, "test": PUBLISHED_TEST}
+for part, images in printed.items():
     report.number(f"n_{part}", len(getattr(division, part)))
+    report.number(f"share_{part}", len(getattr(division, part)) / len(galaxies))
+    report.number(f"paper_{part}", images)
+report.number("paper_all", PUBLISHED_SIZE)
+report.number("division", division.method)
 
 reference = Reference.read()
 own = next(row for row in network_rows(reference, "networks") if row["name"] == "dmagnet")
@@ -108,8 +116,8 @@ report.figure(
 # %% [markdown]
 # ## In the reference run
 #
-# A training that fits into a page shows how learning begins. The *reference run*, which we made once, shows how it
-# goes on ([the chapter on the other networks](05_baselines.ipynb) tells how we made it; {glue:text}`ref_machine`). There
+# A training that fits into a page shows how learning begins. The *reference run*, made once, trains for longer
+# ([the chapter on the other networks](05_baselines.ipynb) tells how we made it; {glue:text}`ref_machine`). There
 # DMAGNet at its full width learned from {glue:text}`ref_train:,` simulated galaxies of {glue:text}`ref_size` pixels a
 # side in {glue:text}`ref_epochs` passes. It names {glue:text}`ref_accuracy:.1%` of {glue:text}`ref_test:,` test
 # galaxies correctly (95 % interval {glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`; number of
@@ -129,8 +137,11 @@ report.figure(
 #
 # {glue:text}`n_train:,` {glue:text}`kind` galaxies train the network, {glue:text}`n_validation:,` others show after
 # every pass how well it does on galaxies it has not learned from, and {glue:text}`n_test:,` wait for the next
-# chapter. Galaxies that lie close together on the sky stay in the same part, so that no galaxy is in two ([the data
-# chapter](01_data.ipynb) says why).
+# chapter. By the division “{glue:text}`division`” these are {glue:text}`share_train:.0%`,
+# {glue:text}`share_validation:.0%` and {glue:text}`share_test:.0%` of the galaxies; the paper prints
+# {glue:text}`paper_train:,`, {glue:text}`paper_validation:,` and {glue:text}`paper_test:,` of
+# {glue:text}`paper_all:,` images. Galaxies that lie close together on the sky stay in the same part, so that no galaxy
+# is in two ([the data chapter](01_data.ipynb) says why).
 #
 # ## The recipe
 #
@@ -286,7 +297,8 @@ report.figure("learning_rate", fig)
 # was built. `small` and `pretrained` learned from simulated galaxies alone; of real images they met only some without
 # labels, which set the statistics of their batch normalisation. `real-small` and `real` learned from simulated
 # galaxies and from real images of another survey, the SDSS, with the volunteers' votes of Galaxy Zoo 2 and the coarse
-# classes of Galaxy Zoo 1. No label of Galaxy10 DECaLS taught any of them. In `galaxylib train` each recipe bears its
+# classes of Galaxy Zoo 1. No label of Galaxy10 DECaLS taught any of them; but the simulator's recipes for the classes
+# came from a prototype that had been scored on real labelled images. In `galaxylib train` each recipe bears its
 # network's name, and each card gives the command.
 
 # %% tags=["remove-output", "hide-input"]
@@ -299,6 +311,8 @@ for one in on_real(None):
     report.number(f"{name}_pooled", accuracy_in_words(judged.get("pooled")))
 report.number("former_blind", former_in_words(blind_test))
 report.number("blind_shortly", blind_in_words("real", blind_test))
+for short, words in zip(("share", "by"), blind_at_first("real", blind_test), strict=True):
+    report.number(f"blind_{short}", words)
 report.number("n_real", one.scores["n"])
 report.number("n_blind", max(row["n"] for row in blind_test["rows"]))
 report.table("weights", weights_table(blind_test))
@@ -315,8 +329,8 @@ report.table("weights", weights_table(blind_test))
 #
 # The book's former weights scored in the blind test: {glue:text}`former_blind`. One of them had named three quarters
 # of the makers' own {glue:text}`n_real:d` images correctly: a figure from so few images, known to the makers, is no
-# benchmark. The [data chapter](01_data.ipynb) tells what the present weights learned that those had not, and how we
-# chose them without a label of Galaxy10.
+# benchmark. The [data chapter](01_data.ipynb) tells what the present weights learned that those had not, and on which
+# other galaxies we chose them.
 #
 # ## On a larger machine
 #

@@ -609,8 +609,8 @@ report.number(
 # ### What the paper prints
 #
 # The paper's own test set has 3,194 real galaxies, of which DMAGNet names 87 % correctly {cite}`chessa_dmagnet`.
-# That figure is for a network trained on real images; nothing on this page but this section concerns real galaxies,
-# unless `data` is a real file.
+# That figure is for a network trained on real images; nothing on this page outside “On real galaxies” concerns such
+# galaxies, unless `data` is a real file.
 
 # %%
 report.save()

@@ -43,7 +43,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
 from IPython.display import HTML, display
 from matplotlib import pyplot as plt
@@ -62,9 +61,10 @@ from galaxylib.paper.dream_panels import (
     dreams,
     measured,
     stage_objectives,
+    trend,
     verdicts,
 )
-from galaxylib.paper.figures import image_grid, style
+from galaxylib.paper.figures import ACCENT, CONTRAST, image_grid, style
 from galaxylib.paper.knowledge import dreams_in_words, read_results, real_in_words, stages_in_words
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
@@ -471,31 +471,21 @@ report.number("spectrum_before", float(table["spectrum_distance_before"].mean())
 
 # %% tags=["remove-output", "hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4))
-stacked = pd.concat([table.assign(weights="trained"), table_control.assign(weights="random")])
-for axis, (column, label) in zip(
-    axes,
-    {
-        "change_frequency": "mean frequency of the change\n(cycles per image width)",
-        "motif": "motif (second maximum of\nthe autocorrelation)",
-        "inside_share": "share of the change\ninside the galaxy",
-    }.items(),
-    strict=True,
-):
-    sns.pointplot(
-        stacked,
-        x="objective",
-        y=column,
-        hue="weights",
-        palette={"trained": "#4477AA", "random": "#EE6677"},
-        markers=["o", "s"],
-        dodge=0.2,
-        errorbar=("ci", 95),
-        seed=seed,
-        ax=axis,
-        legend=axis is axes[0],
-    )
+labels_of = {
+    "change_frequency": "mean frequency of the change\n(cycles per image width)",
+    "motif": "motif (second maximum of\nthe autocorrelation)",
+    "inside_share": "share of the change\ninside the galaxy",
+}
+sides = (("trained", [table], ACCENT, "o", -0.1), ("random", tables_random, CONTRAST, "s", 0.1))
+for axis, (column, label) in zip(axes, labels_of.items(), strict=True):
+    for name, tables, colour, mark, aside in sides:
+        found_trend = trend(tables, column)
+        reach = (found_trend["mean"] - found_trend["low"]).to_numpy()  # the intervals are symmetric
+        places = np.arange(len(found_trend)) + aside
+        axis.errorbar(places, found_trend["mean"], reach, color=colour, marker=mark, capsize=3, label=name)
+    axis.set_xticks(range(len(DREAMT)), DREAMT, fontsize=8)
     axis.set(xlabel="stage", ylabel=label)
-    axis.tick_params(axis="x", labelsize=8)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, title="weights")
 report.figure("trends", figure)
 
 # %% [markdown]
@@ -504,8 +494,8 @@ report.figure("trends", figure)
 # :name: fig-06-trends
 #
 # Three scores over the stages, by the trained network (circles) and the random ones (squares): means over
-# {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies, those of the random ones over {glue:text}`twins` networks too, with
-# 95 % bootstrap intervals.
+# {glue:text}`n_galaxies:d` {glue:text}`kind` galaxies with 95 % intervals. Those of the random ones are over
+# {glue:text}`twins` networks too, and their intervals cover the chance of the galaxies and of the random weights.
 # ```
 #
 # ## The galaxies' shapes before and after
@@ -529,8 +519,9 @@ report.table("shape_table", moved.round(2))
 # :name: tab-06-shapes
 #
 # Mean change of the measured morphology ({cite}`conselice2000,lotz2008`) by a dream, with the amplitudes of
-# the light's second harmonic inside half of the galaxy's radius (bar) and outside (arms). The images are stretched
-# for the eye, so these numbers serve to compare and are no photometry.
+# the light's second harmonic inside half of the galaxy's radius (bar) and outside (arms). The rows "random" are those
+# of the first random network alone, since the measurement takes long. The images are stretched for the eye, so these
+# numbers serve to compare and are no photometry.
 # ```
 #
 # ## What the paper says, tested
@@ -640,8 +631,8 @@ report.number("caricature_end", seen["trained"][3].record["values"][-1])
 # of its own length; and the correlation of the picture's pixels with the galaxy's.
 # ```
 #
-# What the random network draws too, no training taught it. Climbing {glue:text}`views_goal`, the trained network's dream
-# reaches a logit of {glue:text}`dream_goal:.1f` and moves the activation of dma1 by {glue:text}`dream_moved:.2f` of its
+# A pattern that the random network also draws was not learned. Climbing {glue:text}`views_goal`, the trained network's
+# dream reaches a logit of {glue:text}`dream_goal:.1f` and moves the activation of dma1 by {glue:text}`dream_moved:.2f` of its
 # length; the accentuation reaches {glue:text}`accentuation_goal:.1f` and moves it by {glue:text}`accentuation_moved:.2f`.
 # The inversions of stem, dma2 and lam resemble the galaxy by a correlation of {glue:text}`trained_stem_likeness:.2f`,
 # {glue:text}`trained_dma2_likeness:.2f` and {glue:text}`trained_lam_likeness:.2f`, those by the random network by
@@ -697,7 +688,8 @@ report.figure("several", image_grid(tiles, titles=titles, columns=4))
 # %% [markdown]
 # ## Dream yourself
 #
-# Here, in the browser, on a simulated galaxy; the [dream lab](dream_lab.md) has every galaxy, layer and setting:
+# Here, in the browser, on a simulated galaxy (`ci/lab.py` made the pictures, `web/engine.js` dreams live); the
+# [dream lab](dream_lab.md) has every galaxy, layer and setting:
 #
 # ```{raw} html
 # :file: lab_embed.html
@@ -743,7 +735,7 @@ for name, words in (
 # %% [markdown]
 # ## What the network knows
 #
-# Three sentences that we would defend; [the chapter on concepts](10_concepts.ipynb) has the measurements behind them.
+# Three results; [the chapter on concepts](10_concepts.ipynb) has the measurements behind them:
 #
 # - {glue:text}`in_stages`
 # - {glue:text}`on_real`

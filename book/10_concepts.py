@@ -61,7 +61,7 @@ for name, value in probes.facts(probed, PROBED).items():
 #
 # A *probe* is the simplest reader there is: we average a stage's activation over the image, one number a channel, and
 # let a ridge regression read a true property of the galaxy off these numbers {cite}`alain2017`. What it explains of
-# the property's variance on galaxies held out, $R^2$, says how much of the property lies open there. A stage can
+# the property's variance on galaxies held out, $R^2$, says how well a linear reader can recover it there. A stage can
 # have this for free: pixels alone tell how large a galaxy is, and so do random weights. So the same reader gets two
 # controls, the stages of {glue:text}`twins` networks with random weights, and the pixels reduced to as many numbers
 # {cite}`hewitt2019`. We asked `real`, the network that comes with the book and has met real galaxies, on
@@ -77,8 +77,9 @@ report.figure("within", probes.heat_map(probed, PROBED, kind="within"))
 # :alt: A heat map, properties down and stages across; the cells grow brighter towards the deeper stages for most properties.
 # :name: fig-10-probes
 #
-# How much of a property's variance each stage of `real` gives away on drawn galaxies held out ($R^2$). Bold: more
-# than nothing and more than the better control, by the 95 % intervals over divisions of the galaxies.
+# How much of a property's variance a linear reader recovers from each stage of `real`, on drawn galaxies held out
+# ($R^2$). Bold: more than nothing and more than the better control, by the 95 % intervals over divisions of the
+# galaxies.
 # ```
 #
 # ```{glue:figure} gain
@@ -100,10 +101,11 @@ report.figure("within", probes.heat_map(probed, PROBED, kind="within"))
 #
 # ## On real galaxies
 #
-# A reader that learned on drawn galaxies alone might read drawing rather than galaxies. So we show it
-# {glue:text}`real_galaxies` real images of the Sloan Digital Sky Survey with the votes of Galaxy Zoo 2, and ask
+# A reader that learned on drawn galaxies alone might have learned the simulator's style instead of galaxies. So we show
+# it {glue:text}`real_galaxies` real images of the Sloan Digital Sky Survey with the votes of Galaxy Zoo 2, and ask
 # whether it puts them into the same order as the volunteers. For this we take `small`, which has met no label of any
-# real galaxy. `benchmarks/concepts_real.py` made the figures; the images are not ours to pass on.
+# real galaxy in training; the simulator's recipes for its classes came from a prototype that had been scored on real
+# labelled images. `benchmarks/concepts_real.py` made the figures; the images are not ours to pass on.
 
 # %% tags=["remove-output", "hide-input"]
 on_real = results["concepts_real"]
@@ -235,7 +237,7 @@ report.figure("atlas", atlas_figure(atlas))
 #
 # ## In short
 #
-# - What a stage gives away, a linear reader finds; what training added, only the controls tell.
+# - A linear reader finds what a stage encodes; what training added, only the controls tell.
 # - Concepts that hold on drawn galaxies need not hold on real ones: ask before you use one.
 # - A dream along a concept moves what the network reads. Whether it moves the thing itself is another question, and
 #   a measure answers it.

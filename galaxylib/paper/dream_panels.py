@@ -145,6 +145,21 @@ def interval(values: np.ndarray) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
+def trend(tables: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
+    """One measure over the stages, with the intervals of `interval`.
+
+    Args:
+        tables: measures of the same dreams by each of some networks.
+        column: the measure.
+
+    Returns:
+        a row a stage, in the tables' order: `mean`, `low`, `high`.
+    """
+    stages = tables[0]["objective"].unique()
+    found = [interval(np.stack([_by_galaxy(table, stage, column) for table in tables])) for stage in stages]
+    return pd.DataFrame(found, index=stages, columns=["mean", "low", "high"])
+
+
 def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The paper's words about its dreams (section 5.1) as numbers.
 
@@ -160,18 +175,16 @@ def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.Data
     """
     blocks = [name for name in DREAMT if name.startswith("dma")]
 
-    def pick(table: pd.DataFrame, objective: str, column: str) -> np.ndarray:
-        return table[table["objective"] == objective].sort_values("galaxy")[column].to_numpy(float)
-
     def deeper(table: pd.DataFrame) -> np.ndarray:
-        rest = np.mean([pick(table, name, "change_frequency") for name in (*blocks, "lam")], axis=0)
-        return pick(table, "stem", "change_frequency") - rest
+        rest = np.mean([_by_galaxy(table, name, "change_frequency") for name in (*blocks, "lam")], axis=0)
+        return _by_galaxy(table, "stem", "change_frequency") - rest
 
     def motifs(table: pd.DataFrame) -> np.ndarray:
-        return np.mean([pick(table, name, "motif") for name in blocks], axis=0)
+        return np.mean([_by_galaxy(table, name, "motif") for name in blocks], axis=0)
 
     def lam(column: str) -> tuple[np.ndarray, np.ndarray]:
-        return pick(trained, "lam", column), np.stack([pick(table, "lam", column) for table in controls])
+        others = [_by_galaxy(table, "lam", column) for table in controls]
+        return _by_galaxy(trained, "lam", column), np.stack(others)
 
     (inside, random_inside), (focus, random_focus) = lam("inside_share"), lam("focus")
     random_motifs = np.stack([motifs(table) for table in controls])
@@ -227,3 +240,8 @@ def verdicts(trained: pd.DataFrame, controls: Sequence[pd.DataFrame]) -> pd.Data
             }
         )
     return pd.DataFrame(rows)
+
+
+def _by_galaxy(table: pd.DataFrame, objective: str, column: str) -> np.ndarray:
+    """(N,) one measure of the dreams of one objective."""
+    return table[table["objective"] == objective].sort_values("galaxy")[column].to_numpy(float)

@@ -58,10 +58,10 @@ def counted(findings: Sequence[Finding], causes: Mapping[str, str]) -> dict[str,
 
     Returns:
         `n_mislabelled` statements that the wrong class names touch, of which `n_mislabelled_cells` are cells
-        and `n_mislabelled_sentences` sentences; `n_further` contradictions, named in `further`; `n_waiting`
-        scores that wait for real images, `n_waiting_votes` of them for the challenge's; `n_drawn` claims
-        tested on drawn galaxies, which show `n_drawn_shown`, do not show `n_drawn_not` and leave
-        `n_drawn_close` open.
+        and `n_mislabelled_sentences` sentences; `n_further` contradictions, named in `further`, in
+        `n_further_documents` of the documents; `n_waiting` scores that wait for real images,
+        `n_waiting_votes` of them for the challenge's; `n_drawn` claims tested on drawn galaxies, which show
+        `n_drawn_shown`, do not show `n_drawn_not` and leave `n_drawn_close` open.
     """
     found = {one.cause: one for one in contradictions(findings, causes)}
     first = found.pop(MISLABELLED, Contradiction(MISLABELLED, "", ()))
@@ -73,6 +73,7 @@ def counted(findings: Sequence[Finding], causes: Mapping[str, str]) -> dict[str,
             ("close", Verdict.CLOSE),
         )
     }
+    documents = {finding.claim.seed for one in found.values() for finding in one.findings}
     waiting = [finding for finding in findings if finding.verdict in WAITING]
     return {
         "n_mislabelled": len(first.findings),
@@ -80,6 +81,7 @@ def counted(findings: Sequence[Finding], causes: Mapping[str, str]) -> dict[str,
         "n_mislabelled_sentences": len(first.findings) - first.cells,
         "n_further": len(found),
         "further": "; ".join(one.words for one in found.values()),
+        "n_further_documents": len(documents),
         "n_waiting": len(waiting),
         "n_waiting_votes": sum(finding.verdict is Verdict.NEEDS_VOTES for finding in waiting),
         "n_drawn": sum(drawn.values()),

@@ -33,7 +33,7 @@ def stages_in_words(probed: Mapping[str, Any], network: str) -> str:
         one = stages[stage][name]
         trained, within = one["trained"], one["within"]
         parts.append(
-            f"the {spoken(name)} to {_share(trained)}, where random weights and pixels give away "
+            f"the {spoken(name)} to {_share(trained)}, where random weights and pixels allow "
             f"{one['control']:.0%}, and to {_share(within)} among galaxies of one class"
         )
     return (
@@ -43,7 +43,7 @@ def stages_in_words(probed: Mapping[str, Any], network: str) -> str:
 
 
 def real_in_words(on_real: Mapping[str, Any], network: str) -> str:
-    """Which read-outs order real galaxies as volunteers do, in one sentence.
+    """Which read-outs order real galaxies as volunteers do, each by its best question, in one sentence.
 
     Args:
         on_real: the content of `benchmarks/results/concepts_real.json`.
@@ -57,7 +57,8 @@ def real_in_words(on_real: Mapping[str, Any], network: str) -> str:
     return (
         f"Learned on drawn galaxies alone, {len(held)} of {rows['concept'].nunique()} read-outs of "
         f"“{network}” put {on_real['galaxies']['real']:,} real galaxies into the volunteers' order better "
-        f"than chance and random weights do (rank correlation: {named or 'none'})."
+        f"than chance and random weights do (rank correlation for the question that fits best: "
+        f"{named or 'none'})."
     )
 
 
@@ -72,11 +73,12 @@ def dreams_in_words(dreamed: Mapping[str, Any]) -> str:
     read = [one for one in concepts.values() if one["reader"][1] is not None]
     agreed = sum(one["reader"][1] > 0 for one in read)
     names = f" ({', '.join(moved)})" if moved else ""
+    verb = "changes the shape that it names" if len(moved) == 1 else "change the shape that they name"
     return (
-        f"Dreams along {len(concepts)} concepts of “{dreamed['checkpoint']['name']}” move the shape they "
-        f"name in {len(moved) or 'none'}{names} of the cases, by measures of the picture and beyond random "
-        f"directions and random weights, while another network, “{dreamed['reader']['name']}”, reads more of "
-        f"the concept in {agreed} of {len(read)}: the networks agree, and a measure need not."
+        f"Of {len(concepts)} concepts along which “{dreamed['checkpoint']['name']}” dreamed, "
+        f"{len(moved) or 'none'}{names} {verb}, measured in the picture and beyond random directions and "
+        f"random weights; a second network, “{dreamed['reader']['name']}”, reads more of the concept in "
+        f"{agreed} of {len(read)}."
     )
 
 

@@ -203,13 +203,14 @@ def real_said(report: Mapping[str, Any], network: str) -> str:
     rows = carried_over(report, network)
     held = rows[rows["carries_over"]]
     lost = rows[~rows["carries_over"]]
+    ranked = held.sort_values("rho", ascending=False)[["concept", "rho"]]
+    named = [f"{spoken(concept)} ({rho:.2f})" for concept, rho in ranked.itertuples(index=False)]
     told = [
-        f"{len(held)} of {len(rows)} carry over: they correlate with the volunteers, and more than random "
-        f"weights do, most of all {spoken(held.loc[held['rho'].idxmax(), 'concept'])} "
-        f"({held['rho'].max():.2f}) and least {spoken(held.loc[held['rho'].idxmin(), 'concept'])} "
-        f"({held['rho'].min():.2f})."
+        f"{len(held)} of {len(rows)} pairs of a read-out and a question carry over, which are "
+        f"{held['concept'].nunique()} of the {rows['concept'].nunique()} read-outs: they correlate with the "
+        f"volunteers, and more than random weights do, most of all {named[0]} and least {named[-1]}."
         if len(held)
-        else f"None of {len(rows)} carries over."
+        else f"None of {len(rows)} pairs of a read-out and a question carries over."
     ]
     if len(lost):
         told.append(

@@ -151,10 +151,23 @@ def former_in_words(blind: Mapping[str, Any]) -> str:
 def blind_in_words(name: str, blind: Mapping[str, Any]) -> str:
     """The blind test of one network in brief; of the weights before it where nobody has judged it yet."""
     judged = blind_figures(blind, meta=describe(name))
+    if judged:
+        return f"these weights name {accuracy_in_words(judged['blind'])} correctly"
     former = " and ".join(f"{row['accuracy']:.1%}" for row in _former(blind))
+    told = f"; the former ones named {former} correctly" if former else ""
+    return f"nobody has judged these weights yet{told}"
+
+
+def blind_at_first(name: str, blind: Mapping[str, Any]) -> tuple[str, str]:
+    """The blind test for the first page: a share with its interval, and whose it is.
+
+    It is that of the network, or, where nobody has judged it yet, that of the first weights before it.
+    """
+    judged, former = blind_figures(blind, meta=describe(name)), _former(blind)
     if judged or not former:
-        return accuracy_in_words(judged.get("blind"))
-    return f"{NOT_JUDGED} (the weights before it: {former})"
+        return accuracy_in_words(judged.get("blind")), f"by “{name}”"
+    told = accuracy_in_words(former[0] | {"interval": former[0]["wilson_95"]})
+    return told, f"by the former “{former[0]['weights']}”"
 
 
 def _former(blind: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -31,6 +31,7 @@ from galaxylib.paper.dream_panels import (
     interval,
     measured,
     stage_objectives,
+    trend,
     verdicts,
 )
 
@@ -231,6 +232,23 @@ def test_several_random_networks_widen_the_interval():
     assert (high - low) / 2 == pytest.approx(np.hypot(half(of_galaxies), half(of_networks)))
     both[1, 2] = np.nan  # the galaxy leaves all networks
     assert interval(both)[0] == pytest.approx(np.delete(both, 2, axis=1).mean())
+
+
+def test_a_trend_has_the_interval_of_each_stage():
+    """Galaxies are matched by their number, whatever the rows' order."""
+    values = np.random.default_rng(2).normal(size=(2, 2, 5))  # networks, stages, galaxies
+    tables = [
+        pd.DataFrame(
+            {"objective": stage, "galaxy": galaxy, "motif": of[row, galaxy]}
+            for row, stage in enumerate(("stem", "lam"))
+            for galaxy in order
+        )
+        for of, order in zip(values, (range(5), range(4, -1, -1)), strict=True)
+    ]
+    found = trend(tables, "motif")
+    assert list(found.index) == ["stem", "lam"]
+    for row, stage in enumerate(found.index):
+        assert tuple(found.loc[stage]) == pytest.approx(interval(values[:, row]))
 
 
 def made_up(frequency, motif_height, inside, focus):

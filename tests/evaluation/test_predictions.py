@@ -1,4 +1,4 @@
-"""Every score agrees with scikit-learn or with a printed table, and class names cannot slip."""
+"""Every score agrees with scikit-learn or with a printed table, and stands under its own class's name."""
 
 import json
 import re
@@ -212,7 +212,7 @@ def loaded(order: list[int], names: list[str]) -> Loaded:
     return Loaded(network=Fixed(order), preprocess=RAW, class_names=tuple(names), meta={})
 
 
-def test_names_cannot_slip(brightness_file, tmp_path):
+def test_scores_keep_their_classes_names(brightness_file, tmp_path):
     """A network trained on sorted folders has its logits in another order: its names go with them."""
     sorted_folders = sorted(CLASS_NAMES)
     order = [CLASS_NAMES.index(name) for name in sorted_folders]

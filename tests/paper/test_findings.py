@@ -59,6 +59,7 @@ def test_the_others_are_named(printed, findings):
     count = counted(findings, printed.causes)
     assert count["n_further"] == len(printed.causes) - 1 == len(count["further"].split("; "))
     assert printed.causes[MISLABELLED] not in count["further"]
+    assert count["n_further_documents"] == len({"000", "002", "004"})
 
 
 def test_what_waits_and_what_was_drawn(printed, findings):

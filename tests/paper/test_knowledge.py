@@ -30,7 +30,7 @@ def test_the_stage_that_reads_best_is_told():
         "lam": {"axis_ratio": probe(0.9, 0.46), "bar_fraction": probe(0.7, 0.12)},
     }
     told = stages_in_words({"networks": {"tiny": {"stages": stages}}}, "tiny")
-    assert "the axis ratio to 90% [85, 95], where random weights and pixels give away 8%" in told
+    assert "the axis ratio to 90% [85, 95], where random weights and pixels allow 8%" in told
     assert "and to 46% [41, 51] among galaxies of one class; the bar fraction to 70% [65, 75]" in told
 
 
@@ -55,10 +55,10 @@ def test_what_dreams_move_is_counted():
     told = dreams_in_words(
         dreamed({"arm_pitch": "moves it", "asymmetry": "not shown to move it"}, [1, 0.5, 2])
     )
-    assert "Dreams along 2 concepts of “real” move the shape they name in 1 (arm pitch) of" in told
+    assert "Of 2 concepts along which “real” dreamed, 1 (arm pitch) changes the shape that it names" in told
     assert "“small”, reads more of the concept in 2 of 2" in told
     none = dreams_in_words(dreamed({"asymmetry": "not shown to move it"}, [None, None, None]))
-    assert "in none of the cases" in none
+    assert "along which “real” dreamed, none change the shape that they name" in none
     assert "in 0 of 0" in none
 
 

@@ -89,6 +89,6 @@ def test_a_property_that_only_the_class_tells_is_not_called_known():
 def test_what_does_not_carry_over_is_named():
     lost = QUESTION | ANSWER | {"parameter": "arm_count", "carries_over": False, "rho": 0.1}
     told = real_said({"networks": {"tiny": {"questions": [QUESTION | ANSWER, lost]}}}, "tiny")
-    assert "1 of 2 carry over" in told
+    assert "1 of 2 pairs of a read-out and a question carry over, which are 1 of the 2 read-outs" in told
     assert "bar fraction (0.35)" in told
     assert "Not beyond chance or random weights: arm count." in told
