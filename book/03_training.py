@@ -311,7 +311,7 @@ for one in on_real(None):
     report.number(f"{name}_pooled", accuracy_in_words(judged.get("pooled")))
 report.number("former_blind", former_in_words(blind_test))
 report.number("blind_shortly", blind_in_words("real", blind_test))
-for short, words in zip(("share", "by"), blind_at_first("real", blind_test), strict=True):
+for short, words in zip(("share", "of"), blind_at_first("real", blind_test), strict=True):
     report.number(f"blind_{short}", words)
 report.number("n_real", one.scores["n"])
 report.number("n_blind", max(row["n"] for row in blind_test["rows"]))

@@ -149,13 +149,13 @@ def former_in_words(blind: Mapping[str, Any]) -> str:
 
 
 def blind_in_words(name: str, blind: Mapping[str, Any]) -> str:
-    """The blind test of one network in brief; of the weights before it where nobody has judged it yet."""
+    """What "it", the blind test, gave a network; what it gave the weights before, where that is all."""
     judged = blind_figures(blind, meta=describe(name))
     if judged:
-        return f"these weights name {accuracy_in_words(judged['blind'])} correctly"
+        return f"it gave these weights {accuracy_in_words(judged['blind'])}"
     former = " and ".join(f"{row['accuracy']:.1%}" for row in _former(blind))
-    told = f"; the former ones named {former} correctly" if former else ""
-    return f"nobody has judged these weights yet{told}"
+    told = f"; it gave the former ones {former}" if former else ""
+    return f"it has not judged these weights yet{told}"
 
 
 def blind_at_first(name: str, blind: Mapping[str, Any]) -> tuple[str, str]:
@@ -165,9 +165,9 @@ def blind_at_first(name: str, blind: Mapping[str, Any]) -> tuple[str, str]:
     """
     judged, former = blind_figures(blind, meta=describe(name)), _former(blind)
     if judged or not former:
-        return accuracy_in_words(judged.get("blind")), f"by “{name}”"
+        return accuracy_in_words(judged.get("blind")), f"“{name}”"
     told = accuracy_in_words(former[0] | {"interval": former[0]["wilson_95"]})
-    return told, f"by the former “{former[0]['weights']}”"
+    return told, f"the former “{former[0]['weights']}”"
 
 
 def _former(blind: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -98,14 +98,14 @@ def test_in_few_words_the_weights_before_stand_in():
     row = {"weights": "old", "n": 10, "right": 5, "ece": 0.1, "accuracy": 0.5, "wilson_95": (0.237, 0.763)}
     old = {"rows": [row | {"sha256": "0" * 64}, row | {"sha256": "1" * 64, "accuracy": 0.7}]}
     assert blind_in_words(SHIPPED[0], old) == (
-        "nobody has judged these weights yet; the former ones named 50.0% and 70.0% correctly"
+        "it has not judged these weights yet; it gave the former ones 50.0% and 70.0%"
     )
-    assert blind_at_first(SHIPPED[0], old) == ("50.0% (23.7% to 76.3%)", "by the former “old”")
+    assert blind_at_first(SHIPPED[0], old) == ("50.0% (23.7% to 76.3%)", "the former “old”")
     new = {"rows": [*old["rows"], row | {"sha256": describe(SHIPPED[0])["sha256"]}]}
-    assert blind_in_words(SHIPPED[0], new) == "these weights name 50.0% (23.7% to 76.3%) correctly"
-    assert blind_at_first(SHIPPED[0], new) == ("50.0% (23.7% to 76.3%)", f"by “{SHIPPED[0]}”")
-    assert blind_in_words(SHIPPED[0], NOBODY) == "nobody has judged these weights yet"
-    assert blind_at_first(SHIPPED[0], NOBODY) == (NOT_JUDGED, f"by “{SHIPPED[0]}”")
+    assert blind_in_words(SHIPPED[0], new) == "it gave these weights 50.0% (23.7% to 76.3%)"
+    assert blind_at_first(SHIPPED[0], new) == ("50.0% (23.7% to 76.3%)", f"“{SHIPPED[0]}”")
+    assert blind_in_words(SHIPPED[0], NOBODY) == "it has not judged these weights yet"
+    assert blind_at_first(SHIPPED[0], NOBODY) == (NOT_JUDGED, f"“{SHIPPED[0]}”")
 
 
 @pytest.mark.slow
