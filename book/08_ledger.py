@@ -16,8 +16,8 @@
 # %% [markdown]
 # # The ledger
 #
-# Every number that the five source documents print has a row here, with what this book computes for it and a
-# verdict. The galaxies are simulated by default, and a result on simulated galaxies
+# Every claim of the five source documents that carries a number, and many that carry none, have a row here, with what
+# this book computes for it and a verdict; what can only be read off their figures has not. The galaxies are simulated by default, and a result on simulated galaxies
 # never passes for one on real images.
 
 # %% tags=["parameters"]
@@ -75,8 +75,9 @@ report.number("chapters_missing", ", ".join(missing) or "none")
 referred = {title: where for name, title in CHAPTERS.items() if (where := results.by_reference(name))}
 report.number(
     "judged_by",
-    f"What the reference run has of these chapters, it judges: {', '.join(referred)}. It is a longer run on "
-    f"simulated galaxies, made on {', '.join(set(referred.values()))}. This run judges all other claims"
+    "The reference run, a longer one on simulated galaxies, judges the claims on other networks and on votes, as "
+    f"far as it has the trainings ({'; '.join(f'{title}: {where}' for title, where in referred.items())}). "
+    "This run judges all other claims"
     if referred
     else "This run judges all claims",
 )
@@ -106,7 +107,7 @@ report.number(
 # - **{glue:text}`n_untestable` claims cannot be tested here**, and {glue:text}`n_open` could be but are not yet; each
 #   row says why. {glue:text}`n_not_run` more rest on results that this run left out.
 #
-# {glue:text}`judged_by`. {glue:text}`run`; verdicts on simulated galaxies rest on networks of that quality.
+# {glue:text}`judged_by`. {glue:text}`run`; the verdicts of this run's own networks rest on such networks.
 
 # %% tags=["hide-input"]
 HTML(contradictions_table(contradictions(findings, printed.causes), printed.seeds))
@@ -243,7 +244,7 @@ report.number("matrix_weighted_f1", matrix["Weighted avg."]["f1"])
 # Smooth does reach the high F1 that the text gives it ({glue:text}`inbetween_f1:.3f`), by chance: the row that
 # carried its name is another class.
 #
-# What no name can change stands: {glue:text}`matrix_right` of {glue:text}`matrix_total` test galaxies are right,
+# The overall scores do not depend on the names: {glue:text}`matrix_right` of {glue:text}`matrix_total` test galaxies are right,
 # {glue:text}`matrix_accuracy:.1%` (95 % interval {glue:text}`matrix_accuracy_low:.1%` to
 # {glue:text}`matrix_accuracy_high:.1%`), with a macro F1 of {glue:text}`matrix_macro_f1:.3f` and a weighted F1 of
 # {glue:text}`matrix_weighted_f1:.3f`; and {glue:text}`matrix_cells_that_follow` of the {glue:text}`matrix_cells`
@@ -261,10 +262,10 @@ counts = summary(findings).rename(columns={seed: entry["short"] for seed, entry 
 report.table("summary", counts.rename_axis(columns=None))
 
 # %% [markdown]
-# Every statement has a row in the sections below: {glue:text}`n_text` stand in sentences, and
+# Every claim of the file has a row in the sections below: {glue:text}`n_text` stand in sentences, and
 # {glue:text}`n_cells` are cells of tables, which open at a click or with the Enter key. Most cells give the shape of a
-# network, and agree because the networks of this book were written after them; so the table below counts rows and
-# weighs nothing. Chapters without results in this run: {glue:text}`chapters_missing`.
+# network, and agree because the networks of this book were written after them: the table below counts rows, and a
+# row is no measure of weight. Chapters without results in this run: {glue:text}`chapters_missing`.
 #
 # ```{glue:figure} summary
 # :name: tab-08-summary
@@ -310,8 +311,8 @@ HTML(ledger([finding for finding in findings if finding.claim.seed == "004"]))
 # %% [markdown]
 # ## What others report
 #
-# Two other networks are often quoted beside DMAGNet on the same images. Their figures stand here as claims too,
-# with what is known of their protocols; they are not comparable with one another or with any score of this book.
+# Two other networks are often quoted beside DMAGNet on the same images. The table gives their figures with what is
+# known of their protocols; they are not comparable with one another or with any score of this book.
 
 # %% tags=["remove-output", "hide-input"]
 report.table("elsewhere", pd.DataFrame(printed.facts["scores_elsewhere"]).set_index("network"))

@@ -16,7 +16,10 @@ WORDS = {
     "parameters": "{:,} parameters",
     "epochs": "{:,} epochs",
     "trial_epochs": "{:,} epochs",
+    "turned_epochs": "{:g} epochs over four turned copies of each image",
+    "trial_turned_epochs": "{:g} epochs over four turned copies of each image",
     "stage_epochs": "{:,} epochs a stage at most",
+    "cnn_batch": "batches of {:,}",
     "cnn_epochs": "{:,} epochs of the CNN",
     "resnet_epochs": "{:,} epochs of ResNet-18",
     "tailored_epochs": "{:,} epochs of the tailored ResNet-18",
@@ -30,6 +33,8 @@ WORDS = {
 }
 """How each condition is told; of a path such as `sizes/convnet` the first step counts."""
 
+TURNED = 4
+"""Turned copies of each image in an epoch of the ConvNet paper (seed 002, section IV.B); here it is one."""
 EPOCHS_APART = 0.1
 """Share by which the epochs may differ and still be the claim's."""
 IMAGES_APART = 0.2

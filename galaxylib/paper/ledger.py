@@ -45,8 +45,8 @@ class Verdict(StrEnum):
 
 MEANINGS = {
     Verdict.REPRODUCED: "computed anew from what is built here or from a public source, and equal",
-    Verdict.SIMULATED: "an ordering or tendency that the simulated galaxies show too",
-    Verdict.DIFFERS_SIMULATED: "an ordering or tendency that the simulated galaxies do not show",
+    Verdict.SIMULATED: "an ordering or tendency that simulated galaxies show too, under the row's conditions",
+    Verdict.DIFFERS_SIMULATED: "an ordering or tendency that they do not show, under the row's conditions",
     Verdict.DIFFERS: "computed anew from the real file, and different",
     Verdict.CLOSE: "the chance of which galaxies were looked at can make such a difference",
     Verdict.NOT_LEARNED: "a network that it compares stands at the level of guessing: too short a training",
@@ -184,7 +184,8 @@ def _about_run(claim: Claim, verdict: Verdict, run: Run, images: ImageCount, res
     elif verdict is Verdict.OTHER_CONDITIONS:
         parts.append(f"the claim is about {asked_in_words(asked)}; the run had {had or 'others, untold'}")
     elif claim.kind == "comparison" and had:
-        parts.append(had)
+        other = f"; the claim is about {asked_in_words(asked)}" if unmet(asked, run.content) else ""
+        parts.append(f"{had}{other}")
     return ": ".join(parts)
 
 

@@ -1,13 +1,15 @@
 """The reference run's records, as the chapter on the other networks would report them to the ledger."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.paper.ablations import PARTS_WIDTH, part_changes
+from galaxylib.paper.conditions import TURNED
 from galaxylib.paper.error_analysis import confused_pairs
 from galaxylib.paper.reference import (
     BASES,
@@ -34,6 +36,9 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         network_rows(reference, group) for group in ("networks", "experiments", "parts")
     )
     trials = reference.of("experiments")
+    epochs, trial_epochs = (
+        max((row["epochs"] for row in rows), default=None) for rows in (networks, experiments)
+    )
     bases = {name: trials[title][0] for name, title in BASES.items() if title in trials}
     named = reference.of("networks")
     counts = np.bincount(reference.labels, minlength=len(CLASS_NAMES)).tolist()
@@ -45,11 +50,13 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         "conditions": {
             "sizes": {row["name"]: row["size"] for row in networks},
             "trial_sizes": {name: one.recipe["size"] for name, one in bases.items()},
-            "epochs": max((row["epochs"] for row in networks), default=None),
+            "epochs": epochs,
+            "turned_epochs": epochs and epochs / TURNED,
             "train_images": reference.about["n_train"],
             "seeds": max((row["seeds"] for row in networks), default=None),
             "trial_images": reference.about["n_train"],
-            "trial_epochs": max((row["epochs"] for row in experiments), default=None),
+            "trial_epochs": trial_epochs,
+            "trial_turned_epochs": trial_epochs and trial_epochs / TURNED,
             "trial_seeds": max((row["seeds"] for row in experiments), default=None),
             "parts_width": PARTS_WIDTH,
             "parts_seeds": max((row["seeds"] for row in parts), default=None),
@@ -67,14 +74,20 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         },
         "experiments": _changes(experiments, reference_changes(reference)),
         "parts": _changes(parts, part_changes(reference)),
-        "crop_speed": {"times": crop_speed({name: _passes(runs) for name, runs in trials.items()})},
+        "crop_speed": {"times": _crop_speed(trials)},
         "recipes": {name: dict(one.recipe) for name, one in bases.items()},
     }
 
 
-def _passes(trainings: Sequence[Training]) -> list[float]:
-    """The seconds of every pass of some trainings."""
-    return [epoch["seconds"] for one in trainings for epoch in one.history if "seconds" in epoch]
+def _crop_speed(trials: Mapping[str, Sequence[Training]]) -> float | None:
+    """What the crop saves of a pass, on the first machine that trained both ways; None without one."""
+    by_machine: dict[str, dict[str, list[float]]] = {}
+    for name, runs in trials.items():
+        for one in runs:
+            machine = by_machine.setdefault(json.dumps(one.made["hardware"], sort_keys=True), {})
+            seconds = [epoch["seconds"] for epoch in one.history if "seconds" in epoch]
+            machine.setdefault(name, []).extend(seconds)
+    return next(filter(None, map(crop_speed, by_machine.values())), None)
 
 
 def _changes(rows: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -138,7 +138,10 @@ def changes_in_words(
         f"By more than chance, these {verb}: {listed(titles)}."
         for verb, titles in zip(verbs, (clear_ones(rows, up=up) for up in (True, False)), strict=True)
         if titles
-    ] or ["No difference is larger than chance."]
+    ] or ["No difference in accuracy is larger than chance."]
+    parted = [row["title"] for row in rows if row.get("gap_low", 0) > 0 or row.get("gap_high", 0) < 0]
+    if parted:
+        told.append(f"Overfitting differs by more than chance for: {listed(parted)}.")
     widest = max((row["high"] - row["low"]) / 2 for row in rows)
     told.append(f"So many trainings can miss an effect below {100 * widest:.1f} points.")
     return " ".join([*told, _missing(rows, planned)]).strip()

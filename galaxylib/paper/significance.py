@@ -33,6 +33,8 @@ def close(claim: Claim, computed: Value, rows: list[Any], run: Run | None) -> bo
             whether an interval says so. Ends of a change have names of their own, such as `change_low`.
         run: of its chapter: `n_test` where its noise is "accuracy", and the classes where it is "class".
     """
+    if not claim.noise:
+        return False
     terms = claim.source.split(" - ")
     key = terms[-1].rpartition("/")[2]
     rows = [

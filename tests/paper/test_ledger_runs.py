@@ -287,7 +287,8 @@ def test_the_reference_run_judges_what_it_has(found, tmp_path):
     finding = found(own_run(0.1), folder, conditions=conditions, under="convnet", **WORSE)
     assert finding.verdict is Verdict.SIMULATED
     assert finding.remark == (
-        "in the reference run, on AMD EPYC, 2026-11-26: 12 epochs, 3 trainings of each, 128 px"
+        "in the reference run, on AMD EPYC, 2026-11-26: 12 epochs, 3 trainings of each, 128 px; "
+        "the claim is about 50 epochs, 128 px"
     )
     assert finding.computed == pytest.approx(-20, abs=5)
 

@@ -185,7 +185,9 @@ def test_words(run):
     )
     assert "Of the 3 lines 2 are still to come." in reference_page.changes_in_words(rows, planned=3)
     same = [rows[0] | {"clear": False}]
-    assert reference_page.changes_in_words(same, planned=1).startswith("No difference is larger than chance.")
+    assert reference_page.changes_in_words(same, planned=1).startswith(
+        "No difference in accuracy is larger than chance."
+    )
     assert reference_page.changes_in_words([], planned=2) == "None of these trainings is done yet."
     assert reference_page.differences_shown([], what="network").index.tolist() == ["none yet"]
     assert reference_page.progress_in_words(run).startswith("So far 5 of the 7 trainings")

@@ -227,12 +227,15 @@ def test_doubled_weight_is_measured_against_a_second_training(monkeypatch):
 
     monkeypatch.setattr(experiments, "run_trial", trained)
     labels = np.array([2, 2, 2, 2, 0])
-    right = {name: np.eye(3)[np.where([*hits, 1], labels, 1)] for name, hits in answers.items()}
+    last = {"plain": 1, "again": 1, "double": 0}
+    right = {name: np.eye(3)[np.where([*hits, last[name]], labels, 1)] for name, hits in answers.items()}
     monkeypatch.setattr(experiments, "probabilities", lambda network, test: right[network])
     sets = {"train": None, "test": SimpleNamespace(labels=labels)}
-    row = experiments.weak_doubled(trials.Trial(), sets, [2], seed=4)
-    assert (row["galaxies"], row["change"], row["scatter"]) == (4, 0.25, 0.25)
-    assert "+25.0 points" in experiments.weak_in_words(row)
+    weak, everything = rows = experiments.weak_doubled(trials.Trial(), sets, [2], seed=4)
+    assert (weak["galaxies"], weak["change"], weak["scatter"]) == (4, 0.25, 0.25)
+    assert (everything["galaxies"], everything["change"], everything["scatter"]) == pytest.approx((5, 0, 0.2))
+    assert "+25.0 points" in experiments.weak_in_words(rows)
+    assert experiments.weak_in_words([]) == ""
 
 
 def test_the_weakest_classes_have_the_lowest_recall():
