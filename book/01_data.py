@@ -44,7 +44,7 @@ from IPython.display import display
 from matplotlib import pyplot as plt
 
 # %% tags=["hide-input", "remove-stderr"]
-from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10
+from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10, distinct
 from galaxylib.data.preprocessing import MEAN, STD, Augment, Preprocess
 from galaxylib.data.sky import Catalogue
 from galaxylib.data.splits import make_split, survey
@@ -74,6 +74,7 @@ measured = json.loads(repository("benchmarks/results/real_statistics.json").read
 kind = "simulated" if galaxies.simulated else "real"
 report.number("kind", kind)
 report.number("n_galaxies", len(galaxies))
+report.number("distinct_images", distinct(galaxies))
 report.number("fingerprint", galaxies.fingerprint)
 report.number("notes", " ".join(galaxies.notes).replace("`", "") or "nothing is missing.")
 

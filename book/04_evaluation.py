@@ -58,7 +58,7 @@ from galaxylib.evaluation.predictions import (
 )
 from galaxylib.evaluation.unlike import LIMIT
 from galaxylib.paper import reference_page, shipped
-from galaxylib.paper.conditions import conditions_of
+from galaxylib.paper.conditions import conditions_of_checkpoint
 from galaxylib.paper.error_analysis import (
     accuracy_against,
     confident_mistakes,
@@ -87,14 +87,8 @@ report.number("kind", kind)
 report.number("network", trained.meta["network"])
 report.number("parameters", trained.meta["parameters"])
 report.number("size", trained.preprocess.size)
-learned_from = trained.meta["data"]
-own_galaxies = learned_from["fingerprint"] == galaxies.fingerprint
-conditions = conditions_of(
-    trained.meta["recipe"],
-    train_images=len(division.train) if own_galaxies else learned_from["galaxies"],
-    simulated=learned_from["simulated"],
-)
-report.data("conditions", conditions)
+of_file = {"fingerprint": galaxies.fingerprint, "trained_on": len(division.train)}
+report.data("conditions", conditions_of_checkpoint(trained.meta, **of_file))
 views = {"batch_size": batch_size, "symmetries": symmetries}
 measured_before = trained.reference is not None
 if not measured_before:

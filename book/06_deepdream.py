@@ -56,6 +56,7 @@ from galaxylib.evaluation.intervals import wilson
 from galaxylib.files import filling
 from galaxylib.networks.checkpoint import BROUGHT, load
 from galaxylib.paper.channel_panels import beside, panel, silence, telling_channels
+from galaxylib.paper.conditions import conditions_of_checkpoint
 from galaxylib.paper.dream_panels import (
     DREAMT,
     dreams,
@@ -92,6 +93,8 @@ origin = {
 }
 report.number("kind", kind)
 report.number("network", origin.get(checkpoint, "the network of the checkpoint given"))
+of_file = {"fingerprint": catalogue.fingerprint, "trained_on": len(split.train)}
+report.data("conditions", conditions_of_checkpoint(loaded.meta, **of_file))
 report.number("network_size", preprocess.size)
 report.number("parameters", sum(parameter.numel() for parameter in network.parameters()))
 report.number("size", size)

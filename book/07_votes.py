@@ -267,7 +267,9 @@ plans = planned(
 report.data("recipes", recipes_of(plans))
 conditions = {"cnn_epochs": cnn_epochs, "resnet_epochs": resnet_epochs, "tailored_epochs": tailored_epochs}
 report.data(
-    "conditions", conditions | {"train_images": len(train), "seeds": 1, "simulated": kind == "simulated"}
+    "conditions",
+    conditions
+    | {"cnn_batch": cnn_batch, "train_images": len(train), "seeds": 1, "simulated": kind == "simulated"},
 )
 gap_epochs = min(resnet_epochs, tailored_epochs)
 results, predicted = {}, {}
@@ -443,6 +445,9 @@ report.number("hardest", NAMES[ANSWERS[int(errors.argmax())]])
 report.number("hardest_rmse", float(errors.max()))
 report.number("easiest", NAMES[ANSWERS[int(errors.argmin())]])
 report.number("easiest_rmse", float(errors.min()))
+ranked = [NAMES[ANSWERS[place]] for place in errors.argsort()]
+report.number("two_easiest", ", ".join(sorted(ranked[:2])))
+report.number("two_hardest", ", ".join(sorted(ranked[-2:])))
 
 # %% [markdown]
 # ```{glue:figure} scatter

@@ -64,6 +64,25 @@ def conditions_of(
     }
 
 
+def conditions_of_checkpoint(meta: Mapping[str, Any], *, fingerprint: str, trained_on: int) -> dict[str, Any]:
+    """The conditions of a checkpoint's training, as far as its description tells them.
+
+    Args:
+        meta: the description.
+        fingerprint: of the file that the page works on.
+        trained_on: images of its training part, which the network learned from if that was its file.
+    """
+    learned_from = meta.get("data")
+    if not learned_from or "recipe" not in meta:
+        return {}
+    own = learned_from["fingerprint"] == fingerprint
+    return conditions_of(
+        meta["recipe"],
+        train_images=trained_on if own else learned_from["galaxies"],
+        simulated=learned_from["simulated"],
+    )
+
+
 def condition(content: Mapping[str, Any], key: str) -> Any:
     """What a chapter's results say of a condition, in their `conditions` or beside them; None if nothing."""
     for found in (content.get("conditions") or {}, content):

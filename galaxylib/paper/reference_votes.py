@@ -1,7 +1,7 @@
 """The reference run's networks of votes: their records, their errors, and what they tell the ledger.
 
-`benchmarks/reference.py` trains them on drawn galaxies with drawn votes, each as its source prints it, and
-leaves a JSON file of each in the folder `votes` beside the others.
+`benchmarks/reference.py` trains them on drawn galaxies with drawn votes, for as many passes as their source
+prints, and leaves a JSON file of each in the folder `votes` beside the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -180,6 +180,7 @@ def votes_chapter(trainings: Mapping[str, Sequence[VoteTraining]]) -> dict[str, 
         "n_test": len(ones["cnn"].errors),
         "conditions": {f"{name}_epochs": len(one.history) for name, one in ones.items()}
         | {
+            "cnn_batch": ones["cnn"].recipe["batch_size"],
             "train_images": ones["cnn"].train_images,
             "seeds": min(row["seeds"] for row in rows),
             "simulated": True,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import write_galaxy10
 
-from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10
+from galaxylib.data.galaxy10 import CLASS_COUNTS, CLASS_NAMES, Galaxy10, distinct
 from galaxylib.data.storage import ByteStore, HDF5Store
 from galaxylib.errors import DataError
 
@@ -299,3 +299,14 @@ def test_a_filter_that_is_not_here_is_named_before_anything_is_read(tmp_path, pa
     ) as told:
         Galaxy10(path)
     assert "damaged" not in str(told.value)
+
+
+def test_images_that_repeat_are_counted_once(tmp_path):
+    """Two rows with the same pixels are one image; a pixel off, they are two."""
+    path = write_galaxy10(tmp_path / "some.h5", labels=np.arange(70) % 10)
+    with h5py.File(path, "r+") as file:
+        images = file["images"]
+        images[69] = images[3]
+        images[68] = images[4]
+        images[68, 255, 255, 2] ^= 1
+    assert distinct(Galaxy10(path)) == 69

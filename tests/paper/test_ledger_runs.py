@@ -15,7 +15,13 @@ from galaxylib.paper.ablations import WHOLE
 from galaxylib.paper.chapter_results import GALAXIES, Results
 from galaxylib.paper.claim_checks import Evidence
 from galaxylib.paper.claims import load_claims
-from galaxylib.paper.conditions import asked_in_words, conditions_of, had_in_words, unmet
+from galaxylib.paper.conditions import (
+    asked_in_words,
+    conditions_of,
+    conditions_of_checkpoint,
+    had_in_words,
+    unmet,
+)
 from galaxylib.paper.ledger import Verdict, judge
 from galaxylib.paper.reference import ABOUT, Reference
 from galaxylib.paper.reference_claims import as_chapter
@@ -104,6 +110,19 @@ def test_the_papers_conditions_are_its_recipe():
     assert {name: had[name] for name in asked} == asked
 
 
+def test_a_checkpoint_tells_the_conditions_of_its_training():
+    meta = {
+        "recipe": PAPER_RECIPE.to_dict(),
+        "data": {"fingerprint": "a file", "galaxies": 17_736, "simulated": False},
+    }
+    asked = load_claims(CLAIMS).conditions["dmagnet"]
+    of_its_file = conditions_of_checkpoint(meta, fingerprint="a file", trained_on=asked["train_images"])
+    assert unmet(asked, {"conditions": of_its_file}) == []
+    elsewhere = conditions_of_checkpoint(meta, fingerprint="another", trained_on=asked["train_images"])
+    assert elsewhere["train_images"] == 17_736
+    assert conditions_of_checkpoint({"recipe": meta["recipe"]}, fingerprint="", trained_on=1) == {}
+
+
 REFERENCE_ALONE = {"parts_width", "parts_seeds"}
 """Conditions of what only the reference run trains."""
 
@@ -115,7 +134,7 @@ def test_the_chapters_report_the_conditions_that_are_asked():
         chapter = claim.source.split("/")[0]
         source = (CLAIMS.parent / f"{chapter}.py").read_text() if claim.under else ""
         for key in printed.conditions.get(claim.under, {}):
-            known = told if "conditions_of(" in source else REFERENCE_ALONE
+            known = told if "conditions_of" in source else REFERENCE_ALONE
             step = key.split("/")[0]
             assert step in known or f'"{step}"' in source, (claim.id, key)
     assert {claim.under for claim in printed.claims.values()} == {"", *printed.conditions}
