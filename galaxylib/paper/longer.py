@@ -77,15 +77,32 @@ def longer_shown(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def longer_in_words(rows: Sequence[Mapping[str, Any]], *, planned: int) -> str:
-    """What the table shows, in a few sentences: who gains, and whether the first place changes.
+    """What the table shows: who gains and, once all lines are there, whether the first place changes.
 
     Args:
         rows: from `longer_rows`.
         planned: how many lines the table will have when the run is done.
     """
     told = changes_in_words(rows, planned=planned, verbs=("gain from it", "lose by it"))
-    if not rows:
+    if not rows or len(rows) < planned:
         return told
     first, last = (max(rows, key=lambda row: row[when])["title"] for when in ("before", "after"))
     place = f"{first} stays the best." if first == last else f"{last} takes the first place from {first}."
     return f"{told} {place}"
+
+
+def one_longer_in_words(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """What the longer training brought one network, as a sentence; empty where it has none.
+
+    Args:
+        rows: from `longer_rows`.
+        name: of the network.
+    """
+    for row in rows:
+        if row["name"] == name:
+            gain = points(row["change"], row["low"], row["high"], sign=True)
+            return (
+                f"One more training, of {row['epochs']} passes, names {row['after']:.1%} correctly, {gain} "
+                "points against the mean of the others."
+            )
+    return ""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference_records import records
 
-from galaxylib.paper.longer import LONGER, longer_in_words, longer_rows, longer_shown
+from galaxylib.paper.longer import LONGER, longer_in_words, longer_rows, longer_shown, one_longer_in_words
 from galaxylib.paper.reference import Reference, Scatter
 
 SHORT = {"one": 0.6, "another": 0.5, "third of them": 0.55}
@@ -40,12 +40,20 @@ def test_a_change_is_that_of_the_accuracies_and_its_interval_knows_both_chances(
 
 def test_words_name_those_that_gain_and_whether_the_first_place_changes(run):
     rows = longer_rows(run)
-    told = longer_in_words(rows, planned=3)
+    told = longer_in_words(rows, planned=2)
     assert "these gain from it: one." in told
-    assert "Of the 3 lines 1 are still to come." in told
     assert told.endswith("one stays the best.")
     swapped = [row | {"after": 1 - row["after"]} for row in rows]
-    assert longer_in_words(swapped, planned=3).endswith("another takes the first place from one.")
+    assert longer_in_words(swapped, planned=2).endswith("another takes the first place from one.")
+    assert longer_in_words(rows, planned=3).endswith("Of the 3 lines 1 are still to come.")
+
+
+def test_one_network_alone_is_told_with_its_passes_and_its_gain(run):
+    rows = longer_rows(run)
+    told = one_longer_in_words(rows, "one")
+    assert f"of {rows[0]['epochs']} passes, names {rows[0]['after']:.1%} correctly" in told
+    assert f"{100 * rows[0]['change']:+.1f} [{100 * rows[0]['low']:+.1f}" in told
+    assert one_longer_in_words(rows, "third of them") == ""
 
 
 def test_table_has_a_line_for_each(run):
