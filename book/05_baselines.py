@@ -90,7 +90,6 @@ from galaxylib.paper.reference import (
     BASES,
     WHOLE_IMAGE,
     Reference,
-    crop_speed,
     differences,
     network_rows,
     reference_changes,
@@ -524,8 +523,6 @@ hits_by = {title: found.argmax(axis=1) == labels for title, found in judged.item
 changed = changes(plans, hits_by)
 tried = changed.drop(index=[*BASES.values(), *OTHER_SEEDS.values()])
 report.data("experiments", changed.reset_index().to_dict(orient="records"))
-passes = {title: result.history["seconds"].tolist() for title, result in results.items()}
-report.data("crop_speed", {"times": crop_speed(passes)})
 corrected = false_discovery_control(tried["p"])
 report.number("clear_changes", int(((corrected < 0.05) & (tried["change"].abs() > tried["scatter"])).sum()))
 report.number("changes", len(tried))

@@ -297,18 +297,6 @@ def reference_changes(reference: Reference) -> list[dict[str, Any]]:
     return differences(reference, "experiments", against=against)
 
 
-def crop_speed(passes: Mapping[str, Sequence[float]]) -> float | None:
-    """How many times longer ConvNet trains over whole images than over their centres; None if one is missing.
-
-    The fastest pass of each counts: whatever else a machine does can only slow one.
-
-    Args:
-        passes: by the experiment's title, the seconds of every pass of all its trainings.
-    """
-    whole, centre = (passes.get(title) for title in (WHOLE_IMAGE, BASES["convnet"]))
-    return min(whole) / min(centre) if whole and centre else None
-
-
 def matrix(reference: Reference, trainings: Sequence[Training]) -> pd.DataFrame:
     """Test galaxies of each true class (down) by the class given (across), over all trainings."""
     labels = range(len(CLASS_NAMES))

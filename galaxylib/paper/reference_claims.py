@@ -1,8 +1,6 @@
 """The reference run's records, as the chapter on the other networks would report them to the ledger."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,6 @@ from galaxylib.paper.error_analysis import confused_pairs
 from galaxylib.paper.reference import (
     BASES,
     Reference,
-    Training,
-    crop_speed,
     matrix,
     network_rows,
     recalls,
@@ -29,8 +25,8 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
     Returns:
         `kind`, `n_galaxies`, `n_test`, `supports` (test galaxies of each class) and `conditions`; `results`,
         a row a network; `recall` of each class and the pair `most_confused`, by network; `experiments`, whose
-        `change` and `gap_change` have their own `_low` and `_high`, and the same of DMAGNet's `parts`;
-        `crop_speed`, what the crop saves of a pass; and `recipes` of the printed networks.
+        `change` and `gap_change` have their own `_low` and `_high`, and the same of DMAGNet's `parts`; and
+        `recipes` of the printed networks.
     """
     networks, experiments, parts = (
         network_rows(reference, group) for group in ("networks", "experiments", "parts")
@@ -74,20 +70,8 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         },
         "experiments": _changes(experiments, reference_changes(reference)),
         "parts": _changes(parts, part_changes(reference)),
-        "crop_speed": {"times": _crop_speed(trials)},
         "recipes": {name: dict(one.recipe) for name, one in bases.items()},
     }
-
-
-def _crop_speed(trials: Mapping[str, Sequence[Training]]) -> float | None:
-    """What the crop saves of a pass, on the first machine that trained both ways; None without one."""
-    by_machine: dict[str, dict[str, list[float]]] = {}
-    for name, runs in trials.items():
-        for one in runs:
-            machine = by_machine.setdefault(json.dumps(one.made["hardware"], sort_keys=True), {})
-            seconds = [epoch["seconds"] for epoch in one.history if "seconds" in epoch]
-            machine.setdefault(name, []).extend(seconds)
-    return next(filter(None, map(crop_speed, by_machine.values())), None)
 
 
 def _changes(rows: list[dict[str, Any]], changed: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,12 +13,9 @@ from galaxylib.paper import reference_page
 from galaxylib.paper.figures import accuracy_figure
 from galaxylib.paper.reference import (
     ABOUT,
-    BASES,
-    WHOLE_IMAGE,
     Reference,
     Scatter,
     Training,
-    crop_speed,
     differences,
     digits,
     machines_of,
@@ -229,10 +226,3 @@ def test_figures_have_a_line_for_each_network(run):
     assert len(figure.axes[1].lines) == len(rows)
     curves = reference_page.learning_figure(run, group="networks", name="good")
     assert [len(axis.lines) for axis in curves.axes] == [6, 6]
-
-
-def test_what_a_crop_saves_is_told_by_the_fastest_passes():
-    seconds = {WHOLE_IMAGE: [40.0, 33.0, 52.0], BASES["convnet"]: [9.0, 8.0, 31.0, 8.25], "RMSprop": [1.0]}
-    assert crop_speed(seconds) == 33 / 8
-    assert crop_speed(seconds | {WHOLE_IMAGE: []}) is None
-    assert crop_speed({"RMSprop": [1.0]}) is None
