@@ -234,12 +234,13 @@ report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what
 # ```
 #
 # Would a longer training change this? We trained each network once more, with {glue:text}`longer_times` times the
-# passes over the same images. {glue:text}`longer_said`
+# passes over the same images ({glue:text}`longer_machine`). {glue:text}`longer_said`
 
 # %% tags=["remove-output", "hide-input"]
 longer = longer_rows(reference)
 report.data("reference_longer", longer)
 report.number("longer_times", TIMES)
+report.number("longer_machine", reference.machines("longer") if longer else "no machine yet")
 report.number("longer_said", longer_in_words(longer, planned=len(about["planned"]["networks"])))
 report.table("longer", longer_shown(longer))
 
@@ -460,7 +461,7 @@ report.table("three_ways", ways.map("{:.1%}".format))
 # images are turned anew in every pass, where its paper adds turned copies to each. A fifth convolution would meet
 # fewer pixels than its kernel has, so that one is padded. And because a rate that never falls makes the final weights depend on the last
 # few steps, the run judges a moving average of the weights, whose memory reaches back
-# {glue:text}`ref_averaged:.0f` passes.
+# {glue:text}`ref_averaged:.0f` passes. These trainings ran on {glue:text}`trials_machine`.
 
 # %% tags=["hide-input"]
 ref_changes = reference_changes(reference)
@@ -470,6 +471,7 @@ steps_averaged = 1 / (1 - as_printed["averaging"])
 report.number("ref_averaged", steps_averaged * as_printed["batch_size"] / about["n_train"])
 report.number("ref_five_size", reference.of("experiments")[BASES["five_block"]][0].recipe["size"])
 report.number("printed_five_size", entry("five_block").size)
+report.number("trials_machine", reference.machines("experiments"))
 n_planned = len(reference.about["planned"]["experiments"]) - len(BASES)
 report.number("experiments_said", reference_page.changes_in_words(ref_changes, planned=n_planned))
 
