@@ -179,8 +179,9 @@ def test_the_page_says_by_which_run_it_judges(tmp_path, monkeypatch):
     records(tmp_path / "reference", {"ConvNet as printed": 0.8, "RMSprop": 0.6})
     judged, page = page_of(tmp_path, monkeypatch, reference=tmp_path / "reference")
     assert judged["judged_by"] == (
-        "The reference run, a longer one on simulated galaxies, judges the claims on other networks and on votes, "
-        "as far as it has the trainings (Baselines: AMD EPYC, 2026-11-26). This run judges all other claims"
+        "The reference run, a longer one on simulated galaxies, judges the claims on other networks and on "
+        "votes, as far as it has the trainings (Baselines: AMD EPYC, 2026-11-26). This run judges all other "
+        "claims"
     )
     assert "in the reference run, on AMD EPYC, 2026-11-26" in page
     assert judged["n_drawn_shown"] == alone["n_drawn_shown"] + 1
