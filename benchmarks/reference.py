@@ -34,15 +34,8 @@ from galaxylib.networks.registry import entry
 from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
 from galaxylib.paper.experiments import Views, planned
-from galaxylib.paper.longer import LONGER, TIMES
-from galaxylib.paper.reference import (
-    ABOUT,
-    BASES,
-    FOLDER,
-    GROUPS,
-    Training,
-    read_record,
-)
+from galaxylib.paper.longer import TIMES
+from galaxylib.paper.reference import ABOUT, BASES, FOLDER, GROUPS, LONGER, Training, read_record
 from galaxylib.paper.reference_votes import GROUP, NAMES, VoteTraining
 from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
 from galaxylib.paper.vote_networks import VoteTrial, run_votes

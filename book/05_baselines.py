@@ -65,6 +65,7 @@ from galaxylib.paper.experiments import (
     OTHER_SEEDS,
     STAGED,
     WEAK_DOUBLED,
+    WHOLE_IMAGE,
     Views,
     beside_printed,
     changes,
@@ -86,14 +87,7 @@ from galaxylib.paper.longer import TIMES, longer_in_words, longer_rows, longer_s
 # %% tags=["hide-input"]
 from galaxylib.paper.parameters import as_declared
 from galaxylib.paper.progress import steps
-from galaxylib.paper.reference import (
-    BASES,
-    WHOLE_IMAGE,
-    Reference,
-    differences,
-    network_rows,
-    reference_changes,
-)
+from galaxylib.paper.reference import BASES, Reference, differences, network_rows, reference_changes
 from galaxylib.paper.report import Report
 from galaxylib.paper.trials import probabilities, run_trial
 from galaxylib.paper.two_answers import OTHERS, OtherObjects, answered, merged, questions

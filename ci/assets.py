@@ -12,9 +12,8 @@ from galaxylib.errors import GalaxyError
 from galaxylib.files import filling, scratch
 
 PACKAGES = Path(__file__).with_name("npm")
-DOWNLOAD = (
-    63  # MB: the packages of package-lock.json, most of which only html-manager's own needs bring along
-)
+# MB: the packages of package-lock.json, most of which only html-manager's own needs bring along.
+DOWNLOAD = 63
 # Package folder -> what the pages load of it, and its licence.
 WANTED = {
     "mathjax": (

@@ -17,12 +17,13 @@ from galaxylib.evaluation.intervals import wilson
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.paper.comparison import mcnemar
 from galaxylib.paper.progress import steps
-from galaxylib.paper.reference import BASES, WHOLE_IMAGE
+from galaxylib.paper.reference import BASES
 from galaxylib.paper.trials import FIVE_BLOCK, Result, Trial, probabilities, run_trial
 
 OTHER_SEEDS = {"convnet": "ConvNet with another seed", "five_block": "five blocks with another seed"}
 """The lines that change nothing but the seed: the scatter of a training."""
 
+WHOLE_IMAGE = "the whole 256 pixels"
 HIERARCHY_OF_NINE = "nine networks of two answers"
 WEAK_DOUBLED = "double weight on the weak classes"
 """Two experiments that are no single training."""

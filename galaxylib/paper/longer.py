@@ -5,11 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from galaxylib.paper.reference import Reference, Scatter, last_change
+from galaxylib.paper.reference import LONGER, Reference, Scatter, last_change
 from galaxylib.paper.reference_page import changes_in_words, points
 
-LONGER = "longer"
-"""The group of these trainings."""
 TIMES = 2
 """How many times the passes of the comparison they have."""
 

@@ -24,12 +24,12 @@ from galaxylib.paper.parameters import repository
 
 FOLDER = "benchmarks/results/reference"
 """Where the records lie, from the repository's root."""
-GROUPS = ("networks", "longer", "experiments", "parts")
+LONGER = "longer"
+"""The group whose trainings have more passes than those of the comparison."""
+GROUPS = ("networks", LONGER, "experiments", "parts")
 """The groups of trainings that name classes; each has its folder."""
 BASES = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighted loss"}
 """The first experiment of each network, which the others are compared with."""
-WHOLE_IMAGE = "the whole 256 pixels"
-"""The experiment that leaves out ConvNet's crop."""
 ABOUT = "about.json"
 """The file beside them that tells of the galaxies and the plan."""
 LAST = 3

@@ -9,14 +9,7 @@ from galaxylib.data.galaxy10 import CLASS_NAMES
 from galaxylib.paper.ablations import PARTS_WIDTH, part_changes
 from galaxylib.paper.conditions import TURNED
 from galaxylib.paper.error_analysis import confused_pairs
-from galaxylib.paper.reference import (
-    BASES,
-    Reference,
-    matrix,
-    network_rows,
-    recalls,
-    reference_changes,
-)
+from galaxylib.paper.reference import BASES, Reference, matrix, network_rows, recalls, reference_changes
 
 
 def as_chapter(reference: Reference) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.paper.ablations import PARTS, WHOLE, WithParts
 from galaxylib.paper.claims import load_claims
-from galaxylib.paper.longer import LONGER, TIMES
-from galaxylib.paper.reference import BASES
+from galaxylib.paper.longer import TIMES
+from galaxylib.paper.reference import BASES, LONGER
 from galaxylib.paper.reference_votes import NAMES
 from galaxylib.votes.simulated import simulated_votes
 

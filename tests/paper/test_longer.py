@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from reference_records import records
 
-from galaxylib.paper.longer import LONGER, longer_in_words, longer_rows, longer_shown, one_longer_in_words
-from galaxylib.paper.reference import Reference, Scatter
+from galaxylib.paper.longer import longer_in_words, longer_rows, longer_shown, one_longer_in_words
+from galaxylib.paper.reference import LONGER, Reference, Scatter
 
 SHORT = {"one": 0.6, "another": 0.5, "third of them": 0.55}
 

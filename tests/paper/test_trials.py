@@ -12,7 +12,6 @@ from galaxylib.data.in_memory import InMemory, shrunk
 from galaxylib.errors import DataError, GalaxyError
 from galaxylib.paper import experiments, hierarchy, trials
 from galaxylib.paper.hierarchy import HIERARCHY, Fork
-from galaxylib.paper.reference import WHOLE_IMAGE
 from galaxylib.paper.trials import Trial, run_trial
 
 pytestmark = pytest.mark.slow
@@ -183,7 +182,7 @@ def test_every_planned_experiment_changes_one_thing():
 
 def test_another_crop_keeps_the_scale():
     plans = experiments.planned(epochs=2, batch_size=32, five_size=64, seed=0)
-    for name, network in ((WHOLE_IMAGE, "convnet"), ("the central 64 pixels", "five_block")):
+    for name, network in ((experiments.WHOLE_IMAGE, "convnet"), ("the central 64 pixels", "five_block")):
         base, plan = plans[experiments.BASES[network]].recipe, plans[name].recipe
         assert plan.crop / plan.size == base.crop / base.size
     too_small = experiments.planned(epochs=2, batch_size=32, five_size=32, seed=0)
