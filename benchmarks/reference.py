@@ -34,8 +34,7 @@ from galaxylib.networks.registry import entry
 from galaxylib.paper.ablations import PARTS, PARTS_WIDTH, WHOLE
 from galaxylib.paper.comparison import recipe_for
 from galaxylib.paper.experiments import Views, planned
-from galaxylib.paper.longer import TIMES
-from galaxylib.paper.reference import ABOUT, BASES, FOLDER, GROUPS, LONGER, Training, read_record
+from galaxylib.paper.reference import ABOUT, BASES, FOLDER, GROUPS, HALVED, Training, read_record
 from galaxylib.paper.reference_votes import GROUP, NAMES, VoteTraining
 from galaxylib.paper.trials import Trial, accuracy, probabilities, run_trial
 from galaxylib.paper.vote_networks import VoteTrial, run_votes
@@ -84,8 +83,8 @@ class Job:
 def jobs(values: dict[str, Any]) -> list[Job]:
     """All trainings by the parameters of the profile.
 
-    The comparison comes seed by seed, so that all networks are there early, and after it one longer training
-    of each; the experiments and the parts come one by one, with all seeds of each, for one training alone
+    The comparison comes seed by seed, so that all networks are there early, and after it the same with half
+    the passes; the experiments and the parts come one by one, with all seeds of each, for one training alone
     says nothing about them.
     """
     seeds, batch = values["seeds"], values["batch_size"]
@@ -98,9 +97,9 @@ def jobs(values: dict[str, Any]) -> list[Job]:
                 continue
             recipe = recipe_for(name, base.but(seed=seed), largest=values["largest"])
             found.append(Job("networks", name, entry(name).title, Trial(recipe=recipe)))
-    for name in names:
-        recipe = recipe_for(name, base.but(epochs=TIMES * base.epochs), largest=values["largest"])
-        found.append(Job(LONGER, name, entry(name).title, Trial(recipe=recipe)))
+    found += [
+        Job(HALVED, job.name, job.title, job.trial.but(epochs=job.trial.recipe.epochs // 2)) for job in found
+    ]
     wanted = {title.strip() for title in values["experiments"].split(",")} | set(BASES.values())
     plans = planned(epochs=values["trial_epochs"], batch_size=batch, five_size=values["five_size"], seed=0)
     for title in (title for title in plans if title in wanted):
@@ -113,6 +112,7 @@ def jobs(values: dict[str, Any]) -> list[Job]:
             options={"width": PARTS_WIDTH, **({part: False} if part else {})},
             size=values["largest"],
             crop=entry("dmagnet").crop,
+            epochs=values["trial_epochs"],
         )
         found += [Job("parts", title, title, Trial(recipe=recipe.but(seed=seed))) for seed in range(seeds)]
     return found

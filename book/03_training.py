@@ -74,7 +74,7 @@ from galaxylib.paper import reference_page
 from galaxylib.paper.blind_test import accuracy_in_words, blind_figures, score_in_words
 from galaxylib.paper.conditions import conditions_of
 from galaxylib.paper.figures import ACCENT, CONTRAST, style
-from galaxylib.paper.longer import longer_rows, one_longer_in_words
+from galaxylib.paper.halved import halved_rows, one_halved_in_words
 from galaxylib.paper.parameters import as_declared, repository
 from galaxylib.paper.reference import Reference, network_rows
 from galaxylib.paper.report import Report
@@ -108,7 +108,7 @@ for name in ("epochs", "seeds", "size", "accuracy", "accuracy_low", "accuracy_hi
     report.number(f"ref_{name}", own[name])
 report.number("ref_train", reference.about["n_train"])
 report.number("ref_test", reference.about["n_test"])
-report.number("ref_longer", one_longer_in_words(longer_rows(reference), "dmagnet"))
+report.number("ref_halved", one_halved_in_words(halved_rows(reference), "dmagnet"))
 
 # %% tags=["remove-output", "hide-input"]
 report.figure(
@@ -124,7 +124,7 @@ report.figure(
 # side in {glue:text}`ref_epochs` passes. It names {glue:text}`ref_accuracy:.1%` of {glue:text}`ref_test:,` test
 # galaxies correctly (95 % interval {glue:text}`ref_accuracy_low:.1%` to {glue:text}`ref_accuracy_high:.1%`; number of
 # trainings: {glue:text}`ref_seeds`), and {glue:text}`ref_train_accuracy:.1%` of those that it learned
-# from. {glue:text}`ref_longer`
+# from. {glue:text}`ref_halved`
 #
 # ```{glue:figure} reference_learning
 # :alt: Two panels against the pass over the training images, with one line for each training. On the left the losses on training and validation galaxies fall steeply and level out; on the right the accuracies rise.

@@ -12,7 +12,7 @@ LABELS = np.tile(np.arange(10), 40)
 MADE = {"time": "2026-11-26T12:00:00+00:00", "hardware": {"processor": "AMD EPYC", "gpus": []}}
 
 
-def records(folder, shares, *, seeds=3, group="experiments", train_accuracy=0.9):
+def records(folder, shares, *, seeds=3, group="experiments", train_accuracy=0.9, epochs=12):
     """A reference run in which each of some trainings names a share of the galaxies rightly."""
     for name, share in shares.items():
         for seed in range(seeds):
@@ -23,7 +23,7 @@ def records(folder, shares, *, seeds=3, group="experiments", train_accuracy=0.9)
                 title=name,
                 seed=seed,
                 recipe=CONVNET.but(seed=seed).to_dict(),
-                history=[{"epoch": 1}] * 12,
+                history=[{"epoch": 1}] * epochs,
                 parameters=1000,
                 seconds=60.0,
                 train_accuracy=train_accuracy,

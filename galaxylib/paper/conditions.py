@@ -27,6 +27,7 @@ WORDS = {
     "trial_images": "{:,} training images",
     "n_galaxies": "{:,} galaxies",
     "parts_width": "width {:g}",
+    "parts_epochs": "{:,} epochs",
     "parts_seeds": "{:,} trainings of each",
     "seeds": "{:,} trainings of each",
     "trial_seeds": "{:,} trainings of each",

@@ -24,9 +24,9 @@ from galaxylib.paper.parameters import repository
 
 FOLDER = "benchmarks/results/reference"
 """Where the records lie, from the repository's root."""
-LONGER = "longer"
-"""The group whose trainings have more passes than those of the comparison."""
-GROUPS = ("networks", LONGER, "experiments", "parts")
+HALVED = "halved"
+"""The group whose trainings have half the passes of those of the comparison."""
+GROUPS = ("networks", HALVED, "experiments", "parts")
 """The groups of trainings that name classes; each has its folder."""
 BASES = {"convnet": "ConvNet as printed", "five_block": "Five-block CNN, weighted loss"}
 """The first experiment of each network, which the others are compared with."""
@@ -43,7 +43,7 @@ class Training:
     """One network of the reference run.
 
     Attributes:
-        group: one of `GROUPS`: the comparison, its networks once more for longer, the experiments of the
+        group: one of `GROUPS`: the comparison, its networks with half the passes, the experiments of the
             other papers, or DMAGNet's parts.
         name: of the network or the experiment.
         title: as the tables show it.

@@ -25,8 +25,8 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
         network_rows(reference, group) for group in ("networks", "experiments", "parts")
     )
     trials = reference.of("experiments")
-    epochs, trial_epochs = (
-        max((row["epochs"] for row in rows), default=None) for rows in (networks, experiments)
+    epochs, trial_epochs, parts_epochs = (
+        max((row["epochs"] for row in rows), default=None) for rows in (networks, experiments, parts)
     )
     bases = {name: trials[title][0] for name, title in BASES.items() if title in trials}
     named = reference.of("networks")
@@ -48,6 +48,7 @@ def as_chapter(reference: Reference) -> dict[str, Any]:
             "trial_turned_epochs": trial_epochs and trial_epochs / TURNED,
             "trial_seeds": max((row["seeds"] for row in experiments), default=None),
             "parts_width": PARTS_WIDTH,
+            "parts_epochs": parts_epochs,
             "parts_seeds": max((row["seeds"] for row in parts), default=None),
         },
         "results": networks,

@@ -14,8 +14,7 @@ from galaxylib.data.galaxy10 import Galaxy10
 from galaxylib.networks.registry import NETWORKS
 from galaxylib.paper.ablations import PARTS, WHOLE, WithParts
 from galaxylib.paper.claims import load_claims
-from galaxylib.paper.longer import TIMES
-from galaxylib.paper.reference import BASES, LONGER
+from galaxylib.paper.reference import BASES, HALVED
 from galaxylib.paper.reference_votes import NAMES
 from galaxylib.votes.simulated import simulated_votes
 
@@ -62,10 +61,12 @@ def test_networks_read_the_smaller_of_their_own_size_and_the_largest(values, pla
             assert (recipe.crop, recipe.epochs, recipe.width) == (known.crop, values["epochs"], 1.0)
 
 
-def test_each_network_is_trained_once_for_longer(values, plan):
-    once = {job.name: job.trial for job in plan if job.group == "networks" and not job.trial.recipe.seed}
-    longer = {job.name: job.trial for job in plan if job.group == LONGER}
-    assert longer == {name: trial.but(epochs=TIMES * values["epochs"]) for name, trial in once.items()}
+def test_each_training_of_the_comparison_has_one_of_half_the_passes(values, plan):
+    whole, half = (
+        {(job.name, job.trial.recipe.seed): job.trial for job in plan if job.group == group}
+        for group in ("networks", HALVED)
+    )
+    assert half == {key: trial.but(epochs=values["epochs"] // 2) for key, trial in whole.items()}
 
 
 def test_parts_are_left_out_one_at_a_time(plan):

@@ -123,7 +123,7 @@ def test_a_checkpoint_tells_the_conditions_of_its_training():
     assert conditions_of_checkpoint({"recipe": meta["recipe"]}, fingerprint="", trained_on=1) == {}
 
 
-REFERENCE_ALONE = {"parts_width", "parts_seeds"}
+REFERENCE_ALONE = {"parts_width", "parts_epochs", "parts_seeds"}
 """Conditions of what only the reference run trains."""
 
 
