@@ -142,8 +142,10 @@ report.table("stages", table)
 # channel; global means $\langle\cdot\rangle$ decide, channel by channel, how much each branch counts,
 #
 # $$
-# \mathrm{DLK}(u) = u + w_L\, b_L(u) + w_M\, b_M(u) + w_S\, b_S(u), \qquad
-# (w_L, w_M, w_S) = \sigma\big(W_2\, \mathrm{ReLU}(W_1 \langle b_L, b_M, b_S \rangle)\big);
+# \begin{aligned}
+# \mathrm{DLK}(u) &= u + w_L\, b_L(u) + w_M\, b_M(u) + w_S\, b_S(u), \\
+# (w_L, w_M, w_S) &= \sigma\big(W_2\, \mathrm{ReLU}(W_1 \langle b_L, b_M, b_S \rangle)\big);
+# \end{aligned}
 # $$
 #
 # **MS-FFN**, which widens the channels four times, looks at them with a plain and a dilated depthwise kernel
@@ -280,8 +282,9 @@ report.figure("walk", figure)
 # ```python
 # from galaxylib import DMAGNet
 #
-# network = DMAGNet()             # the paper's network; width=0.25 for a small machine
-# logits = network(images)        # images: (N, 3, H, W), normalised, any size from 32 pixels a side
+# network = DMAGNet()  # the paper's network; width=0.25 for a small machine
+# # images: (N, 3, H, W), normalised, any size from 32 pixels a side
+# logits = network(images)
 # features = network.forward_features(images)
 # ```
 

@@ -348,5 +348,5 @@ report.table("weights", weights_table(blind_test))
 # The second line continues an interrupted run. The third shares every batch among four GPUs; the batch, and with it
 # the result, stays that of the recipe on any number of devices.
 
-# %%
+# %% tags=["hide-input"]
 report.save()

@@ -78,7 +78,7 @@ style()
 globals().update(as_declared(globals()))
 report = Report(outputs, "04_evaluation")
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 galaxies = open_data(data, outputs=outputs, simulated=simulated, seed=seed)
 division = open_split(galaxies, outputs=outputs, method=split, seed=seed)
 trained = open_checkpoint(checkpoint, outputs=outputs, data=galaxies, split=division, own_network=own_network)
@@ -382,7 +382,7 @@ report.number("coverage_area", kept["area"])
 # {numref}`fig-04-unlike`, and we fitted nothing to them: we drew them for this section, {glue:text}`n_others:d` of
 # each.
 
-# %% tags=["hide-output"]
+# %% tags=["hide-input", "hide-output"]
 cutouts, other_scores = unlike_scores(trained, count=others, seed=seed, batch_size=batch_size)
 told_apart = unlike_table(test[UNLIKE].to_numpy(), other_scores, resamples=resamples, seed=seed)
 report.data("unlike", told_apart.reset_index().to_dict(orient="records"))
@@ -606,5 +606,5 @@ report.number(
 # That figure is for a network trained on real images; nothing on this page outside “On real galaxies” concerns such
 # galaxies, unless `data` is a real file.
 
-# %%
+# %% tags=["hide-input"]
 report.save()

@@ -228,8 +228,8 @@ report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what
 # ```
 #
 # Is {glue:text}`ref_epochs` passes enough? The learning rate falls to nearly nothing in each of these trainings, so a
-# loss that is flat at the end does not prove it. We therefore trained every network as often with half the passes
-# ({glue:text}`half_machine`). This is what the second half brings: {glue:text}`half_said`
+# loss that is flat at the end does not prove it. We therefore trained every network as often with half the passes,
+# to see what the second half brings ({glue:text}`half_machine`). {glue:text}`half_said`
 
 # %% tags=["remove-output", "hide-input"]
 halved = halved_rows(reference)
@@ -752,5 +752,5 @@ report.data("recipes", {"convnet": convnet.recipe.to_dict(), "five_block": in_st
 supports = np.bincount(galaxies.labels[split.test], minlength=len(CLASS_NAMES))
 report.data("supports", dict(zip(CLASS_NAMES, supports, strict=True)))
 
-# %%
+# %% tags=["hide-input"]
 report.save()

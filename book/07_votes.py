@@ -917,5 +917,5 @@ report.figure(
 # The fraction grew for {glue:text}`dreams_grown` of the {glue:text}`dreams_made` answers. A rising logit shows that
 # the ascent works, not that the network's idea of a bar looks like one to us.
 
-# %%
+# %% tags=["hide-input"]
 report.save()

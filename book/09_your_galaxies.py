@@ -79,7 +79,7 @@ report.number("limit", LIMIT)
 # %%
 frame = Frame(pixscale=pixscale or None)
 catalogue_file = Path(outputs) / "own_galaxies.parquet"
-# As on any other machine; without it, one that has bfloat16 takes that, which is faster.
+# The same on every machine; bfloat16, where there is one, would be faster.
 settings = Settings(frame=frame, precision="float32")
 summary = classify(folder, out=catalogue_file, checkpoint=checkpoint, settings=settings)
 catalogue = pd.read_parquet(catalogue_file)
@@ -210,12 +210,13 @@ report.figure(
 # ```bash
 # galaxylib classify my_galaxies/ --out classes.parquet --page look
 # galaxylib classify survey.parquet more/*.fits --pixscale 0.396 --out classes.csv
-# galaxylib dream --image my_galaxies/one.jpg --layer "logit:Barred Spiral" --checkpoint real --out dream.png
+# galaxylib dream --image my_galaxies/one.jpg --layer "logit:Barred Spiral" \
+#     --checkpoint real --out dream.png
 # ```
 #
 # The second shows that you can mix inputs, and that the ending of its name decides a catalogue's format. A run that
 # was stopped goes on where it was. With no Python at hand, the [dream lab](dream_lab.md) opens a picture of your own,
 # names its class, and dreams it.
 
-# %%
+# %% tags=["hide-input"]
 report.save()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = re.findall(r"(?:root|file): (book/\S+)", (ROOT / "_toc.yml").read_text())
 KINDS = [
     f"book/{name}"
-    for name in ("intro", "06_deepdream", "dream_lab", "atlas", "references", "made", "api/dream")
+    for name in ("intro", "02_architecture", "dream_lab", "atlas", "references", "made", "api/web")
 ]
 AXE = ROOT / "_build" / "assets" / "axe-core" / "axe.min.js"
 COLOURS = ["color-contrast", "link-in-text-block"]
