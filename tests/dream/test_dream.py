@@ -30,7 +30,7 @@ from galaxylib.dream import (
 from galaxylib.dream import images as pictures
 from galaxylib.dream.ascent import Ascent, _windows
 from galaxylib.dream.forward import Tap, available_bytes, check_memory
-from galaxylib.dream.frozen import FrozenConv
+from galaxylib.dream.frozen_layers import FrozenConv
 from galaxylib.dream.prior import measure
 from galaxylib.errors import DreamError, GalaxyError
 

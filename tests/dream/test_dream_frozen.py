@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from galaxylib import DMAGNet
-from galaxylib.dream import frozen
+from galaxylib.dream import frozen_layers
 from galaxylib.dream.forward import Tap
-from galaxylib.dream.frozen import FrozenConv, ScaleShift, freeze
+from galaxylib.dream.frozen import freeze
+from galaxylib.dream.frozen_layers import FrozenConv, ScaleShift
 
 
 def normed(channels: int) -> nn.BatchNorm2d:
@@ -56,9 +57,9 @@ def network() -> DMAGNet:
     ids=str,
 )
 def test_output_and_gradient_are_those_of_the_layers(monkeypatch, large, way, inputs, outputs, options):
-    monkeypatch.setattr(frozen, "LARGE", large)
+    monkeypatch.setattr(frozen_layers, "LARGE", large)
     if way == "plain":
-        monkeypatch.setattr(frozen, "_onednn", lambda x: False)
+        monkeypatch.setattr(frozen_layers, "_onednn", lambda x: False)
     torch.manual_seed(0)
     conv, norm = nn.Conv2d(inputs, outputs, **options), normed(outputs)
     for shape in ((2, inputs, 32, 37), (1, inputs, 33, 32)):  # one layer, another shape
