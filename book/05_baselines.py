@@ -230,7 +230,8 @@ report.table("reference_pairs", reference_page.differences_shown(ref_pairs, what
 #
 # Is {glue:text}`ref_epochs` passes enough? The learning rate falls to nearly nothing in each of these trainings, so a
 # loss that is flat at the end does not prove it. We therefore trained every network as often with half the passes,
-# to see what the second half brings ({glue:text}`half_machine`). {glue:text}`half_said`
+# to see what the second half brings ({glue:text}`half_machine`). {glue:text}`half_said` What still more passes would
+# bring, we have not tried.
 
 # %% tags=["remove-output", "hide-input"]
 halved = halved_rows(reference)
