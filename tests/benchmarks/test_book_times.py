@@ -29,8 +29,8 @@ def test_the_times_of_both_machines(readme, profiles):
     ours, held = profiles[MACHINE], profiles[HELD]
     assert ours["default"]["steps"].keys() == held["default"]["steps"].keys()
     assert (
-        f"the default took {took(ours['default'])} on two cores of an Intel Xeon that multiplies bfloat16, and "
-        f"{took(held['default'])} on the same two held to AVX2; "
+        f"the default took {took(ours['default'])} on two cores of an Intel Xeon that multiplies bfloat16, "
+        f"and {took(held['default'])} on the same two held to AVX2; "
         f"smoke took {took(ours['smoke'])} and {took(held['smoke'])} (`benchmarks/results/book.json`"
         in readme
     )
