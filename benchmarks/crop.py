@@ -7,23 +7,20 @@ proportional improvement in training time". Here the chapter's two experiments a
 round, so that a machine that slows down slows both; of each training the passes after the first count. The
 images hold noise, for the time of a step does not depend on what they show.
 
-Results go to benchmarks/results/crop.json.
+Results go to benchmarks/results/crop.json, an entry for each machine; the chapter shows the last.
 """
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
-from benchmarks.machines import this_machine
+from benchmarks.machines import put
 from galaxylib.data.in_memory import InMemory
-from galaxylib.files import write_json
 from galaxylib.paper.experiments import WHOLE_IMAGE, planned
 from galaxylib.paper.reference import BASES
 from galaxylib.paper.trials import Trial, run_trial
-from galaxylib.provenance import provenance
 
 RESULTS = Path(__file__).parent / "results" / "crop.json"
 TITLES = {"centre": BASES["convnet"], "whole": WHOLE_IMAGE}
@@ -70,18 +67,11 @@ def main() -> None:
     for number in range(options.rounds):
         pairs.append({part: seconds(plans[title], images=options.images) for part, title in TITLES.items()})
         print(f"round {number + 1}: {pairs[-1]['centre']:.2f} s and {pairs[-1]['whole']:.2f} s", flush=True)
-    result: dict[str, Any] = {
-        "what": "seconds of a pass of ConvNet over the centre of the images and over all of their pixels",
-        "machine": this_machine(),
-        "images": options.images,
-        "pixels": {part: plans[title].recipe.size for part, title in TITLES.items()},
-        "rounds": pairs,
-        **ratio_of(pairs),
-    }
-    made = provenance()
-    made.pop("hardware")  # `machine` says it
-    write_json(options.out, result | made)
-    print(f"{result['ratio']} times as long, {result['ratio_low']} to {result['ratio_high']}")
+    pixels = {part: plans[title].recipe.size for part, title in TITLES.items()}
+    found = ratio_of(pairs)
+    what = "seconds of a pass of ConvNet over the centre of the images and over all of their pixels"
+    put(options.out, what, {"images": options.images, "pixels": pixels, "rounds": pairs} | found)
+    print(f"{found['ratio']} times as long, {found['ratio_low']} to {found['ratio_high']}")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_the_graph_takes_a_folder_of_votes(tmp_path: Path) -> None:
     """The chapter on votes gets it and runs again when its table changes; no other chapter hears of it."""
     (tmp_path / SOLUTIONS).touch()
     said = planned(f"votes={tmp_path}", "_build/results/smoke/08_ledger.json")
-    # Beside a build that is at work, Snakemake also tells what the folder changed.
+    # Where the chapter's results are newer than the table, Snakemake quotes the new values in its reason too.
     told = re.findall(rf'python -m ci\.execute (\S+) .*"votes": "{tmp_path}"', said)
     assert told == ["book/07_votes.py"]
     assert f"{tmp_path / SOLUTIONS}" in said
