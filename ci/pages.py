@@ -14,7 +14,7 @@ from ci.appendix import add_appendix
 from ci.atlas import stage_atlas
 from ci.crate import write_crate
 from ci.diff import RELEASE
-from ci.finish import CARD, finish
+from ci.finish import CARD, SELDOM, finish
 from ci.manifest import read
 from ci.picture import draw_card
 from galaxylib.errors import GalaxyError
@@ -26,6 +26,9 @@ SERVED = "served"
 RUNTIME = "onnxruntime-web"
 # Fetched to test the pages, and no part of them.
 CHECKER = "axe-core"
+# Jupyter Book, looking for garbage seldom: it makes millions of objects that live on, and to search them at
+# Python's usual pace takes a quarter of its time.
+JUPYTER_BOOK = f"import gc; gc.set_threshold{SELDOM}; from jupyter_book.cli.main import main; main()"
 
 
 def stage(results: Path, assets: Path, folder: Path, *, repository: str = "", release: Path = RELEASE) -> str:
@@ -100,9 +103,19 @@ def build(folder: Path, html: Path, *, last: Callable[[Path], None] = lambda con
     Raises:
         GalaxyError: Sphinx warned of something, named in the message, or the disk is full.
     """
-    program = str(Path(sys.executable).with_name("jupyter-book"))
     done = subprocess.run(
-        [program, "build", ".", "-n", "-W", "--keep-going", "--path-output", "out"],
+        [
+            sys.executable,
+            "-c",
+            JUPYTER_BOOK,
+            "build",
+            ".",
+            "-n",
+            "-W",
+            "--keep-going",
+            "--path-output",
+            "out",
+        ],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},  # for the extensions in `ci`
         stdout=subprocess.PIPE,

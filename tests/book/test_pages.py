@@ -1,4 +1,4 @@
-"""The pages of the smoke book, served from a plain static server and opened in Chromium, wide and narrow."""
+"""Each page of the smoke book, served from a plain static server and opened in Chromium, wide and narrow."""
 
 import re
 from collections.abc import Iterator
@@ -6,55 +6,55 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from conftest import LISTED, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = [
-    "intro",
-    *(path.stem for path in sorted((ROOT / "book").glob("[0-9][0-9]_*.py"))),
-    "dream_lab",
-    "atlas",
-    "references",
-    "made",
-    "licences",
-    "api/index",
-    "api/data",
-    "api/dream",
+KINDS = [
+    f"book/{name}"
+    for name in ("intro", "02_architecture", "dream_lab", "atlas", "references", "made", "api/web")
 ]
-
-every_page = pytest.mark.parametrize("name", NAMES)
-WIDTHS = (1280, 390)
+AXE = ROOT / "_build" / "assets" / "axe-core" / "axe.min.js"
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules of axe that look at colours."""
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+COMPLETE = """[...document.querySelectorAll('article .math')].every(e => e.querySelector('mjx-container'))
+    && !document.querySelector('form[id$=-form][hidden]:not(#atlas-form), #atlas-root:not(.live)')"""
+"""True of a page once its scripts have set its formulas and shown its controls."""
+DESK, PHONE = {"width": 1280, "height": 844}, {"width": 390, "height": 844}
 NO_FAULTS: dict[str, list[str]] = {"outside": [], "failed": [], "errors": []}
 
 
-@every_page
+@pytest.mark.parametrize("name", LISTED)
 def test_page_is_whole_without_a_browser(html: Path, name: str) -> None:
-    text = (html / "book" / f"{name}.html").read_text()
+    text = (html / f"{name}.html").read_text()
     body = text[text.index("<article") : text.index("</article>")]
     assert len(re.findall(r"<h1", body)) == 1
     assert re.search(r"<title>\S.+</title>", text)
-    assert "{glue" not in body
+    if "/api/" not in name:  # a docstring may say how a text quotes a value
+        assert "{glue" not in body
     assert "system-message" not in body
     assert "injected-parameters" not in body
     shown = re.findall(r'<figure[^>]* id="fig-[^>]*>\s*<(\w+)', body)
     assert {*shown} <= {"img"}, "a figure is not an image"
     assert not [tag for tag in re.findall(r"<img[^>]*>", body) if not re.search(r'alt="[^"]+"', tag)]
-    if name[:2].isdigit():
+    if name.removeprefix("book/")[:2].isdigit():
         assert "imulated" in body[: body.index("tag_parameters")], "the first screen does not say simulated"
 
 
 @pytest.fixture(scope="module")
-def tabs(browser) -> Iterator[dict[int, Any]]:
-    """One tab of each width: what the pages share is read once."""
-    tabs = {}
-    for width in WIDTHS:
-        phone = width < 500
-        tabs[width] = browser.new_page(
-            viewport={"width": width, "height": 844}, is_mobile=phone, has_touch=phone
-        )
-    yield tabs
-    for tab in tabs.values():
-        tab.close()
+def tab(browser) -> Iterator[Any]:
+    """One tab for all pages: what they share is read once."""
+    tab = browser.new_page(viewport=DESK)
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def phone(browser) -> Iterator[Any]:
+    tab = browser.new_page(viewport=PHONE, is_mobile=True, has_touch=True)
+    yield tab
+    tab.close()
 
 
 @contextmanager
@@ -74,32 +74,147 @@ def watched(page: Any, address: str) -> Iterator[dict[str, list[str]]]:
         page.remove_listener(event, listener)
 
 
-@every_page
-def test_page_in_chromium(tabs, address: str, name: str) -> None:
-    """At both widths: one tab falls silent while the other loads."""
-    with watched(tabs[1280], address) as desktop, watched(tabs[390], address) as phone:
-        for page in tabs.values():
-            page.goto(f"{address}/book/{name}.html", wait_until="load")
-            page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-        for page in tabs.values():
-            assert_whole(page)
-    assert (desktop, phone) == (NO_FAULTS, NO_FAULTS)
+@pytest.mark.parametrize("name", LISTED)
+def test_page_in_chromium(tab, address: str, name: str) -> None:
+    """Nothing fails, comes from elsewhere, is too wide for a desk or a phone, or shuts anybody out."""
+    with watched(tab, address) as faults:
+        tab.emulate_media(color_scheme="light")
+        opened(tab, f"{address}/{name}.html")
+        for size in (PHONE, DESK):
+            tab.set_viewport_size(size)
+            assert_narrow(tab)
+        assert_nothing_serious(tab, name)
+        assert_pictures(tab)
+    assert faults == NO_FAULTS
 
 
-def assert_whole(page: Any) -> None:
-    """Its pictures are there, nothing is wider than the window, and its formulas are set."""
-    page.wait_for_load_state("networkidle")
-    broken = "[...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth)"
-    assert page.evaluate(f"{broken}.map(i => i.src)") == []
+@pytest.mark.parametrize("name", KINDS)
+def test_page_on_a_phone(phone, address: str, name: str) -> None:
+    with watched(phone, address) as faults:
+        opened(phone, f"{address}/{name}.html")
+        phone.wait_for_load_state("networkidle")
+        assert_narrow(phone)
+        assert_pictures(phone)
+    assert faults == NO_FAULTS
+
+
+def opened(page: Any, url: str) -> None:
+    """Open a page to its end, and wait until its scripts are done."""
+    page.goto(url, wait_until="load")
+    # At once: the theme scrolls smoothly, and the page would be drawn dozens of times on its way.
+    page.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
+    page.wait_for_function(COMPLETE)
+
+
+def assert_narrow(page: Any) -> None:
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, page.evaluate(
         "[...document.querySelectorAll('article *')]"
         ".filter(e => e.getBoundingClientRect().right > innerWidth)"
         ".slice(0, 5).map(e => e.outerHTML.slice(0, 200))"
     )
-    formulas = page.evaluate("document.querySelectorAll('article .math').length")
-    typeset = "document.querySelectorAll('article .math mjx-container').length"
-    page.wait_for_function(f"{typeset} === {formulas}")
+
+
+def assert_pictures(page: Any) -> None:
+    broken = "[...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth)"
+    assert page.evaluate(f"{broken}.map(i => i.src)") == []
+
+
+def assert_nothing_serious(tab: Any, name: str) -> None:
+    """axe-core on the page with everything unfolded.
+
+    More than half of its time is its search for what is painted behind each text, so that it judges colours
+    on one page of each kind alone. On every page the contrast of each text with what lies behind it is
+    computed from the styles. The dark theme changes colours alone.
+    """
+    tab.add_style_tag(
+        content="*, *::before, *::after { transition: none !important; animation: none !important }"
+    )
+    tab.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    tab.evaluate(AXE.read_text(encoding="utf-8"))
+    for theme in ("light", "dark"):
+        tab.emulate_media(color_scheme=theme)
+        tab.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        if theme == "light" or name in KINDS:
+            found = tab.evaluate("options => axe.run(options)", axe_options(theme, name))
+            assert found["passes"], "axe checked nothing"
+            assert [
+                f"{theme}: {fault['id']}: {node['target']} {node['html'][:120]} {node['failureSummary']}"
+                for fault in found["violations"]
+                if fault["impact"] in ("serious", "critical")
+                for node in fault["nodes"]
+            ] == []
+        contrast = tab.evaluate(CONTRAST)
+        assert contrast["texts"] > 20
+        assert contrast["found"] == [], theme
+
+
+def axe_options(theme: str, name: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if theme == "dark":
+        options["runOnly"] = COLOURS
+    elif name not in KINDS:
+        options["rules"] = {rule: {"enabled": False} for rule in COLOURS}
+    return options
+
+
+def test_contrast_is_what_axe_says_it_is(html: Path, browser) -> None:  # axe comes with the built book
+    """Texts in many inks, grounds, sizes and opacities: axe finds fault with the same ones."""
+    random = np.random.default_rng(0)
+    texts = []
+    for number in range(200):
+        ink, ground, whole = np.where(np.arange(3) == random.integers(4), (0.8, 0.5, 0.7), 1)
+        colours = [",".join(map(str, random.integers(256, size=3))) for _ in range(2)]
+        style = f"color: rgba({colours[0]},{ink}); background: rgba({colours[1]},{ground}); opacity: {whole};"
+        style += f"font: {random.choice([400, 700])} {random.choice([12, 18, 19, 24, 30])}px serif"
+        texts.append(f'<p id="text{number}" style="{style}">words</p>')
+    page = browser.new_page()
+    page.set_content(f'<html lang="en"><title>x</title><body style="background: #123">{"".join(texts)}')
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    (fault,) = page.evaluate("axe.run(document, {runOnly: ['color-contrast']})")["violations"]
+    named = {node["target"][0].removeprefix("#") for node in fault["nodes"]}
+    # What cannot be seen at all (1:1), axe takes for meant.
+    found = {
+        re.search(r'id="(\w+)"', html)[1]
+        for html, ratio, _ in page.evaluate(CONTRAST)["found"]
+        if ratio >= 1.01
+    }
+    assert found == named
+    assert 50 < len(found) < 190
+    page.close()
+
+
+def test_axe_finds_what_is_there(browser, address: str) -> None:
+    page = browser.new_page()
+    page.set_content('<html lang="en"><title>x</title><p style="color: #999">pale</p><img src="data:,">')
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document)")["violations"]
+    assert {"color-contrast", "image-alt"} <= {fault["id"] for fault in found}
+    page.close()
+
+
+def test_the_introduction_shows_it_on_one_screen(browser, address: str) -> None:
+    """A galaxy and its dream, what is simulated, three doors, and findings with intervals."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{address}/book/intro.html", wait_until="load")
+    page.wait_for_function(COMPLETE)
+    findings = page.locator("#what-was-found .figures li")
+    assert findings.count() >= 5
+    for seen in (
+        findings.last,
+        page.locator("#embed-root"),
+        page.locator(".doors"),
+        page.locator("h1 ~ p").first,
+    ):
+        box = seen.bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 800
+    assert "simulated" in page.locator("h1 ~ p").first.inner_text()
+    assert page.locator(".doors a").all_inner_texts() == ["Read", "Run", "Dream"]
+    before, after = (page.locator("#embed-root img").nth(place).bounding_box() for place in (0, 1))
+    assert before["y"] == after["y"], "the galaxy and its dream do not stand side by side"
+    assert before["width"] == after["width"] > 140
+    page.close()
 
 
 def test_root_leads_to_the_introduction(browser, address: str) -> None:
