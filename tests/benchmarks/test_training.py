@@ -96,3 +96,19 @@ def test_the_committed_results_have_one_entry_a_machine(name):
     keys = [tuple(str(run["machine"][part]) for part in machines.KEY) for run in runs]
     assert len({*keys}) == len(keys)
     assert all(run["commit"] and run["time"] for run in runs)
+
+
+def test_the_readme_says_what_was_measured():
+    words = " ".join((SCRIPT.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    runs = json.loads((SCRIPT.parent / "results" / "training.json").read_text())["runs"]
+    rates = {
+        run["machine"]["instructions"]: {
+            name: f"{rate:.1f}" for name, rate in run["images_per_second"].items()
+        }
+        for run in runs
+        if run["machine"]["cores"] == 2 and "Xeon" in run["machine"]["processor"]
+    }
+    one, other = rates["AVX512"], rates["AVX2"]
+    assert f"on {one['ours']} images a second, in bfloat16; the usual loop" in words
+    assert f"makes {one['usual']} there" in words
+    assert f"the same two make {other['ours']} against {other['usual']} (`benchmarks/training.py`)" in words
