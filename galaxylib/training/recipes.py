@@ -48,7 +48,7 @@ class Recipe:
         GalaxyError: a value has the wrong type or is out of range; the sentence names the field.
     """
 
-    network: str = _setting("dmagnet", "which network; `galaxylib.networks.registry.NETWORKS` lists them")
+    network: str = _setting("dmagnet", "which network; galaxylib.networks.registry.NETWORKS lists them")
     options: dict = field(
         default_factory=dict,
         metadata={"help": "the network's own options by name", "range": None},
