@@ -103,19 +103,9 @@ def build(folder: Path, html: Path, *, last: Callable[[Path], None] = lambda con
     Raises:
         GalaxyError: Sphinx warned of something, named in the message, or the disk is full.
     """
+    jupyter_book = [sys.executable, "-c", JUPYTER_BOOK]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            JUPYTER_BOOK,
-            "build",
-            ".",
-            "-n",
-            "-W",
-            "--keep-going",
-            "--path-output",
-            "out",
-        ],
+        [*jupyter_book, "build", ".", "-n", "-W", "--keep-going", "--path-output", "out"],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},  # for the extensions in `ci`
         stdout=subprocess.PIPE,

@@ -50,7 +50,7 @@ class Report:
         self.content: dict[str, Any] = {}
 
     def number(self, name: str, value: Scalar) -> None:
-        """Keep a number (or a short text) and let the page quote it as {glue:text}`name`."""
+        """Keep a number (or a short text) and let the page quote it by its name, with glue."""
         value = plain(value)
         self.data(name, value)
         _glue(name, value, display=False)
